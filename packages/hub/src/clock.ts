@@ -1,0 +1,22 @@
+/** Time, as the hub sees it. Injected, so that tests need not sleep. */
+export interface Clock {
+  /** Monotonic milliseconds: a wall clock that is set back must not stop heartbeats or revive old events. */
+  now(): number;
+  /** Runs the task once, after the current turn of the event loop and after the I/O that is ready by then. */
+  defer(task: () => void): void;
+  /** Runs the task every so many milliseconds until the returned function is called. Does not keep a process alive. */
+  every(milliseconds: number, task: () => void): () => void;
+}
+
+/** The process's own clock. */
+export const systemClock: Clock = {
+  now: () => performance.now(),
+  defer: (task) => {
+    setImmediate(task);
+  },
+  every: (milliseconds, task) => {
+    const timer = setInterval(task, milliseconds);
+    timer.unref();
+    return () => clearInterval(timer);
+  },
+};

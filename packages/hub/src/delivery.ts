@@ -1,0 +1,350 @@
+import { Cohort, type Frame } from "./cohort.ts";
+import { CohortIndex } from "./cohort-index.ts";
+import { closingEvent, type ClosingReason, type GapReason, gapEvent } from "./control.ts";
+import { type Cursor, type EventId, formatEventId } from "./cursor.ts";
+import type { LogEntry } from "./event.ts";
+import type { Page } from "./log.ts";
+import type { HubSettings } from "./options.ts";
+import type { Sink } from "./sink.ts";
+import { type CloseReason, type LagPolicy, Stream } from "./stream.ts";
+import type { SelectorSet } from "./topic.ts";
+
+/** The part of a turn's writes that go to one cohort before the next has its turn. */
+const COHORT_PART = 4;
+/** The part of a turn's writes that may be slices of catching up, which are larger. */
+const SLICE_PART = 32;
+/** Frames that may wait for a cohort; what is more is read from the log. */
+const PENDING_FRAMES = 16;
+
+const encoder = new TextEncoder();
+
+/** What was done since the start. */
+export interface Counters {
+  /** Events that a sink took, over all streams. */
+  deliveries: number;
+  bytes: number;
+  heartbeats: number;
+  gaps: Record<GapReason, number>;
+  closes: Record<CloseReason, number>;
+}
+
+/**
+ * Moves events from the log to the sinks: live events by cohort, one frame and one write per stream and turn; everything
+ * a stream missed by reading the log from its cursor.
+ */
+export class Delivery {
+  readonly streams: Stream[] = [];
+  readonly counters: Counters = {
+    deliveries: 0,
+    bytes: 0,
+    heartbeats: 0,
+    gaps: { evicted: 0, epoch: 0, "unknown-id": 0, lag: 0 },
+    closes: { client: 0, ended: 0, error: 0, drain: 0, slow: 0 },
+  };
+  readonly #settings: HubSettings;
+  readonly #epoch: string;
+  /** Asks for a turn: {@link run}. */
+  readonly #wake: () => void;
+  readonly #cohorts = new Map<string, Cohort>();
+  readonly #index = new CohortIndex();
+  #sending: Cohort[] = [];
+  #catchingUp: Stream[] = [];
+  /** The last event that was routed: what a live stream has had, or is about to have from its cohort. */
+  #head: Cursor;
+  #frameMemo: { entries: readonly LogEntry[]; frame: Frame } | null = null;
+  #sliceMemo: { cohort: Cohort; lag: LagPolicy; cursor: Cursor; upTo: Cursor; slice: Slice } | null = null;
+
+  constructor(settings: HubSettings, wake: () => void) {
+    this.#settings = settings;
+    this.#wake = wake;
+    const { epoch, last } = settings.log.bounds();
+    this.#epoch = epoch;
+    this.#head = last;
+  }
+
+  get cohorts(): number {
+    return this.#cohorts.size;
+  }
+
+  id(cursor: Cursor): EventId {
+    return formatEventId(this.#epoch, cursor);
+  }
+
+  /** A new stream that has yet to be {@link start started}. Its cohort is complete before anything is read. */
+  open(selectors: SelectorSet, lag: LagPolicy, sink: Sink, cursor: Cursor): Stream {
+    let cohort = this.#cohorts.get(selectors.key);
+    if (cohort === undefined) {
+      cohort = new Cohort(selectors);
+      this.#cohorts.set(selectors.key, cohort);
+      this.#index.add(cohort);
+    }
+    cohort.members++;
+    const stream = new Stream(cohort, lag, sink, cursor, this.#settings.clock.now(), this.#gone);
+    stream.place = this.streams.push(stream) - 1;
+    return stream;
+  }
+
+  readonly #gone = (stream: Stream): void => this.#finish(stream, "client");
+
+  /** Writes the first bytes; from then on the stream is given whatever its selectors match after its cursor. */
+  start(stream: Stream, text: string): void {
+    if (!this.#write(stream, encoder.encode(text), 0, stream.cursor)) return;
+    if (stream.cursor >= stream.cohort.covered(this.#head)) this.#goLive(stream);
+    else this.#catchUpSoon(stream);
+  }
+
+  /** Hands new events of the log to the cohorts that want them. */
+  route(entries: readonly LogEntry[]): void {
+    const maxPendingBytes = this.#settings.maxFrameBytes * PENDING_FRAMES;
+    for (const entry of entries) {
+      this.#index.match(entry.topic, (cohort) => {
+        if (!cohort.take(entry, maxPendingBytes) || cohort.queued) return;
+        cohort.queued = true;
+        this.#sending.push(cohort);
+      });
+    }
+    this.#head = entries[entries.length - 1]!.seq;
+    this.#wake();
+  }
+
+  /** One turn's work. True when some is left for the next turn. */
+  run(): boolean {
+    const { writesPerTurn } = this.#settings;
+    let writes = writesPerTurn;
+    while (this.#sending.length > 0 && writes > 0) {
+      const cohort = this.#sending.shift()!;
+      writes -= this.#send(cohort, Math.min(writes, Math.ceil(writesPerTurn / COHORT_PART)));
+      if (cohort.frame !== null || cohort.hasPending) this.#sending.push(cohort);
+      else cohort.queued = false;
+    }
+    this.#frameMemo = null;
+    const slices = this.#catchingUp.splice(0, Math.ceil(writesPerTurn / SLICE_PART));
+    for (const stream of slices) this.#catchUp(stream);
+    this.#sliceMemo = null;
+    return this.#sending.length > 0 || this.#catchingUp.length > 0;
+  }
+
+  /** Writes the cohort's frame to as many streams as allowed. Answers how many it wrote to. */
+  #send(cohort: Cohort, limit: number): number {
+    if (cohort.frame === null) {
+      const overrun = cohort.takeOverrun();
+      if (overrun !== null) {
+        for (const stream of overrun.streams) {
+          stream.cursor = Math.max(stream.cursor, overrun.cursor);
+          stream.state = "catching-up";
+          this.#catchUpSoon(stream);
+        }
+        return 0;
+      }
+      if (!cohort.hasPending) return 0;
+      cohort.frame = this.#frameOf(cohort.nextEvents(this.#settings.maxFrameBytes));
+      cohort.unsent = cohort.live.length;
+    }
+    const { bytes, events, last } = cohort.frame;
+    let written = 0;
+    while (cohort.unsent > 0 && written < limit) {
+      const stream = cohort.live[--cohort.unsent]!;
+      if (stream.cursor >= last) continue; // joined, or moved to this place, after it had these events
+      written++;
+      this.#write(stream, bytes, events, last);
+    }
+    if (cohort.unsent === 0) {
+      cohort.frame = null;
+      if (!cohort.hasPending && cohort.hasEnded) {
+        for (const stream of cohort.live.slice()) this.close(stream, "ended");
+      }
+    }
+    return written;
+  }
+
+  #frameOf(entries: readonly LogEntry[]): Frame {
+    const memo = this.#frameMemo;
+    if (memo?.entries.length === entries.length && memo.entries.every((entry, at) => entry === entries[at])) {
+      return memo.frame;
+    }
+    let text = "";
+    for (const entry of entries) text += entry.wire;
+    const first = entries[0]!.seq;
+    const { seq: last } = entries[entries.length - 1]!;
+    const frame = { bytes: encoder.encode(text), events: entries.length, first, last };
+    this.#frameMemo = { entries, frame };
+    return frame;
+  }
+
+  /** True when the stream can take more. */
+  #write(stream: Stream, bytes: Uint8Array, events: number, cursor: Cursor): boolean {
+    let result: number | Promise<unknown>;
+    try {
+      result = stream.sink.write(bytes);
+    } catch {
+      this.#finish(stream, "error");
+      return false;
+    }
+    if (result === 0) {
+      this.#finish(stream, "client");
+      return false;
+    }
+    stream.cursor = cursor;
+    stream.events += events;
+    stream.bytes += bytes.byteLength;
+    stream.lastWrite = this.#settings.clock.now();
+    this.counters.deliveries += events;
+    this.counters.bytes += bytes.byteLength;
+    if (typeof result === "number") return true;
+    this.#block(stream, result);
+    return false;
+  }
+
+  #block(stream: Stream, written: Promise<unknown>): void {
+    if (stream.state === "live") {
+      stream.cursor = stream.cohort.coveredFor(stream, this.#head);
+      stream.cohort.leave(stream);
+      stream.fellBehind = true;
+    }
+    stream.state = "blocked";
+    stream.blockedSince = stream.lastWrite;
+    const goOn = (): void => {
+      if (stream.state !== "blocked") return;
+      stream.state = "catching-up";
+      this.#catchUpSoon(stream);
+    };
+    written.then(goOn, goOn);
+  }
+
+  #catchUpSoon(stream: Stream): void {
+    this.#catchingUp.push(stream);
+    this.#wake();
+  }
+
+  /** One slice: reads the log from the cursor, and writes what there is. */
+  #catchUp(stream: Stream): void {
+    if (stream.state !== "catching-up") return;
+    const { cohort, cursor, lag } = stream;
+    const upTo = cohort.covered(this.#head);
+    if (cursor >= upTo) {
+      this.#goLive(stream);
+      return;
+    }
+    const memo = this.#sliceMemo;
+    if (memo?.cohort === cohort && memo.cursor === cursor && memo.upTo === upTo && memo.lag === lag) {
+      this.#deliver(stream, memo.slice);
+      return;
+    }
+    const limits = { bytes: this.#settings.maxFrameBytes, upTo, latest: lag === "latest" };
+    const page = this.#settings.log.read(cursor, cohort.selectors, limits);
+    if (page instanceof Promise) {
+      page.then(
+        (late) => this.#deliver(stream, this.#sliceOf(cursor, late)),
+        () => this.close(stream, "error"),
+      );
+      return;
+    }
+    const slice = this.#sliceOf(cursor, page);
+    this.#sliceMemo = { cohort, cursor, upTo, lag, slice };
+    this.#deliver(stream, slice);
+  }
+
+  #sliceOf(after: Cursor, { from, entries, superseded, cursor }: Page): Slice {
+    const gaps: GapReason[] = [];
+    let text = "";
+    let seen = after;
+    const gap = (reason: GapReason, to: Cursor): void => {
+      gaps.push(reason);
+      text += gapEvent(reason, this.id(seen), this.id(to));
+      seen = to;
+    };
+    if (from > after) gap("evicted", from);
+    for (const [at, entry] of entries.entries()) {
+      const dropped = superseded?.[at] ?? 0;
+      if (dropped > 0) gap("lag", dropped);
+      text += entry.wire;
+      seen = entry.seq;
+    }
+    const dropped = superseded?.[entries.length] ?? 0;
+    if (dropped > 0) gap("lag", dropped);
+    return { bytes: text === "" ? null : encoder.encode(text), events: entries.length, gaps, cursor };
+  }
+
+  #deliver(stream: Stream, { bytes, events, gaps, cursor }: Slice): void {
+    if (stream.state !== "catching-up") return;
+    if (bytes === null) {
+      stream.cursor = cursor;
+    } else {
+      if (stream.fellBehind && stream.lag === "disconnect") {
+        this.close(stream, "slow");
+        return;
+      }
+      for (const reason of gaps) this.counters.gaps[reason]++;
+      if (!this.#write(stream, bytes, events, cursor)) return;
+    }
+    if (cursor >= stream.cohort.covered(this.#head)) this.#goLive(stream);
+    else this.#catchUpSoon(stream);
+  }
+
+  #goLive(stream: Stream): void {
+    stream.state = "live";
+    stream.fellBehind = false;
+    stream.cohort.join(stream);
+    if (stream.cohort.hasEnded && !stream.cohort.hasPending) this.close(stream, "ended");
+  }
+
+  /** A comment for a stream that was quiet for long. */
+  heartbeat(stream: Stream, frame: Uint8Array): void {
+    this.counters.heartbeats++;
+    this.#write(stream, frame, 0, stream.cursor);
+  }
+
+  /** Ends the stream, and tells the client why and when to come back, where the socket still takes it. */
+  close(stream: Stream, reason: ClosingReason | "ended" | "error", retry = this.retry()): void {
+    if (stream.state === "closed") return;
+    if (stream.state === "blocked") {
+      this.#finish(stream, reason);
+      stream.sink.abort();
+      return;
+    }
+    if (reason === "drain" || reason === "slow") {
+      const cursor =
+        stream.state === "live" ? stream.cohort.coveredFor(stream, this.#head) : stream.cursor;
+      const bytes = encoder.encode(closingEvent(this.id(cursor), reason, retry));
+      try {
+        void stream.sink.write(bytes);
+      } catch {
+        // It is closed all the same.
+      }
+    }
+    this.#finish(stream, reason);
+    stream.sink.close();
+  }
+
+  /** A reconnection time of its own for every stream. */
+  retry(): number {
+    return Math.round(this.#settings.retry * (0.5 + this.#settings.random()));
+  }
+
+  /** Forgets the stream: nothing of the hub refers to it any more. */
+  #finish(stream: Stream, reason: CloseReason): void {
+    if (stream.state === "closed") return;
+    const { cohort } = stream;
+    if (stream.state === "live") cohort.leave(stream);
+    stream.state = "closed";
+    const moved = this.streams.pop()!;
+    if (moved !== stream) {
+      this.streams[stream.place] = moved;
+      moved.place = stream.place;
+    }
+    if (--cohort.members === 0) {
+      this.#cohorts.delete(cohort.selectors.key);
+      this.#index.remove(cohort);
+    }
+    this.counters.closes[reason]++;
+    this.#settings.onClose(stream, reason);
+  }
+}
+
+/** What one read of the log becomes on the wire; null when there is nothing to write. */
+interface Slice {
+  readonly bytes: Uint8Array | null;
+  readonly events: number;
+  readonly gaps: readonly GapReason[];
+  readonly cursor: Cursor;
+}

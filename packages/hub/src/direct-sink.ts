@@ -1,0 +1,68 @@
+import type { Sink } from "./sink.ts";
+
+/**
+ * A sink for one of Bun's direct streams (`new ReadableStream({ type: "direct" })`), as the underlying source itself:
+ * `new Response(directStream(open))`.
+ */
+class DirectSink implements Sink {
+  readonly type = "direct";
+  #open: ((sink: Sink) => () => void) | null;
+  #controller: ReadableStreamDirectController | null = null;
+  #gone: (() => void) | null = null;
+
+  constructor(open: (sink: Sink) => () => void) {
+    this.#open = open;
+  }
+
+  /**
+   * Synchronous, because a returned promise ends the stream when it settles; guarded, because a reader of the stream
+   * (a test, a proxying framework) calls it once for each read.
+   */
+  pull(controller: ReadableStreamDirectController): void {
+    const open = this.#open;
+    if (open === null) return;
+    this.#open = null;
+    this.#controller = controller;
+    this.#gone = open(this);
+  }
+
+  /** Bun's only word that the client has gone. It does not come for a stream that we close. */
+  cancel(): void {
+    this.#controller = null;
+    this.#gone?.();
+    this.#gone = null;
+  }
+
+  write(frame: Uint8Array<ArrayBuffer>): number | Promise<unknown> {
+    const controller = this.#controller;
+    if (controller === null) return 0;
+    const written: number | Promise<number> = controller.write(frame);
+    if (typeof written !== "number" || written === 0) return written;
+    const flushed: number | Promise<number> | undefined = controller.flush();
+    return typeof flushed === "object" ? flushed : written;
+  }
+
+  close(): void {
+    const controller = this.#controller;
+    this.#controller = null;
+    this.#gone = null;
+    void controller?.close();
+  }
+
+  abort(): void {
+    const controller = this.#controller;
+    this.#controller = null;
+    this.#gone = null;
+    void controller?.close(new Error("the stream was aborted"));
+  }
+}
+
+/**
+ * A body for a `Response` in Bun. Nothing is opened before Bun asks for the first bytes: for a HEAD request it never does.
+ *
+ * @param open opens the stream on the sink, writes its first bytes at once, and answers what to call when the client
+ *   has gone
+ */
+export function directStream(open: (sink: Sink) => () => void): ReadableStream<Uint8Array> {
+  return new ReadableStream(new DirectSink(open));
+}

@@ -1,0 +1,112 @@
+import { encodeEvent } from "@sse/protocol";
+import { endEvent } from "./control.ts";
+import { type Cursor, formatEventId } from "./cursor.ts";
+import { HubError } from "./errors.ts";
+import { parseTopic, type Topic } from "./topic.ts";
+
+/** What a publisher hands in. */
+export interface Message {
+  /** A string goes as it is, any other JSON value as its JSON text. May be left out only with `end`. */
+  data?: unknown;
+  /** The event's type (`event:`); default: none, which clients read as `message`. `sse:` is reserved for the hub. */
+  event?: string;
+  /** What the event is about, within its topic: `lag=latest` keeps the newest event of each key. */
+  key?: string;
+  /** The publisher's own id. The same id again, while the log holds the event, publishes nothing and answers as before. */
+  id?: string;
+  /** True: the topic ends with this message. Its streams are told, and close once all their topics have ended. */
+  end?: boolean;
+}
+
+/** A {@link Message} that went through the door: whatever is in here can stand on the wire. */
+export interface NewEvent {
+  readonly topic: Topic;
+  readonly type: string;
+  readonly data: string;
+  readonly key: string;
+  /** The publisher's id, "" when it gave none. */
+  readonly publishId: string;
+  /** True for the event that ends its topic; it has no data of its own. */
+  readonly end: boolean;
+}
+
+/** An event as the log keeps it. */
+export interface LogEntry {
+  readonly seq: Cursor;
+  readonly topic: Topic;
+  readonly key: string;
+  readonly publishId: string;
+  readonly end: boolean;
+  /** The encoded event, id line included: made once, the same for every stream. */
+  readonly wire: string;
+  /** UTF-8 bytes of `wire`. */
+  readonly bytes: number;
+}
+
+/** The most bytes of UTF-8 in a type, a key or a publisher's id. */
+const MAX_NAME_BYTES = 1024;
+const BREAKS = /[\r\n\0]/;
+
+function name(field: "event" | "key" | "id", value: unknown): string {
+  if (value === undefined) return "";
+  if (typeof value !== "string") throw new HubError("bad-event", `${field} must be a string`);
+  if (BREAKS.test(value)) throw new HubError("bad-event", `${field} must not hold CR, LF or NUL`);
+  if (value.length > MAX_NAME_BYTES || Buffer.byteLength(value) > MAX_NAME_BYTES) {
+    throw new HubError("bad-event", `${field} is longer than ${MAX_NAME_BYTES} bytes`);
+  }
+  return value;
+}
+
+function dataText(data: unknown): string {
+  if (typeof data === "string") return data;
+  let text: string | undefined;
+  try {
+    text = JSON.stringify(data);
+  } catch (error) {
+    throw new HubError("bad-event", `data cannot be written as JSON: ${String(error)}`);
+  }
+  if (text === undefined) throw new HubError("bad-event", "data is missing; give a string or a JSON value");
+  return text;
+}
+
+/**
+ * The one door for events: one event, plus the one that ends the topic when the message asks for it.
+ *
+ * @param maxEventBytes the most UTF-8 bytes of data
+ * @throws HubError `bad-topic`, `bad-event` or `too-large`, naming the field
+ */
+export function parseMessage(topicText: unknown, message: Message, maxEventBytes: number): NewEvent[] {
+  const topic = parseTopic(topicText);
+  const type = name("event", message.event);
+  if (type.startsWith("sse:")) {
+    throw new HubError("bad-event", `event ${JSON.stringify(type)}: types that begin with "sse:" are the hub's own`);
+  }
+  const key = name("key", message.key);
+  const publishId = name("id", message.id);
+  if (message.end !== undefined && typeof message.end !== "boolean") {
+    throw new HubError("bad-event", "end must be true or false");
+  }
+  const end = message.end === true;
+  const events: NewEvent[] = [];
+  if (message.data !== undefined || !end) {
+    const data = dataText(message.data);
+    if (data.length > maxEventBytes || Buffer.byteLength(data) > maxEventBytes) {
+      throw new HubError("too-large", `data is over the limit of ${maxEventBytes} bytes; send a reference instead`);
+    }
+    events.push({ topic, type, data, key, publishId, end: false });
+  }
+  if (end) {
+    // An id of its own, that no publisher can send: the end is no repetition of the event before it.
+    const endId = publishId === "" ? "" : `${publishId}\0end`;
+    events.push({ topic, type: "", data: "", key: "", publishId: endId, end: true });
+  }
+  return events;
+}
+
+/** The event with the number that the log gave it, encoded once for all its streams. */
+export function logEntry(epoch: string, seq: Cursor, event: NewEvent): LogEntry {
+  const { topic, key, publishId, end } = event;
+  const id = formatEventId(epoch, seq);
+  const wire = end ? endEvent(id, topic) : encodeEvent({ id, event: event.type, data: event.data });
+  return { seq, topic, key, publishId, end, wire, bytes: Buffer.byteLength(wire) };
+}

@@ -1,0 +1,14 @@
+export { type Clock, systemClock } from "./clock.ts";
+export type { ClosingReason, GapReason, Resume } from "./control.ts";
+export { type EventId, parseEventId } from "./cursor.ts";
+export { directStream } from "./direct-sink.ts";
+export { HubError, type HubErrorCode } from "./errors.ts";
+export type { LogEntry, Message, NewEvent } from "./event.ts";
+export { createHub, type Hub, type HubStats, type Start, type StreamRequest } from "./hub.ts";
+export type { Bounds, EventLog, MaybePromise, Page, ReadLimits } from "./log.ts";
+export { MEMORY_LOG_DEFAULTS, MemoryLog, type Retention } from "./memory-log.ts";
+export { HUB_DEFAULTS, type HubOptions } from "./options.ts";
+export { RecordingSink } from "./recording-sink.ts";
+export type { Sink } from "./sink.ts";
+export type { CloseReason, LagPolicy, Stream, StreamState } from "./stream.ts";
+export { MAX_TOPIC_BYTES, parseTopic, SelectorSet, type Topic } from "./topic.ts";

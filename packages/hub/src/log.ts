@@ -1,0 +1,73 @@
+import type { Cursor, EventId } from "./cursor.ts";
+import type { LogEntry, NewEvent } from "./event.ts";
+import type { SelectorSet, Topic } from "./topic.ts";
+
+/** A log answers at once what it holds in memory, and with a promise what it has to fetch. */
+export type MaybePromise<T> = T | Promise<T>;
+
+/** How much one {@link EventLog.read} gives. */
+export interface ReadLimits {
+  /** The most bytes of encoded events; the first event is given whatever its size. */
+  readonly bytes: number;
+  /** The last event to consider. */
+  readonly upTo: Cursor;
+  /** True: leave out every event whose topic and key have a newer one in the log. */
+  readonly latest?: boolean;
+}
+
+/** What one {@link EventLog.read} found. */
+export interface Page {
+  /**
+   * Where the page really begins: greater than the cursor asked for when selected events after that cursor are, or
+   * may be, no longer in the log. Never beyond `upTo`.
+   */
+  readonly from: Cursor;
+  /** Selected events, oldest first. */
+  readonly entries: readonly LogEntry[];
+  /**
+   * With `latest`, for each entry, and once more for the end of the page: the last event left out just before it,
+   * 0 for none.
+   */
+  readonly superseded?: readonly Cursor[];
+  /** Everything up to here has been considered: read on from here. */
+  readonly cursor: Cursor;
+}
+
+/** The ends of a log. `first` - 1 is the oldest cursor from which nothing is missing; an empty log has `last` = `first` - 1. */
+export interface Bounds {
+  readonly epoch: string;
+  readonly first: Cursor;
+  readonly last: Cursor;
+  readonly events: number;
+  readonly bytes: number;
+}
+
+/**
+ * The ordered, bounded record of events: the queue of every stream, the history of every resume.
+ *
+ * Numbers are given in the order of appends, without reuse within an epoch. What `bounds` and `read` show is never
+ * ahead of what the tail listeners were given, so that a stream which has read up to `bounds().last` misses nothing
+ * and repeats nothing when it goes on with the tail.
+ */
+export interface EventLog {
+  /**
+   * Keeps the events, all or none, in order after all earlier appends. Answers, once they are kept as durably as this
+   * log promises, with an id for each; for an event whose `publishId` the log already holds, the id it has there.
+   *
+   * @throws whatever kept the log from keeping them; nothing of the batch is in the log then
+   */
+  append(batch: readonly NewEvent[]): MaybePromise<readonly EventId[]>;
+  /** The selected events after a cursor. Finding the cursor costs O(log n) or less, wherever it stands. */
+  read(after: Cursor, selectors: SelectorSet, limits: ReadLimits): MaybePromise<Page>;
+  /** From where, and how many events, a reader of all that follows the cursor would be given. */
+  survey(after: Cursor, selectors: SelectorSet): MaybePromise<{ from: Cursor; events: number }>;
+  /** The cursor before the last `count` selected events; before the first that is left when there are fewer. */
+  rewind(count: number, selectors: SelectorSet): MaybePromise<Cursor>;
+  /** For each topic the number of the event that ended it, 0 for one that has not ended (or has begun anew). */
+  ends(topics: readonly Topic[]): MaybePromise<readonly Cursor[]>;
+  /** Calls the listener with all that is appended from now on, in order, until the returned function is called. */
+  tail(listener: (entries: readonly LogEntry[]) => void): () => void;
+  bounds(): Bounds;
+  /** Appends of before are kept; everything after is refused. */
+  close(): MaybePromise<void>;
+}

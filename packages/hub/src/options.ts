@@ -1,0 +1,66 @@
+import { type Clock, systemClock } from "./clock.ts";
+import type { CloseReason, Stream } from "./stream.ts";
+import type { EventLog } from "./log.ts";
+import { MemoryLog } from "./memory-log.ts";
+
+/** `undefined` means the default, `null` turns a thing off. Times are in milliseconds. */
+export interface HubOptions {
+  /** Default: a {@link MemoryLog} with its own defaults. */
+  log?: EventLog | undefined;
+  /** The longest silence on a stream before it is sent a comment; default 15,000 (WHATWG HTML 9.2.7). */
+  heartbeat?: number | null | undefined;
+  /**
+   * How long a client should wait before it reconnects; default 2,000. Each stream is told its own value, between half
+   * and one and a half times this, so that clients which dropped together do not come back together.
+   */
+  retry?: number | undefined;
+  /** How long a write may stay blocked before its stream is aborted; default 30,000. The client resumes from the log. */
+  writeDeadline?: number | null | undefined;
+  /** The most UTF-8 bytes of data in one event; default 1 MiB. */
+  maxEventBytes?: number | undefined;
+  /** The most bytes in one frame, unless a single event is larger; default 64 KiB. */
+  maxFrameBytes?: number | undefined;
+  /**
+   * The most writes to streams in one turn of the event loop, before accepts, publishes and other I/O have their turn;
+   * default 2,048, some milliseconds.
+   */
+  writesPerTurn?: number | undefined;
+  /** The most selectors of one stream; default 100. */
+  maxSelectors?: number | undefined;
+  /** Called after a stream has closed. */
+  onClose?: ((stream: Stream, reason: CloseReason) => void) | undefined;
+  /** Default: the process's own. */
+  clock?: Clock | undefined;
+  /** Numbers in [0, 1); default `Math.random`. */
+  random?: (() => number) | undefined;
+}
+
+export type HubSettings = { readonly [Name in keyof HubOptions]-?: Exclude<HubOptions[Name], undefined> };
+
+export const HUB_DEFAULTS = Object.freeze({
+  heartbeat: 15_000,
+  retry: 2_000,
+  writeDeadline: 30_000,
+  maxEventBytes: 1024 * 1024,
+  maxFrameBytes: 64 * 1024,
+  writesPerTurn: 2048,
+  maxSelectors: 100,
+}) satisfies HubOptions;
+
+const NULLABLE = new Set(["heartbeat", "writeDeadline"]);
+
+/** @throws RangeError naming the option and its value */
+export function resolveOptions(options: HubOptions): HubSettings {
+  const given = Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined));
+  const { clock = systemClock, random = Math.random } = options;
+  const log = options.log ?? new MemoryLog({ clock, random });
+  const settings: HubSettings = { ...HUB_DEFAULTS, onClose: () => {}, clock, random, log, ...given };
+  for (const name of Object.keys(HUB_DEFAULTS) as (keyof typeof HUB_DEFAULTS)[]) {
+    const value: unknown = settings[name];
+    if (value === null && NULLABLE.has(name)) continue;
+    if (typeof value !== "number" || !Number.isInteger(value) || value < 1) {
+      throw new RangeError(`${name} must be a whole number from 1 on, not ${String(value)}`);
+    }
+  }
+  return settings;
+}

@@ -1,0 +1,63 @@
+import type { Cohort } from "./cohort.ts";
+import type { ClosingReason } from "./control.ts";
+import type { Cursor } from "./cursor.ts";
+import type { Sink } from "./sink.ts";
+
+/**
+ * - `catching-up`: reads the log, slice by slice
+ * - `live`: has had all that its cohort was sent, and is sent the cohort's next frame
+ * - `blocked`: its last frame is on its way; the reader is behind
+ * - `closed`: for good
+ */
+export type StreamState = "catching-up" | "live" | "blocked" | "closed";
+
+/**
+ * What a stream is given after it fell behind: everything it missed (`catch-up`), per topic and key the newest event of
+ * what it missed (`latest`), or its end (`disconnect`).
+ */
+export type LagPolicy = "catch-up" | "latest" | "disconnect";
+
+/** Why a stream has closed: the client left, all topics have ended, the sink or the log failed, or the hub closed it. */
+export type CloseReason = "client" | "ended" | "error" | ClosingReason;
+
+/** One open SSE response: a cursor over the log, a set of selectors (its cohort's), a sink. It owns no queue. */
+export class Stream {
+  readonly cohort: Cohort;
+  readonly lag: LagPolicy;
+  readonly sink: Sink;
+  /** When it was opened, by the hub's clock. */
+  readonly opened: number;
+  state: StreamState = "catching-up";
+  /** The last event that it was given, or need not be given. While `live` its cohort knows more: `coveredFor`. */
+  cursor: Cursor;
+  /** Events and bytes that its sink took. */
+  events = 0;
+  bytes = 0;
+  /** By the hub's clock. */
+  lastWrite: number;
+  blockedSince = 0;
+  /** True once it fell behind from `live`: what it missed then is subject to `disconnect`. */
+  fellBehind = false;
+  /** Its places in the hub's list of streams and in its cohort's. */
+  place = -1;
+  livePlace = -1;
+  /** Tells the hub that the client has gone. */
+  readonly gone: () => void;
+
+  constructor(
+    cohort: Cohort,
+    lag: LagPolicy,
+    sink: Sink,
+    cursor: Cursor,
+    now: number,
+    gone: (stream: Stream) => void,
+  ) {
+    this.cohort = cohort;
+    this.lag = lag;
+    this.sink = sink;
+    this.cursor = cursor;
+    this.opened = now;
+    this.lastWrite = now;
+    this.gone = () => gone(this);
+  }
+}

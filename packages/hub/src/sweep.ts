@@ -1,0 +1,38 @@
+import { HEARTBEAT } from "./control.ts";
+import type { Delivery } from "./delivery.ts";
+import type { HubSettings } from "./options.ts";
+
+const LONGEST_ROUND = 1000;
+const STEPS = 10;
+
+/**
+ * The one timer for all that is due to streams by time: heartbeats, and the deadline of blocked writes. It walks the
+ * list of streams round and round, a part at each step, so that duties are spread over the round even when all streams
+ * were opened, or last written to, at the same moment.
+ *
+ * @returns stops the timer
+ */
+export function startSweep(delivery: Delivery, settings: HubSettings): () => void {
+  const { clock } = settings;
+  const heartbeat = settings.heartbeat ?? Infinity;
+  const writeDeadline = settings.writeDeadline ?? Infinity;
+  const round = Math.min(LONGEST_ROUND, heartbeat / 4, writeDeadline / 4);
+  // A stream may be met late by one round, and once more when it moves within the list.
+  const quiet = heartbeat - 2 * round;
+  const comment = new TextEncoder().encode(HEARTBEAT);
+  const { streams } = delivery;
+  let next = 0;
+
+  return clock.every(Math.max(1, round / STEPS), () => {
+    const now = clock.now();
+    for (let part = Math.ceil(streams.length / STEPS); part > 0 && streams.length > 0; part--) {
+      if (next === 0 || next > streams.length) next = streams.length;
+      const stream = streams[--next]!; // downwards: what moves into this place was met already
+      if (stream.state === "blocked") {
+        if (now - stream.blockedSince >= writeDeadline) delivery.close(stream, "slow");
+      } else if (now - stream.lastWrite >= quiet) {
+        delivery.heartbeat(stream, comment);
+      }
+    }
+  });
+}

@@ -1,0 +1,212 @@
+import { afterEach, beforeEach, describe, expect, test } from "bun:test";
+import {
+  type Bounds,
+  type EventLog,
+  type LogEntry,
+  type NewEvent,
+  parseEventId,
+  parseTopic,
+  SelectorSet,
+} from "../src/index.ts";
+
+export function newEvent(topic: string, data: string, more: Partial<NewEvent> = {}): NewEvent {
+  return { topic: parseTopic(topic), type: "", data, key: "", publishId: "", end: false, ...more };
+}
+
+/** What a log is opened with in the contract's tests; a log that lacks a bound leaves it out. */
+export interface ContractRetention {
+  maxEvents?: number;
+  maxBytes?: number;
+}
+
+/** The contract of {@link EventLog}: every implementation runs it. */
+export function logContract(name: string, open: (retention?: ContractRetention) => Promise<EventLog>): void {
+  describe(`log contract: ${name}`, () => {
+    let log: EventLog;
+    beforeEach(async () => {
+      log = await open();
+    });
+    afterEach(() => log.close());
+
+    const all = new SelectorSet(["**"]);
+    const texts = (entries: readonly LogEntry[]): string[] =>
+      entries.map(({ wire }) => /^data: (.*)$/m.exec(wire)?.[1] ?? "");
+    const append = async (...events: NewEvent[]): Promise<number[]> =>
+      (await log.append(events)).map((id) => parseEventId(id)!.cursor);
+    const read = async (after: number, selectors: SelectorSet, more: { bytes?: number; latest?: boolean } = {}) =>
+      log.read(after, selectors, { bytes: Infinity, upTo: Infinity, ...more });
+
+    test("an empty log has nothing, and bounds that say so", async () => {
+      const { first, last, events, epoch }: Bounds = log.bounds();
+      expect({ gap: last - first, events }).toEqual({ gap: -1, events: 0 });
+      expect(epoch).toMatch(/^[0-9a-z]{10}$/);
+      expect(await log.survey(last, all)).toEqual({ from: last, events: 0 });
+      expect((await read(last, all)).entries).toEqual([]);
+      expect(await log.rewind(5, all)).toBe(last);
+    });
+
+    test("ids carry the epoch, ascend in the order of appends, and hold only header-safe characters", async () => {
+      const ids = [
+        ...(await log.append([newEvent("a", "1"), newEvent("b", "2")])),
+        ...(await log.append([newEvent("a", "3")])),
+      ];
+      const parsed = ids.map((id) => parseEventId(id)!);
+      expect(parsed.map(({ epoch }) => epoch)).toEqual(ids.map(() => log.bounds().epoch));
+      expect(parsed.map(({ cursor }) => cursor)).toEqual(
+        parsed.map(({ cursor }) => cursor).toSorted((a, b) => a - b),
+      );
+      for (const id of ids) expect(id).toMatch(/^[A-Za-z0-9._-]{1,128}$/);
+    });
+
+    test("reads from every cursor, within the last event to consider", async () => {
+      const seqs = await append(...["1", "2", "3", "4"].map((data) => newEvent("a", data)));
+      for (const [index, seq] of seqs.entries()) {
+        expect(texts((await read(seq, all)).entries)).toEqual(["1", "2", "3", "4"].slice(index + 1));
+        const { entries, cursor } = await log.read(seqs[0]! - 1, all, { bytes: Infinity, upTo: seq });
+        expect(texts(entries)).toEqual(["1", "2", "3", "4"].slice(0, index + 1));
+        expect(cursor).toBe(seq);
+      }
+    });
+
+    test("pages by bytes, gives at least one event, and leaves none out", async () => {
+      await append(...Array.from({ length: 20 }, (_, at) => newEvent(at % 3 === 0 ? "a" : "b", `${at}`)));
+      for (const bytes of [1, 50, 100, 300]) {
+        const seen: string[] = [];
+        let after = log.bounds().first - 1;
+        for (let pages = 0; after < log.bounds().last; pages++) {
+          expect(pages).toBeLessThan(21);
+          const page = await read(after, new SelectorSet(["a"]), { bytes });
+          seen.push(...texts(page.entries));
+          expect(page.cursor).toBeGreaterThan(after);
+          after = page.cursor;
+        }
+        expect(seen).toEqual(["0", "3", "6", "9", "12", "15", "18"]);
+      }
+    });
+
+    test("selects by topics, patterns, and several that overlap, in the log's order", async () => {
+      const topics = ["a", "a/b", "a/b/c", "b", "a/x", "b", "a/b"];
+      await append(...topics.map((topic) => newEvent(topic, topic)));
+      const cases: [string[], string[]][] = [
+        [["a"], ["a"]],
+        [["b", "a/b"], ["a/b", "b", "b", "a/b"]],
+        [["a/*"], ["a/b", "a/x", "a/b"]],
+        [["a/**"], ["a/b", "a/b/c", "a/x", "a/b"]],
+        [["**"], topics],
+        [["a/*", "a/b", "a/**"], ["a/b", "a/b/c", "a/x", "a/b"]],
+        [["*/b/*"], ["a/b/c"]],
+        [["nothing"], []],
+      ];
+      for (const [selectors, expected] of cases) {
+        const set = new SelectorSet(selectors);
+        expect(texts((await read(0, set)).entries)).toEqual(expected);
+        expect((await log.survey(0, set)).events).toBe(expected.length);
+      }
+    });
+
+    test("rewinds to the last events of a selection", async () => {
+      await append(...["1", "2", "3", "4", "5"].map((data) => newEvent(+data % 2 === 0 ? "even" : "odd", data)));
+      for (const [selector, expected] of [
+        ["odd", ["1", "3", "5"]],
+        ["**", ["1", "2", "3", "4", "5"]],
+      ] as const) {
+        const set = new SelectorSet([selector]);
+        for (const count of [0, 1, 2, 3, 5, 1000, Infinity]) {
+          const after = await log.rewind(count, set);
+          const wanted = count === 0 ? [] : expected.slice(-Math.min(count, expected.length));
+          expect(texts((await read(after, set)).entries)).toEqual(wanted);
+        }
+      }
+    });
+
+    test("with latest, keeps the newest event of each topic and key and says where it left some out", async () => {
+      const [, , , , , s6] = await append(
+        newEvent("a", "1", { key: "x" }),
+        newEvent("a", "2", { key: "y" }),
+        newEvent("b", "3", { key: "x" }),
+        newEvent("a", "4", { key: "x" }),
+        newEvent("b", "5", { key: "x" }),
+        newEvent("a", "6", { key: "x" }),
+      );
+      const page = await read(0, all, { latest: true });
+      expect(texts(page.entries)).toEqual(["2", "5", "6"]);
+      const base = s6! - 6;
+      expect(page.superseded!.map((seq) => (seq === 0 ? 0 : seq - base))).toEqual([1, 4, 0, 0]);
+      expect(page.cursor).toBe(s6!);
+    });
+
+    test("publishes an id once, and answers a repetition as before", async () => {
+      const [first] = await log.append([newEvent("a", "1", { publishId: "p" })]);
+      const again = await log.append([
+        newEvent("a", "2", { publishId: "q" }),
+        newEvent("a", "other", { publishId: "p" }),
+        newEvent("a", "2", { publishId: "q" }),
+      ]);
+      expect(again[1]).toBe(first!);
+      expect(again[2]).toBe(again[0]!);
+      expect(texts((await read(0, all)).entries)).toEqual(["1", "2"]);
+    });
+
+    test("knows which topics have ended, and that a topic which goes on has not", async () => {
+      const [, end] = await append(newEvent("a", "1"), newEvent("a", "", { end: true }), newEvent("b", "1"));
+      const topics = ["a", "b", "none"].map(parseTopic);
+      expect(await log.ends(topics)).toEqual([end!, 0, 0]);
+      await append(newEvent("a", "2"));
+      expect(await log.ends(topics)).toEqual([0, 0, 0]);
+    });
+
+    test("tails what is appended from now on, joining a read without loss or repetition", async () => {
+      await append(newEvent("a", "1"));
+      const tailed: LogEntry[] = [];
+      const stop = log.tail((entries) => tailed.push(...entries));
+      await append(newEvent("a", "2"), newEvent("b", "3"));
+      const { last } = log.bounds();
+      const before = (await read(0, all)).entries.filter(({ seq }) => seq <= last);
+      await append(newEvent("a", "4"));
+      expect(texts(before)).toEqual(["1", "2", "3"]);
+      expect(texts(tailed)).toEqual(["2", "3", "4"]);
+      stop();
+      await append(newEvent("a", "5"));
+      expect(texts(tailed)).toEqual(["2", "3", "4"]);
+    });
+
+    test("evicts the oldest over the count, and says from where nothing is missing", async () => {
+      await log.close();
+      log = await open({ maxEvents: 5 });
+      const seqs = await append(...Array.from({ length: 12 }, (_, at) => newEvent("a", `${at}`)));
+      const page = await read(seqs[0]!, all);
+      expect(texts(page.entries)).toEqual(["7", "8", "9", "10", "11"]);
+      expect(page.from).toBe(seqs[6]!);
+      expect(log.bounds()).toMatchObject({ first: seqs[7]!, last: seqs[11]!, events: 5 });
+      expect((await read(seqs[8]!, all)).from).toBe(seqs[8]!);
+      expect(await log.survey(seqs[0]!, all)).toEqual({ from: seqs[6]!, events: 5 });
+      const part = await log.read(seqs[0]!, all, { bytes: Infinity, upTo: seqs[3]! });
+      expect(part).toMatchObject({ from: seqs[3]!, entries: [], cursor: seqs[3]! });
+    });
+
+    test("evicts the oldest over the bytes", async () => {
+      await log.close();
+      log = await open({ maxBytes: 20_000 });
+      for (let at = 0; at < 100; at++) await append(newEvent("a", "x".repeat(1000)));
+      const { bytes, events } = log.bounds();
+      expect(bytes).toBeLessThanOrEqual(20_000);
+      expect(events).toBeGreaterThan(5);
+      expect((await read(0, all)).entries.length).toBe(events);
+    });
+
+    test("forgets the publisher's id with the event", async () => {
+      await log.close();
+      log = await open({ maxEvents: 2 });
+      const publish = () => append(newEvent("a", "1", { publishId: "p" }));
+      const [first] = await publish();
+      expect(await publish()).toEqual([first!]);
+      await append(newEvent("a", "2"), newEvent("a", "3"));
+      expect((await publish())[0]).toBeGreaterThan(first!);
+    });
+
+    test("refuses appends after it was closed", async () => {
+      await log.close();
+      expect(async () => log.append([newEvent("a", "1")])).toThrow("closed");
+    });
+  });
+}
