@@ -7,7 +7,7 @@ import type { Page } from "./log.ts";
 import type { HubSettings } from "./options.ts";
 import type { Sink } from "./sink.ts";
 import { type CloseReason, type LagPolicy, Stream } from "./stream.ts";
-import type { SelectorSet } from "./topic.ts";
+import type { SelectorSet, Topic } from "./topic.ts";
 
 /** The part of a turn's writes that go to one cohort before the next has its turn. */
 const COHORT_PART = 4;
@@ -68,6 +68,15 @@ export class Delivery {
 
   id(cursor: Cursor): EventId {
     return formatEventId(this.#epoch, cursor);
+  }
+
+  /** How many streams would be given an event of this topic. */
+  listeners(topic: Topic): number {
+    const cohorts = new Set<Cohort>();
+    this.#index.match(topic, (cohort) => cohorts.add(cohort));
+    let members = 0;
+    for (const cohort of cohorts) members += cohort.members;
+    return members;
   }
 
   /** A new stream that has yet to be {@link start started}. Its cohort is complete before anything is read. */
@@ -303,8 +312,7 @@ export class Delivery {
       return;
     }
     if (reason === "drain" || reason === "slow") {
-      const cursor =
-        stream.state === "live" ? stream.cohort.coveredFor(stream, this.#head) : stream.cursor;
+      const cursor = stream.state === "live" ? stream.cohort.coveredFor(stream, this.#head) : stream.cursor;
       const bytes = encoder.encode(closingEvent(this.id(cursor), reason, retry));
       try {
         void stream.sink.write(bytes);

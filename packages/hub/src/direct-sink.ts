@@ -46,14 +46,14 @@ class DirectSink implements Sink {
     const controller = this.#controller;
     this.#controller = null;
     this.#gone = null;
-    void controller?.close();
+    controller?.close();
   }
 
   abort(): void {
     const controller = this.#controller;
     this.#controller = null;
     this.#gone = null;
-    void controller?.close(new Error("the stream was aborted"));
+    controller?.close(new Error("the stream was aborted"));
   }
 }
 

@@ -4,7 +4,8 @@
  * - `too-large`: the event is over `maxEventBytes`.
  * - `closed`: the hub is closing or closed; try another node, or this one when it is back.
  */
-export type HubErrorCode = "bad-topic" | "bad-selector" | "bad-event" | "bad-request" | "too-large" | "closed";
+export type HubErrorCode =
+  "bad-topic" | "bad-selector" | "bad-event" | "bad-request" | "too-large" | "closed";
 
 /** An error whose message tells the caller what was wrong, where, and what to do. */
 export class HubError extends Error {

@@ -79,7 +79,10 @@ export function parseMessage(topicText: unknown, message: Message, maxEventBytes
   const topic = parseTopic(topicText);
   const type = name("event", message.event);
   if (type.startsWith("sse:")) {
-    throw new HubError("bad-event", `event ${JSON.stringify(type)}: types that begin with "sse:" are the hub's own`);
+    throw new HubError(
+      "bad-event",
+      `event ${JSON.stringify(type)}: types that begin with "sse:" are the hub's own`,
+    );
   }
   const key = name("key", message.key);
   const publishId = name("id", message.id);
@@ -91,7 +94,10 @@ export function parseMessage(topicText: unknown, message: Message, maxEventBytes
   if (message.data !== undefined || !end) {
     const data = dataText(message.data);
     if (data.length > maxEventBytes || Buffer.byteLength(data) > maxEventBytes) {
-      throw new HubError("too-large", `data is over the limit of ${maxEventBytes} bytes; send a reference instead`);
+      throw new HubError(
+        "too-large",
+        `data is over the limit of ${maxEventBytes} bytes; send a reference instead`,
+      );
     }
     events.push({ topic, type, data, key, publishId, end: false });
   }

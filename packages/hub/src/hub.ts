@@ -9,7 +9,7 @@ import { type HubOptions, type HubSettings, resolveOptions } from "./options.ts"
 import type { Sink } from "./sink.ts";
 import type { LagPolicy, Stream } from "./stream.ts";
 import { startSweep } from "./sweep.ts";
-import { SelectorSet } from "./topic.ts";
+import { parseTopic, SelectorSet } from "./topic.ts";
 
 /** What a client asks for. */
 export interface StreamRequest {
@@ -132,7 +132,8 @@ export class Hub {
   }
 
   #submit(events: readonly NewEvent[]): Promise<readonly EventId[]> {
-    if (this.#closing !== null) throw new HubError("closed", "the server is shutting down; publish again later");
+    if (this.#closing !== null)
+      throw new HubError("closed", "the server is shutting down; publish again later");
     return new Promise((resolve, reject) => {
       this.#publications.push({ events, resolve, reject });
       this.#takeTurn();
@@ -159,7 +160,8 @@ export class Hub {
     const publications = this.#publications;
     if (publications.length === 0) return;
     this.#publications = [];
-    const batch = publications.length === 1 ? publications[0]!.events : publications.flatMap((each) => each.events);
+    const batch =
+      publications.length === 1 ? publications[0]!.events : publications.flatMap((each) => each.events);
     const fail = (error: unknown): void => {
       for (const { reject } of publications) reject(error);
     };
@@ -186,11 +188,15 @@ export class Hub {
    * @throws HubError `bad-selector` or `bad-request`; `closed` when the hub is closing
    */
   locate(request: StreamRequest): MaybePromise<Start> {
-    if (this.#closing !== null) throw new HubError("closed", "the server is shutting down; connect again later");
+    if (this.#closing !== null)
+      throw new HubError("closed", "the server is shutting down; connect again later");
     const { maxSelectors, log } = this.#settings;
     const { topics, lag = "catch-up", replay } = request;
     if (topics.length > maxSelectors) {
-      throw new HubError("bad-selector", `${topics.length} topics are more than the limit of ${maxSelectors}`);
+      throw new HubError(
+        "bad-selector",
+        `${topics.length} topics are more than the limit of ${maxSelectors}`,
+      );
     }
     if (!LAG_POLICIES.includes(lag)) {
       throw new HubError("bad-request", `lag must be one of ${LAG_POLICIES.join(", ")}`);
@@ -201,7 +207,10 @@ export class Hub {
     const selectors = new SelectorSet(topics);
     const { resume, cursor, reason } = this.#recognise(request.lastEventId ?? "");
     const wanted =
-      cursor ?? (replay === undefined ? log.bounds().last : log.rewind(replay === "all" ? Infinity : replay, selectors));
+      cursor ??
+      (replay === undefined
+        ? log.bounds().last
+        : log.rewind(replay === "all" ? Infinity : replay, selectors));
     return after(wanted, (asked) =>
       after(log.survey(asked, selectors), ({ from, events }) =>
         after(log.ends(selectors.topics), (ends): Start => {
@@ -214,7 +223,8 @@ export class Hub {
             cursor: from,
             resume: evicted ? "reset" : resume,
             replayed: events,
-            gap: gap === null ? null : { reason: gap, from: gap === "unknown-id" ? null : request.lastEventId! },
+            gap:
+              gap === null ? null : { reason: gap, from: gap === "unknown-id" ? null : request.lastEventId! },
             ends,
             over: resume === "resumed" && !evicted && ended && events === 0,
           };
@@ -245,7 +255,8 @@ export class Hub {
    */
   subscribe(request: StreamRequest & { sink: Sink; start?: Start | undefined }): Stream {
     const start = request.start ?? this.locate(request);
-    if (this.#closing !== null) throw new HubError("closed", "the server is shutting down; connect again later");
+    if (this.#closing !== null)
+      throw new HubError("closed", "the server is shutting down; connect again later");
     if (!(start instanceof Promise)) {
       const stream = this.#delivery.open(start.selectors, start.lag, request.sink, start.cursor);
       this.#begin(stream, start);
@@ -298,7 +309,20 @@ export class Hub {
     }
     const { log } = this.#settings;
     const published = this.#published;
-    return { streams: streams.length, cohorts, catchingUp, blocked, published, ...counters, log: log.bounds() };
+    return {
+      streams: streams.length,
+      cohorts,
+      catchingUp,
+      blocked,
+      published,
+      ...counters,
+      log: log.bounds(),
+    };
+  }
+
+  /** How many open streams want this topic: a publisher may rest while it is 0. */
+  listeners(topic: string): number {
+    return this.#delivery.listeners(parseTopic(topic));
   }
 
   /** The open streams, in no order. */

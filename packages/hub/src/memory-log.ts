@@ -254,7 +254,8 @@ export class MemoryLog implements EventLog {
       }
     } else {
       for (const { seqs, start } of trails) {
-        for (let place = Math.max(start, seqs.length - count); place < seqs.length; place++) lasts.push(seqs[place]!);
+        for (let place = Math.max(start, seqs.length - count); place < seqs.length; place++)
+          lasts.push(seqs[place]!);
       }
       lasts.sort((a, b) => b - a);
     }
@@ -339,7 +340,7 @@ function* merge(trails: readonly Trail[], from: Cursor, upTo: Cursor): Generator
     const place = trail.after(from);
     if (place < trail.seqs.length) heap.push({ seq: trail.seqs[place]!, place, trail });
   }
-  for (let at = heap.length >>> 1; at-- > 0; ) sink(at);
+  for (let at = heap.length >>> 1; at-- > 0;) sink(at);
   while (heap.length > 0 && heap[0]!.seq <= upTo) {
     const top = heap[0]!;
     yield top.seq;

@@ -3,12 +3,17 @@ import fc from "fast-check";
 import { parseTopic, SelectorSet } from "./topic.ts";
 
 describe("topics", () => {
-  test.each(["a", "orders/42", "https://example.com/books/1?x=y#z", "/", "a//b", "é/日本/😀", "x".repeat(1024)])(
-    "%p is a topic",
-    (text) => {
-      expect(parseTopic(text) as string).toBe(text);
-    },
-  );
+  test.each([
+    "a",
+    "orders/42",
+    "https://example.com/books/1?x=y#z",
+    "/",
+    "a//b",
+    "é/日本/😀",
+    "x".repeat(1024),
+  ])("%p is a topic", (text) => {
+    expect(parseTopic(text) as string).toBe(text);
+  });
 
   test.each([
     ["", "is empty"],
@@ -35,16 +40,23 @@ describe("selectors", () => {
     [["a/*/c"], ["a/b/c", "a//c"], ["a/c", "a/b/d", "a/b/c/d"]],
     [["a/**"], ["a/b", "a/b/c", "a/"], ["a", "b/a"]],
     [["**"], ["a", "a/b/c"], []],
-    [["a", "b/*"], ["a", "b/x"], ["b", "a/x"]],
+    [
+      ["a", "b/*"],
+      ["a", "b/x"],
+      ["b", "a/x"],
+    ],
   ])("%p", (selectors, matching, others) => {
     const set = new SelectorSet(selectors);
     for (const topic of matching) expect(set.matches(parseTopic(topic))).toBeTrue();
     for (const topic of others) expect(set.matches(parseTopic(topic))).toBeFalse();
   });
 
-  test.each([["a*"], ["a/b*/c"], ["**/a"], ["a/**/b"], ["a b"], [""], ["***"]])("%p is refused", (selector) => {
-    expect(() => new SelectorSet([selector])).toThrow(/topic/);
-  });
+  test.each([["a*"], ["a/b*/c"], ["**/a"], ["a/**/b"], ["a b"], [""], ["***"]])(
+    "%p is refused",
+    (selector) => {
+      expect(() => new SelectorSet([selector])).toThrow(/topic/);
+    },
+  );
 
   test("no selector at all is refused", () => {
     expect(() => new SelectorSet([])).toThrow("at least one topic");

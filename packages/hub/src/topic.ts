@@ -60,7 +60,7 @@ export class SelectorSet {
    */
   constructor(selectors: readonly string[]) {
     if (selectors.length === 0) throw new HubError("bad-selector", "at least one topic is needed");
-    const distinct = [...new Set(selectors)].sort();
+    const distinct = [...new Set(selectors)].toSorted();
     this.topics = distinct.filter((selector) => !selector.includes("*")).map(parseSelectorTopic);
     this.patterns = distinct.filter((selector) => selector.includes("*")).map(parsePattern);
     this.key = distinct.join(" "); // a selector cannot hold a space

@@ -33,8 +33,11 @@ export function logContract(name: string, open: (retention?: ContractRetention) 
       entries.map(({ wire }) => /^data: (.*)$/m.exec(wire)?.[1] ?? "");
     const append = async (...events: NewEvent[]): Promise<number[]> =>
       (await log.append(events)).map((id) => parseEventId(id)!.cursor);
-    const read = async (after: number, selectors: SelectorSet, more: { bytes?: number; latest?: boolean } = {}) =>
-      log.read(after, selectors, { bytes: Infinity, upTo: Infinity, ...more });
+    const read = async (
+      after: number,
+      selectors: SelectorSet,
+      more: { bytes?: number; latest?: boolean } = {},
+    ) => log.read(after, selectors, { bytes: Infinity, upTo: Infinity, ...more });
 
     test("an empty log has nothing, and bounds that say so", async () => {
       const { first, last, events, epoch }: Bounds = log.bounds();
@@ -89,11 +92,17 @@ export function logContract(name: string, open: (retention?: ContractRetention) 
       await append(...topics.map((topic) => newEvent(topic, topic)));
       const cases: [string[], string[]][] = [
         [["a"], ["a"]],
-        [["b", "a/b"], ["a/b", "b", "b", "a/b"]],
+        [
+          ["b", "a/b"],
+          ["a/b", "b", "b", "a/b"],
+        ],
         [["a/*"], ["a/b", "a/x", "a/b"]],
         [["a/**"], ["a/b", "a/b/c", "a/x", "a/b"]],
         [["**"], topics],
-        [["a/*", "a/b", "a/**"], ["a/b", "a/b/c", "a/x", "a/b"]],
+        [
+          ["a/*", "a/b", "a/**"],
+          ["a/b", "a/b/c", "a/x", "a/b"],
+        ],
         [["*/b/*"], ["a/b/c"]],
         [["nothing"], []],
       ];
@@ -105,7 +114,9 @@ export function logContract(name: string, open: (retention?: ContractRetention) 
     });
 
     test("rewinds to the last events of a selection", async () => {
-      await append(...["1", "2", "3", "4", "5"].map((data) => newEvent(+data % 2 === 0 ? "even" : "odd", data)));
+      await append(
+        ...["1", "2", "3", "4", "5"].map((data) => newEvent(+data % 2 === 0 ? "even" : "odd", data)),
+      );
       for (const [selector, expected] of [
         ["odd", ["1", "3", "5"]],
         ["**", ["1", "2", "3", "4", "5"]],
@@ -142,8 +153,8 @@ export function logContract(name: string, open: (retention?: ContractRetention) 
         newEvent("a", "other", { publishId: "p" }),
         newEvent("a", "2", { publishId: "q" }),
       ]);
-      expect(again[1]).toBe(first!);
-      expect(again[2]).toBe(again[0]!);
+      expect(again[1]).toBe(first);
+      expect(again[2]).toBe(again[0]);
       expect(texts((await read(0, all)).entries)).toEqual(["1", "2"]);
     });
 

@@ -46,7 +46,7 @@ export class ManualClock implements Clock {
     for (;;) {
       const next = Math.min(end, ...[...this.#timers].map(({ due }) => due));
       this.#now = next;
-      for (const timer of [...this.#timers]) {
+      for (const timer of this.#timers) {
         if (timer.due > next) continue;
         timer.due += timer.period;
         timer.task();

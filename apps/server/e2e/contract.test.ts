@@ -1,0 +1,453 @@
+import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import { connect } from "node:net";
+import { ServerProcess } from "./server-process.ts";
+import { publish, SseClient, until } from "./sse-client.ts";
+
+/* The HTTP contract, against the server as a process of its own. */
+
+let server: ServerProcess;
+let url: string;
+
+beforeAll(async () => {
+  server = await ServerProcess.start("--cors-origins", "https://app.example", "--log-level", "debug");
+  ({ url } = server);
+});
+afterAll(() => server[Symbol.asyncDispose]());
+
+let topics = 0;
+const newTopic = (): string => `test/${++topics}`;
+const events = (topic: string, query = ""): string =>
+  `${url}/events?topic=${encodeURIComponent(topic)}${query}`;
+
+/** Bytes over a socket of our own, for what fetch would not send; answers all that comes back until it ends or is quiet. */
+function raw(request: string | Uint8Array, quiet = 500): Promise<string> {
+  const { promise, resolve, reject } = Promise.withResolvers<string>();
+  const socket = connect(server.port, "127.0.0.1", () => void socket.write(request));
+  let text = "";
+  socket.setTimeout(quiet, () => void socket.destroy());
+  socket.on("data", (bytes) => void (text += bytes.toString("latin1")));
+  socket.on("close", () => resolve(text));
+  socket.on("error", (error) => (text === "" ? reject(error) : resolve(text)));
+  return promise;
+}
+
+describe("GET /events", () => {
+  test("answers with the stream's headers and sse:ready at once", async () => {
+    await using client = await SseClient.open(events(newTopic()));
+    expect(client.response.status).toBe(200);
+    expect(client.response.headers.get("content-type")).toBe("text/event-stream");
+    expect(client.response.headers.get("cache-control")).toBe("no-cache, no-transform");
+    expect(client.response.headers.get("x-accel-buffering")).toBe("no");
+    await until(() => client.events.length > 0);
+    expect(client.events[0]).toMatchObject({ type: "sse:ready", data: '{"resume":"fresh","replayed":0}' });
+    expect(client.lastEventId).toMatch(/^[A-Za-z0-9._-]{1,128}$/);
+  });
+
+  test("is of the topic `default` when none is asked for", async () => {
+    await using client = await SseClient.open(`${url}/events`);
+    await until(() => client.events.length > 0);
+    await publish(url, { topic: "default", data: "to default" });
+    expect(await client.receive(1)).toEqual(["to default"]);
+  });
+
+  test("gives what matches any of its selectors, in order", async () => {
+    const topic = newTopic();
+    await using client = await SseClient.open(`${events(topic)}&topic=${topic}/a/*`);
+    await until(() => client.events.length > 0);
+    await publish(url, [
+      { topic, data: "1" },
+      { topic: `${topic}/b/c`, data: "2" },
+      { topic: `${topic}/a/x`, data: "3" },
+      { topic: `${topic}/a/x/y`, data: "4" },
+    ]);
+    expect(await client.receive(2)).toEqual(["1", "3"]);
+  });
+
+  test.each([
+    ["the header", (id: string) => ["", { "last-event-id": id }] as const],
+    ["the query", (id: string) => [`&lastEventId=${id}`, {}] as const],
+    [
+      "both, when the header wins",
+      (id: string) => ["&lastEventId=garbage", { "last-event-id": id }] as const,
+    ],
+  ])("resumes by %s", async (_, request) => {
+    const topic = newTopic();
+    const { ids } = await publish(
+      url,
+      ["1", "2", "3"].map((data) => ({ topic, data })),
+    );
+    const [query, headers] = request((ids as string[])[0]!);
+    await using client = await SseClient.open(events(topic, query), headers);
+    expect(await client.receive(2)).toEqual(["2", "3"]);
+    expect(client.control("sse:ready")).toEqual([{ resume: "resumed", replayed: 2 }]);
+    await publish(url, { topic, data: "4" });
+    expect(await client.receive(3)).toEqual(["2", "3", "4"]);
+  });
+
+  test.each([
+    ["all", ["1", "2", "3"]],
+    ["2", ["2", "3"]],
+    ["0", []],
+  ])("replays %s to a client without a cursor", async (replay, expected) => {
+    const topic = newTopic();
+    await publish(
+      url,
+      ["1", "2", "3"].map((data) => ({ topic, data })),
+    );
+    await using client = await SseClient.open(events(topic, `&replay=${replay}`));
+    await publish(url, { topic, data: "live" });
+    expect(await client.receive(expected.length + 1)).toEqual([...expected, "live"]);
+    expect(client.control("sse:ready")).toEqual([{ resume: "fresh", replayed: expected.length }]);
+  });
+
+  test("with lag=latest, gives the newest of each key of what was missed, and says so", async () => {
+    const topic = newTopic();
+    const { ids } = await publish(
+      url,
+      ["a1", "b1", "a2", "a3"].map((data) => ({ topic, data, key: data[0] })),
+    );
+    const [first, , third] = ids as string[];
+    await using client = await SseClient.open(events(topic, "&lag=latest"), { "last-event-id": first! });
+    expect(await client.receive(2)).toEqual(["b1", "a3"]);
+    expect(client.control("sse:gap")).toEqual([{ reason: "lag", from: (ids as string[])[1], to: third }]);
+  });
+
+  test.each([
+    ["garbage", "garbage"],
+    ["another epoch", "zzzzzzzzzz-12"],
+    ["the future", "EPOCH-999999999"],
+    ["bytes that are no text", "\xff\xfe"],
+  ])("an id that is %s is told a gap, and goes on", async (kind, id) => {
+    const topic = newTopic();
+    const { id: now } = await publish(url, { topic, data: "before" });
+    const lastEventId = id.replace("EPOCH", String(now).split("-")[0]!);
+    await using client = await SseClient.open(events(topic), { "last-event-id": lastEventId });
+    await until(() => client.events.length > 1);
+    const reason = kind === "another epoch" ? "epoch" : "unknown-id";
+    expect(client.control("sse:ready")).toMatchObject([{ resume: "reset", reason }]);
+    expect(client.control("sse:gap")).toMatchObject([
+      { reason, from: reason === "epoch" ? lastEventId : null },
+    ]);
+    const [ready, gap] = client.events;
+    expect(gap!.lastEventId).toBe(client.control("sse:gap")[0]!.to as string);
+    expect(ready!.lastEventId).toBe(gap!.lastEventId);
+    await publish(url, { topic, data: "after" });
+    await until(() => client.data.includes("after"));
+  });
+
+  test("an id of a megabyte is refused without harm", async () => {
+    const answer = await raw(
+      `GET /events HTTP/1.1\r\nhost: x\r\nlast-event-id: ${"x".repeat(1 << 20)}\r\n\r\n`,
+    );
+    expect(answer).toStartWith("HTTP/1.1 431 ");
+    const { status } = await fetch(`${url}/events?lastEventId=${"x".repeat(1 << 20)}`);
+    expect([414, 431]).toContain(status);
+  });
+
+  test("speaks HTTP/1.0", async () => {
+    const topic = newTopic();
+    await publish(url, { topic, data: "hello" });
+    const answer = await raw(`GET /events?topic=${topic}&replay=all HTTP/1.0\r\n\r\n`);
+    expect(answer).toStartWith("HTTP/1.1 200 OK\r\n");
+    expect(answer.toLowerCase()).not.toContain("transfer-encoding");
+    expect(answer).toContain("data: hello\n\n");
+  });
+
+  test("HEAD has the headers, and opens no stream", async () => {
+    const before = (await (await fetch(`${url}/stats`)).json()) as { closes: Record<string, number> };
+    const answer = await raw("HEAD /events HTTP/1.1\r\nhost: x\r\n\r\n");
+    expect(answer).toStartWith("HTTP/1.1 200 OK\r\n");
+    expect(answer.toLowerCase()).toContain("content-type: text/event-stream");
+    expect(answer.split("\r\n\r\n")[1]).toBe("");
+    const after = (await (await fetch(`${url}/stats`)).json()) as typeof before;
+    expect(after.closes).toEqual(before.closes);
+  });
+
+  test.each([
+    ["?topic=", "is empty"],
+    ["?topic=a%20b", "a space"],
+    ["?topic=a*", "no pattern"],
+    ["?topic=**/a", "no pattern"],
+    ["?topic=a%00b", "does not print"],
+    [`?topic=${"x".repeat(1025)}`, "longer than 1024 bytes"],
+    [`?${Array.from({ length: 101 }, (_, at) => `topic=${at}`).join("&")}`, "more than the limit of 100"],
+    ["?replay=some", "replay is"],
+    ["?replay=-1", "replay is"],
+    ["?lag=whatever", "lag must be one of"],
+    ["?lag=latest&lag=latest", "given twice"],
+    ["?topics=a", "unknown parameter"],
+  ])("refuses %s", async (query, detail) => {
+    await expectProblem(await fetch(`${url}/events${query}`), 400, detail);
+  });
+
+  test("a topic that has ended tells its clients to stay away", async () => {
+    const topic = newTopic();
+    await using client = await SseClient.open(events(topic));
+    await until(() => client.events.length > 0);
+    await publish(url, { topic, data: "last", end: true });
+    await until(() => client.ended);
+    expect(client.data).toEqual(["last"]);
+    expect(client.control("sse:end")).toEqual([{ topic }]);
+    const again = await fetch(events(topic), { headers: { "last-event-id": client.lastEventId } });
+    expect(again.status).toBe(204);
+  });
+});
+
+async function expectProblem(response: Response, status: number, detail: string): Promise<void> {
+  expect(response.status).toBe(status);
+  expect(response.headers.get("content-type")).toBe("application/problem+json");
+  const body = (await response.json()) as { status: number; title: string; detail: string };
+  expect(body).toMatchObject({ status, title: expect.any(String) });
+  expect(body.detail).toContain(detail);
+}
+
+describe("POST /publish", () => {
+  const post = (
+    body: string | Uint8Array<ArrayBuffer> | ReadableStream,
+    type: string | null = "application/json",
+    path = "/publish",
+  ): Promise<Response> =>
+    fetch(`${url}${path}`, { method: "POST", body, headers: type === null ? {} : { "content-type": type } });
+
+  test("takes text, JSON values, arrays and NDJSON", async () => {
+    const topic = newTopic();
+    await using client = await SseClient.open(events(topic));
+    await until(() => client.events.length > 0);
+    const answers = [
+      await post("plain\ntext", "text/plain; charset=utf-8", `/publish?topic=${topic}&event=kind&id=i&key=k`),
+      await post(JSON.stringify({ topic, data: { a: 1 }, event: "kind" }), "application/json;charset=utf-8"),
+      await post(
+        JSON.stringify([
+          { topic, data: "x" },
+          { topic, data: 3 },
+        ]),
+      ),
+      await post(
+        `{"topic":"${topic}","data":"y"}\n\n{"topic":"${topic}","data":[]}\r\n`,
+        "application/x-ndjson",
+      ),
+      await post("[]"),
+    ];
+    expect(answers.map(({ status }) => status)).toEqual([200, 200, 200, 200, 200]);
+    const bodies = (await Promise.all(answers.map((answer) => answer.json()))) as {
+      id?: string;
+      ids?: string[];
+    }[];
+    expect(await client.receive(6)).toEqual(["plain\ntext", '{"a":1}', "x", "3", "y", "[]"]);
+    const sent = client.events.slice(1).map(({ lastEventId }) => lastEventId);
+    expect(bodies.flatMap(({ id, ids }) => ids ?? [id!])).toEqual(sent);
+    expect(client.events.map(({ type }) => type).slice(1, 3)).toEqual(["kind", "kind"]);
+  });
+
+  test("the same id again answers as before, and publishes nothing", async () => {
+    const topic = newTopic();
+    const first = await publish(url, { topic, data: "1", id: `${topic}-p` });
+    expect(await publish(url, { topic, data: "1", id: `${topic}-p` })).toEqual(first);
+    await publish(url, { topic, data: "2", end: true, id: `${topic}-q` });
+    await publish(url, { topic, data: "2", end: true, id: `${topic}-q` });
+    await using client = await SseClient.open(events(topic, "&replay=all"));
+    await until(() => client.ended);
+    expect(client.data).toEqual(["1", "2"]);
+    expect(client.control("sse:end").length).toBe(1);
+  });
+
+  test("an array is all or nothing", async () => {
+    const topic = newTopic();
+    await expectProblem(
+      await post(
+        JSON.stringify([
+          { topic, data: "1" },
+          { topic, data: "2", event: "a\nb" },
+        ]),
+      ),
+      400,
+      "event 1",
+    );
+    await using client = await SseClient.open(events(topic, "&replay=all"));
+    await publish(url, { topic, data: "3" });
+    expect(await client.receive(1)).toEqual(["3"]);
+  });
+
+  test.each([
+    ["{", 400, "is not JSON"],
+    ["", 400, "is not JSON"],
+    ["3", 400, "must be a JSON object"],
+    ["null", 400, "must be a JSON object"],
+    ["[[]]", 400, "event 0 must be a JSON object"],
+    ['{"data":"x"}', 400, "has no topic"],
+    ['{"topic":"a"}', 400, "data is missing"],
+    ['{"topic":"a","data":"x","extra":1}', 400, 'unknown field "extra"'],
+    ['{"topic":"a","data":"x","__proto__":{"end":true}}', 400, 'unknown field "__proto__"'],
+    ['{"topic":"a b","data":"x"}', 400, "a space"],
+    ['{"topic":"a/*","data":"x"}', 400, "is a pattern"],
+    ['{"topic":7,"data":"x"}', 400, "topic must be a string"],
+    ['{"topic":"a","data":"x","event":"a\\rb"}', 400, "event must not hold CR, LF or NUL"],
+    ['{"topic":"a","data":"x","event":"sse:gap"}', 400, "the hub's own"],
+    ['{"topic":"a","data":"x","id":"a\\u0000b"}', 400, "id must not hold CR, LF or NUL"],
+    ['{"topic":"a","data":"x","id":"a\\nb"}', 400, "id must not hold CR, LF or NUL"],
+    ['{"topic":"a","data":"x","key":1}', 400, "key must be a string"],
+    ['{"topic":"a","data":"x","end":1}', 400, "end must be true or false"],
+  ])("refuses %s", async (body, status, detail) => {
+    await expectProblem(await post(body), status, detail);
+  });
+
+  test("refuses bodies of another type, not in UTF-8, or without a topic", async () => {
+    await expectProblem(await post("hello", "application/x-www-form-urlencoded"), 415, "is not understood");
+    await expectProblem(await post(new Uint8Array([120]), null), 415, "there is no content-type");
+    await expectProblem(
+      await post(new Uint8Array([0xff]), "text/plain", "/publish?topic=a"),
+      400,
+      "not UTF-8",
+    );
+    await expectProblem(await post("x", "text/plain"), 400, "needs its topic");
+    await expectProblem(await post("x", "text/plain", "/publish?topic=a&topic=b"), 400, "given twice");
+    await expectProblem(await post("x", "text/plain", "/publish?topic=a&data=b"), 400, "unknown parameter");
+    await expectProblem(
+      await post('{"topic":"a","data":"x"}\n{', "application/x-ndjson"),
+      400,
+      "line 2 is not JSON",
+    );
+  });
+
+  test("refuses a body of 10 MB, with and without a length, and an event of 2 MB", async () => {
+    const big = JSON.stringify({ topic: "big", data: "x".repeat(10_000_000) });
+    await expectProblem(await post(big), 413, "the body is over the limit");
+    const chunks = new ReadableStream({
+      start(controller) {
+        for (let at = 0; at < 10; at++) controller.enqueue(new Uint8Array(1_000_000));
+        controller.close();
+      },
+    });
+    await expectProblem(await post(chunks), 413, "the body is over the limit");
+    await expectProblem(
+      await post(JSON.stringify({ topic: "big", data: "x".repeat(2_000_000) })),
+      413,
+      "data is over the limit",
+    );
+    expect((await fetch(`${url}/healthz`)).status).toBe(200);
+  });
+});
+
+describe("other requests", () => {
+  test.each([
+    ["DELETE", "/events", "GET, HEAD, OPTIONS"],
+    ["POST", "/events", "GET, HEAD, OPTIONS"],
+    ["GET", "/publish", "POST, OPTIONS"],
+    ["PUT", "/publish", "POST, OPTIONS"],
+    ["GET", "/send-event", "POST, OPTIONS"],
+    ["POST", "/random", "GET, HEAD, OPTIONS"],
+    ["GET", "/demo/jobs", "POST, OPTIONS"],
+    ["POST", "/", "GET, HEAD, OPTIONS"],
+    ["PATCH", "/stats", "GET, HEAD, OPTIONS"],
+  ])("%s %s is answered with the methods that are known", async (method, path, allow) => {
+    const response = await fetch(`${url}${path}`, { method });
+    expect(response.headers.get("allow")).toBe(allow);
+    await expectProblem(response, 405, allow);
+  });
+
+  test("an unknown path is a problem", async () => {
+    await expectProblem(await fetch(`${url}/nowhere`), 404, "/nowhere");
+  });
+
+  test("the server's own state", async () => {
+    expect(await (await fetch(`${url}/healthz`)).json()).toEqual({ status: "up" });
+    expect(await (await fetch(`${url}/readyz`)).json()).toEqual({ status: "ready" });
+    expect(await (await fetch(`${url}/stats`)).json()).toMatchObject({
+      streams: expect.any(Number),
+      log: expect.any(Object),
+    });
+    const metrics = await fetch(`${url}/metrics`);
+    expect(metrics.headers.get("content-type")).toStartWith("text/plain; version=0.0.4");
+    const text = await metrics.text();
+    expect(text).toMatch(/^sse_streams [0-9]+$/m);
+    expect(text).toMatch(/^sse_streams_closed_total\{reason="client"\} [0-9]+$/m);
+  });
+
+  test("cross-origin requests are for the origins listed only", async () => {
+    const from = (origin: string, method = "GET", path = "/stats"): Promise<Response> => {
+      const asked = {
+        "access-control-request-method": "GET",
+        "access-control-request-headers": "last-event-id",
+      };
+      return fetch(`${url}${path}`, {
+        method,
+        headers: method === "OPTIONS" ? { origin, ...asked } : { origin },
+      });
+    };
+    expect((await from("https://app.example")).headers.get("access-control-allow-origin")).toBe(
+      "https://app.example",
+    );
+    expect((await from("https://evil.example")).headers.get("access-control-allow-origin")).toBeNull();
+    const preflight = await from("https://app.example", "OPTIONS", "/events");
+    expect(preflight.status).toBe(204);
+    expect(preflight.headers.get("access-control-allow-headers")?.toLowerCase()).toContain("last-event-id");
+    await using client = await SseClient.open(events(newTopic()), { origin: "https://app.example" });
+    expect(client.response.headers.get("access-control-allow-origin")).toBe("https://app.example");
+    await until(() => client.events.length > 0);
+  });
+});
+
+describe("the tutorials' endpoints", () => {
+  test("POST /send-event publishes to the topic `default`", async () => {
+    await using client = await SseClient.open(`${url}/events`);
+    await until(() => client.events.length > 0);
+    const send = (body: string): Promise<Response> => fetch(`${url}/send-event`, { method: "POST", body });
+    const sent = await send('{"message":"hello\\nworld"}');
+    expect(await client.receive(1)).toEqual(["hello\nworld"]);
+    expect(await sent.json()).toEqual({ id: client.lastEventId });
+    await expectProblem(await send("hello"), 400, "is not JSON");
+    await expectProblem(await send('{"message":1}'), 400, "message must be a string");
+    await expectProblem(await send('{"text":"x"}'), 400, "unknown field");
+  });
+
+  test("GET /random, and the demo topics, push by themselves", async () => {
+    await using random = await SseClient.open(`${url}/random`);
+    await using clock = await SseClient.open(events("demo/clock"));
+    await using ticker = await SseClient.open(events("demo/ticker"));
+    await using status = await SseClient.open(events("demo/status"));
+    expect((await random.receive(1))[0]).toMatch(/^[0-9]+$/);
+    expect((await clock.receive(1))[0]).toMatch(
+      /^The time is (Mon|Tue|Wed|Thu|Fri|Sat|Sun) [A-Z][a-z]{2} [ 1-3][0-9] [0-9:]{8} UTC [0-9]{4}$/,
+    );
+    expect((await ticker.receive(1))[0]).toBe("some data");
+    expect(ticker.events.at(-1)!.type).toBe("add");
+    await until(() => status.data.length > 0, 12_000);
+    expect(JSON.parse(status.data[0]!)).toMatchObject({ status: "up", streams: expect.any(Number) });
+  }, 15_000);
+
+  test("POST /demo/jobs starts a job that tells its progress and ends", async () => {
+    const response = await fetch(`${url}/demo/jobs`, { method: "POST" });
+    const { topic } = (await response.json()) as { topic: string };
+    expect(topic).toMatch(/^demo\/jobs\/[0-9]+$/);
+    await using client = await SseClient.open(events(topic, "&replay=all"));
+    await until(() => client.ended, 15_000);
+    const progress = client.events
+      .filter(({ type }) => type === "progress")
+      .map(({ data }) => JSON.parse(data) as { completion: number });
+    expect(progress.length).toBeGreaterThan(5);
+    expect(progress.at(-1)).toEqual({ status: "in_progress", completion: 100 } as never);
+    expect(progress.map(({ completion }) => completion)).toEqual(
+      progress.map(({ completion }) => completion).toSorted((a, b) => a - b),
+    );
+    expect(client.events.at(-2)).toMatchObject({ type: "status", data: "Done" });
+    expect(client.control("sse:end")).toEqual([{ topic }]);
+  }, 20_000);
+});
+
+test("a line is logged for each stream that closes", async () => {
+  const topic = newTopic();
+  const client = await SseClient.open(events(topic));
+  await publish(url, { topic, data: "x" });
+  await client.receive(1);
+  client.close();
+  await until(() => server.lines.some((line) => line.includes(topic)));
+  expect(JSON.parse(server.lines.find((line) => line.includes(topic))!)).toMatchObject({
+    level: "debug",
+    message: "stream closed",
+    reason: "client",
+    topics: topic,
+    events: 1,
+    bytes: expect.any(Number),
+    seconds: expect.any(Number),
+  });
+});

@@ -1,0 +1,64 @@
+import type { Subprocess } from "bun";
+
+const MAIN = new URL("../src/main.ts", import.meta.url).pathname;
+
+/** The server as its users run it: a process of its own, stopped when it goes out of scope. */
+export class ServerProcess implements AsyncDisposable {
+  readonly url: string;
+  readonly process: Subprocess;
+  readonly lines: string[];
+
+  private constructor(url: string, process: Subprocess, lines: string[]) {
+    this.url = url;
+    this.process = process;
+    this.lines = lines;
+  }
+
+  get port(): number {
+    return Number(new URL(this.url).port);
+  }
+
+  /** @param flags in place of the defaults, which are a free port and no time to drain */
+  static async start(...flags: string[]): Promise<ServerProcess> {
+    const lines: string[] = [];
+    const listening = Promise.withResolvers<string>();
+    const process = Bun.spawn(["bun", MAIN, "--port", "0", "--drain", "100ms", ...flags], {
+      stdout: "pipe",
+      stderr: "inherit",
+      env: { ...Bun.env, NO_COLOR: "1" },
+    });
+    void (async () => {
+      const decoder = new TextDecoder();
+      let text = "";
+      for await (const chunk of process.stdout) {
+        text += decoder.decode(chunk, { stream: true });
+        const complete = text.split("\n");
+        text = complete.pop()!;
+        for (const line of complete) {
+          lines.push(line);
+          const { message, url } = JSON.parse(line) as { message: string; url: string };
+          if (message === "listening") listening.resolve(url);
+        }
+      }
+      listening.reject(new Error(`the server ended before it listened: ${lines.join("\n")}`));
+    })();
+    return new ServerProcess(await listening.promise, process, lines);
+  }
+
+  /** Kills the process without a chance to say goodbye. */
+  async kill(): Promise<void> {
+    this.process.kill("SIGKILL");
+    await this.process.exited;
+  }
+
+  /** Resident memory, in bytes. */
+  async memory(): Promise<number> {
+    const status = await Bun.file(`/proc/${this.process.pid}/status`).text();
+    return Number(/^VmRSS:\s+([0-9]+) kB$/m.exec(status)![1]) * 1024;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.process.kill("SIGKILL");
+    await this.process.exited;
+  }
+}

@@ -1,0 +1,294 @@
+import { parseArgs } from "node:util";
+import { HUB_DEFAULTS, MEMORY_LOG_DEFAULTS } from "@sse/hub";
+import { MAX_BODY_BYTES } from "@sse/elysia";
+
+/** A mistake in the flags or the environment; the message names the setting and what to do. */
+export class ConfigError extends Error {
+  override readonly name = "ConfigError";
+}
+
+export const LOG_LEVELS = ["debug", "info", "warn", "error"] as const;
+export type LogLevel = (typeof LOG_LEVELS)[number];
+
+/** Times are in milliseconds; `null` is off. */
+export interface Config {
+  port: number;
+  host: string;
+  open: boolean;
+  log: string;
+  maxLogEvents: number | null;
+  maxLogBytes: number | null;
+  maxLogAge: number | null;
+  heartbeat: number | null;
+  retry: number;
+  writeDeadline: number | null;
+  maxEventBytes: number;
+  maxBodyBytes: number;
+  corsOrigins: string[];
+  demos: boolean;
+  drain: number;
+  logLevel: LogLevel;
+}
+
+type Parse = (text: string) => Config[keyof Config];
+
+interface Setting {
+  readonly name: keyof Config;
+  readonly flag: string;
+  readonly env: string;
+  /** As it would be written; undefined for a switch. */
+  readonly fallback?: string;
+  readonly parse?: Parse;
+  readonly help: string;
+}
+
+const TIME = { ms: 1, s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000 };
+const SIZE = { B: 1, KiB: 1024, MiB: 1024 ** 2, GiB: 1024 ** 3 };
+
+function quantity(units: Readonly<Record<string, number>>, example: string): (text: string) => number {
+  return (text) => {
+    const [, digits, unit] = /^([0-9]{1,15})([A-Za-z]*)$/.exec(text) ?? [];
+    const factor = unit === "" ? 1 : units[unit ?? ""];
+    const value = Number(digits) * (factor ?? Number.NaN);
+    if (Number.isSafeInteger(value) && value > 0) return value;
+    throw new ConfigError(
+      `must be a whole number from 1 on with a unit (${Object.keys(units).join(", ")}), as ${example}`,
+    );
+  };
+}
+
+const time = quantity(TIME, "15s");
+const size = quantity(SIZE, "64MiB");
+const count = quantity({}, "1000");
+const orOff =
+  (parse: (text: string) => number): Parse =>
+  (text) =>
+    text === "off" ? null : parse(text);
+
+function written(value: number, units: Readonly<Record<string, number>>): string {
+  const [unit, factor] = Object.entries(units).findLast(([, each]) => value % each === 0)!;
+  return `${value / factor}${unit}`;
+}
+
+function port(text: string): number {
+  if (/^[0-9]{1,5}$/.test(text) && Number(text) <= 65_535) return Number(text);
+  throw new ConfigError("must be a port number from 0 (any free one) to 65535");
+}
+
+function logUrl(text: string): string {
+  if (text === "memory:") return text;
+  throw new ConfigError(`must be memory: (this version has no other log), not ${JSON.stringify(text)}`);
+}
+
+function origins(text: string): string[] {
+  return text
+    .split(",")
+    .filter((origin) => origin !== "")
+    .map((origin) => {
+      if (URL.canParse(origin) && new URL(origin).origin === origin) return origin;
+      throw new ConfigError(
+        `must be a list of origins as https://example.com, parted by commas, not ${JSON.stringify(origin)}`,
+      );
+    });
+}
+
+function logLevel(text: string): LogLevel {
+  const level = LOG_LEVELS.find((each) => each === text);
+  if (level !== undefined) return level;
+  throw new ConfigError(`must be one of ${LOG_LEVELS.join(", ")}`);
+}
+
+/** Every setting: the order is that of `--help`. */
+export const SETTINGS: readonly Setting[] = [
+  {
+    name: "port",
+    flag: "port",
+    env: "PORT",
+    fallback: "3000",
+    parse: port,
+    help: "port to listen on, 0 for any free one",
+  },
+  {
+    name: "host",
+    flag: "host",
+    env: "HOST",
+    fallback: "127.0.0.1",
+    parse: (text) => text,
+    help: "address to listen on",
+  },
+  {
+    name: "open",
+    flag: "open",
+    env: "SSE_OPEN",
+    help: "listen beyond this machine although nobody has to authenticate",
+  },
+  {
+    name: "log",
+    flag: "log",
+    env: "SSE_LOG",
+    fallback: "memory:",
+    parse: logUrl,
+    help: "where events are kept: memory:",
+  },
+  {
+    name: "maxLogEvents",
+    flag: "max-log-events",
+    env: "SSE_MAX_LOG_EVENTS",
+    fallback: String(MEMORY_LOG_DEFAULTS.maxEvents),
+    parse: orOff(count),
+    help: "most events in the log, or off",
+  },
+  {
+    name: "maxLogBytes",
+    flag: "max-log-bytes",
+    env: "SSE_MAX_LOG_BYTES",
+    fallback: written(MEMORY_LOG_DEFAULTS.maxBytes, SIZE),
+    parse: orOff(size),
+    help: "most bytes in the log, or off",
+  },
+  {
+    name: "maxLogAge",
+    flag: "max-log-age",
+    env: "SSE_MAX_LOG_AGE",
+    fallback: written(MEMORY_LOG_DEFAULTS.maxAge, TIME),
+    parse: orOff(time),
+    help: "how long the log keeps an event, or off",
+  },
+  {
+    name: "heartbeat",
+    flag: "heartbeat",
+    env: "SSE_HEARTBEAT",
+    fallback: written(HUB_DEFAULTS.heartbeat, TIME),
+    parse: orOff(time),
+    help: "longest silence on a stream, or off",
+  },
+  {
+    name: "retry",
+    flag: "retry",
+    env: "SSE_RETRY",
+    fallback: written(HUB_DEFAULTS.retry, TIME),
+    parse: time,
+    help: "when clients reconnect, spread from half to one and a half times this",
+  },
+  {
+    name: "writeDeadline",
+    flag: "write-deadline",
+    env: "SSE_WRITE_DEADLINE",
+    fallback: written(HUB_DEFAULTS.writeDeadline, TIME),
+    parse: orOff(time),
+    help: "how long a stream may be blocked before it is closed, or off",
+  },
+  {
+    name: "maxEventBytes",
+    flag: "max-event-bytes",
+    env: "SSE_MAX_EVENT_BYTES",
+    fallback: written(HUB_DEFAULTS.maxEventBytes, SIZE),
+    parse: size,
+    help: "most bytes of data in one event",
+  },
+  {
+    name: "maxBodyBytes",
+    flag: "max-body-bytes",
+    env: "SSE_MAX_BODY_BYTES",
+    fallback: written(MAX_BODY_BYTES, SIZE),
+    parse: size,
+    help: "most bytes in the body of a request",
+  },
+  {
+    name: "corsOrigins",
+    flag: "cors-origins",
+    env: "SSE_CORS_ORIGINS",
+    fallback: "",
+    parse: origins,
+    help: "origins whose pages may read and publish, parted by commas",
+  },
+  { name: "demos", flag: "no-demos", env: "SSE_NO_DEMOS", help: "leave out the demo topics and endpoints" },
+  {
+    name: "drain",
+    flag: "drain",
+    env: "SSE_DRAIN",
+    fallback: "5s",
+    parse: time,
+    help: "time over which streams are closed at SIGTERM",
+  },
+  {
+    name: "logLevel",
+    flag: "log-level",
+    env: "SSE_LOG_LEVEL",
+    fallback: "info",
+    parse: logLevel,
+    help: `${LOG_LEVELS.join(", ")}; debug has a line for every stream that closes`,
+  },
+];
+
+/** The text of `--help`. */
+export function help(): string {
+  const rows = SETTINGS.map(({ flag, env, fallback, help: text }): [string, string] => [
+    `  --${flag}${fallback === undefined ? "" : ` ${fallback === "" ? "LIST" : fallback}`}`,
+    `${text} (${env})`,
+  ]);
+  const width = Math.max(...rows.map(([left]) => left.length)) + 2;
+  return [
+    "Server-Sent Events server. Flags with their defaults; each can be set in the environment instead.",
+    "",
+    ...rows.map(([left, right]) => left.padEnd(width) + right),
+    `${"  --help".padEnd(width)}this text`,
+    "",
+  ].join("\n");
+}
+
+const LOOPBACK = /^(localhost|127(\.[0-9]{1,3}){3}|::1)$/;
+
+function isOn(text: string | undefined): boolean {
+  if (text === undefined || text === "" || text === "0" || text === "false") return false;
+  if (text === "1" || text === "true") return true;
+  throw new ConfigError('must be "true" or "false"');
+}
+
+/**
+ * The configuration: flags, then environment, then defaults.
+ *
+ * @returns null when `--help` was asked for
+ * @throws ConfigError naming the setting that is wrong
+ */
+export function readConfig(
+  args: readonly string[],
+  env: Readonly<Record<string, string | undefined>>,
+): Config | null {
+  const options = Object.fromEntries(
+    SETTINGS.map(({ flag, parse }) => [
+      flag,
+      { type: parse === undefined ? ("boolean" as const) : ("string" as const) },
+    ]),
+  );
+  let flags: Record<string, string | boolean | undefined>;
+  try {
+    flags = parseArgs({ args: [...args], options: { ...options, help: { type: "boolean" } } }).values;
+  } catch (error) {
+    throw new ConfigError(`${(error as Error).message} (--help lists all settings)`);
+  }
+  if (flags.help === true) return null;
+  const config: Record<string, unknown> = {};
+  for (const { name, flag, env: variable, fallback, parse } of SETTINGS) {
+    const given = flags[flag];
+    const source = given === undefined ? variable : `--${flag}`;
+    try {
+      if (parse === undefined) config[name] = given === true || isOn(env[variable]);
+      else config[name] = parse(String(given ?? (env[variable] || fallback)));
+    } catch (error) {
+      if (error instanceof ConfigError) throw new ConfigError(`${source} ${error.message}`);
+      throw error;
+    }
+  }
+  config.demos = config.demos !== true; // its flag is --no-demos
+  const result = config as unknown as Config;
+  const hostGiven = flags.host !== undefined || Boolean(env.HOST);
+  if (result.open && !hostGiven) result.host = "0.0.0.0";
+  if (!result.open && !LOOPBACK.test(result.host)) {
+    throw new ConfigError(
+      `--host ${result.host} would let everybody who reaches this machine publish and read; ` +
+        "add --open if that is what you want, or stay on 127.0.0.1",
+    );
+  }
+  return result;
+}

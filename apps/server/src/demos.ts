@@ -1,0 +1,107 @@
+import { events, otherMethods, parseJson, problemOf, readText, Refusal, requireFields } from "@sse/elysia";
+import type { Hub, Message } from "@sse/hub";
+import { Elysia } from "elysia";
+
+/** How long a job takes, in milliseconds, and in how many steps it tells of its progress. */
+const JOB_TIME = 5000;
+const JOB_STEPS = 20;
+/** Jobs at work at the same time. */
+const MAX_JOBS = 100;
+
+interface Demo {
+  readonly topic: string;
+  /** Milliseconds. */
+  readonly period: number;
+  readonly message: (hub: Hub) => Message;
+}
+
+/** What the tutorials push, each at its own pace. */
+const DEMOS: readonly Demo[] = [
+  { topic: "demo/random", period: 2000, message: () => ({ data: String(Math.floor(Math.random() * 1000)) }) },
+  { topic: "demo/ticker", period: 3000, message: () => ({ event: "add", data: "some data" }) },
+  { topic: "demo/status", period: 10_000, message: (hub) => ({ data: status(hub) }) },
+  { topic: "demo/clock", period: 1000, message: () => ({ data: `The time is ${unixDate(new Date())}` }) },
+];
+
+function status(hub: Hub): Record<string, unknown> {
+  const { streams, published, deliveries, log } = hub.stats();
+  return {
+    status: hub.closing ? "closing" : "up",
+    uptime: Math.round(process.uptime()),
+    memory: process.memoryUsage.rss(),
+    streams,
+    published,
+    deliveries,
+    logEvents: log.events,
+    logBytes: log.bytes,
+  };
+}
+
+/** A time as `date` prints it in the C locale: `Fri May  8 13:13:23 UTC 2020`. */
+export function unixDate(time: Date): string {
+  const [weekday, day, month, year, clock] = time.toUTCString().replace(",", "").split(" ");
+  return `${weekday} ${month} ${String(Number(day)).padStart(2)} ${clock} UTC ${year}`;
+}
+
+/** Publishes the demo topics while somebody listens. Returns what stops them. */
+export function startDemos(hub: Hub): () => void {
+  const timers = DEMOS.map(({ topic, period, message }) =>
+    setInterval(() => {
+      if (hub.closing || hub.listeners(topic) === 0) return;
+      hub.publish(topic, message(hub)).catch(() => {}); // the next one is due soon
+    }, period),
+  );
+  return () => {
+    for (const timer of timers) clearInterval(timer);
+  };
+}
+
+/** The endpoints of the tutorials: `POST /send-event`, `GET /random`, and `POST /demo/jobs`. */
+export function demoRoutes(hub: Hub, maxBodyBytes: number) {
+  let jobs = 0;
+  let lastJob = 0;
+
+  const startJob = (): Response => {
+    if (jobs >= MAX_JOBS)
+      throw new Refusal(429, `${MAX_JOBS} jobs are at work; start another when one is done`);
+    jobs++;
+    lastJob = Math.max(lastJob + 1, Date.now()); // of its own also after a restart
+    const topic = `demo/jobs/${lastJob}`;
+    void runJob(hub, topic).finally(() => jobs--);
+    return Response.json({ topic });
+  };
+
+  return new Elysia({ name: "demos" })
+    .onError(({ error }) => problemOf(error))
+    .post("/send-event", ({ request }) => sendEvent(hub, request, maxBodyBytes), { parse: "none" })
+    .all("/send-event", otherMethods("POST, OPTIONS"), { parse: "none" })
+    .get("/random", ({ request, server }) => events(hub, request, server, ["demo/random"]))
+    .all("/random", otherMethods("GET, HEAD, OPTIONS"))
+    .post("/demo/jobs", startJob, { parse: "none" })
+    .all("/demo/jobs", otherMethods("POST, OPTIONS"), { parse: "none" });
+}
+
+const SEND_EVENT_FIELDS = new Set(["message"]);
+
+async function sendEvent(hub: Hub, request: Request, maxBodyBytes: number): Promise<Response> {
+  const body = parseJson(await readText(request, maxBodyBytes));
+  const { message } = requireFields(body, SEND_EVENT_FIELDS, "the body");
+  if (typeof message !== "string") throw new Refusal(400, 'message must be a string, as {"message":"hello"}');
+  return Response.json({ id: await hub.publish("default", { data: message }) });
+}
+
+async function runJob(hub: Hub, topic: string): Promise<void> {
+  try {
+    let completion = 0;
+    for (let step = 1; step <= JOB_STEPS; step++) {
+      const part = ((100 - completion) / (JOB_STEPS - step + 1)) * (0.5 + Math.random());
+      completion = step === JOB_STEPS ? 100 : Math.min(99.99, completion + part);
+      const data = { status: "in_progress", completion: Number(completion.toFixed(2)) };
+      await hub.publish(topic, { event: "progress", data });
+      await Bun.sleep(JOB_TIME / JOB_STEPS);
+    }
+    await hub.publish(topic, { event: "status", data: "Done", end: true });
+  } catch {
+    // The server is shutting down, and the job with it.
+  }
+}

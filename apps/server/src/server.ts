@@ -1,0 +1,71 @@
+import { cors } from "@elysiajs/cors";
+import { otherMethods, problem, problemOf, sse } from "@sse/elysia";
+import { createHub, type Hub, MemoryLog } from "@sse/hub";
+import { Elysia } from "elysia";
+import type { Config } from "./config.ts";
+import { demoRoutes, startDemos } from "./demos.ts";
+import type { Logger } from "./logger.ts";
+import { createMetrics } from "./metrics.ts";
+import { pageRoutes } from "./page.ts";
+
+export interface RunningServer {
+  readonly hub: Hub;
+  readonly url: string;
+  /** Tells every stream to come back later, closes them over the time configured, and stops. */
+  stop(): Promise<void>;
+}
+
+/** Starts the server; resolves when it listens. */
+export async function startServer(config: Config, logger: Logger): Promise<RunningServer> {
+  const { maxLogEvents: maxEvents, maxLogBytes: maxBytes, maxLogAge: maxAge } = config;
+  const { heartbeat, retry, writeDeadline, maxEventBytes, maxBodyBytes } = config;
+  const hub = createHub({
+    log: new MemoryLog({ maxEvents, maxBytes, maxAge }),
+    heartbeat,
+    retry,
+    writeDeadline,
+    maxEventBytes,
+    onClose: ({ opened, events, bytes, cohort }, reason) => {
+      const seconds = Math.round(performance.now() - opened) / 1000;
+      logger.debug("stream closed", { reason, seconds, events, bytes, topics: cohort.selectors.key });
+    },
+  });
+  const metrics = createMetrics(hub);
+  const app = new Elysia({ serve: { development: false, reusePort: false } })
+    .onError(({ code, error, path }) =>
+      code === "NOT_FOUND" ? problem(404, `there is nothing at ${path}`) : problemOf(error),
+    )
+    .use(allowOrigins(config.corsOrigins))
+    .use(sse({ hub, maxBodyBytes }))
+    .get("/metrics", async () => {
+      const { body, type } = await metrics();
+      return new Response(body, { headers: { "content-type": type } });
+    })
+    .all("/metrics", otherMethods("GET, HEAD, OPTIONS"))
+    .use(await pageRoutes());
+  if (config.demos) app.use(demoRoutes(hub, maxBodyBytes));
+  app.listen({ port: config.port, hostname: config.host });
+  const stopDemos = config.demos ? startDemos(hub) : () => {};
+
+  const stop = async (): Promise<void> => {
+    stopDemos();
+    await hub.close({ within: config.drain });
+    await app.stop(true);
+  };
+  const { hostname, port } = app.server!;
+  const name = hostname === "127.0.0.1" || hostname === "0.0.0.0" ? "localhost" : hostname;
+  return { hub, url: `http://${name?.includes(":") ? `[${name}]` : name}:${port}`, stop };
+}
+
+/** Cross-origin requests from the origins listed; without any, nothing is said, and browsers refuse them. */
+function allowOrigins(origins: readonly string[]) {
+  if (origins.length === 0) return new Elysia();
+  return cors({
+    origin: [...origins],
+    methods: ["GET", "POST", "OPTIONS"],
+    allowedHeaders: ["Content-Type", "Last-Event-ID", "Authorization"],
+    exposeHeaders: [],
+    credentials: false,
+    maxAge: 86_400,
+  });
+}

@@ -1,0 +1,36 @@
+const TIMEOUT_MS = 10_000;
+
+/** The server's answer to a POST, or the words to show the reader in place of one. */
+export type PostResult<T> =
+  { readonly ok: true; readonly value: T } | { readonly ok: false; readonly problem: string };
+
+/** POSTs JSON. Never throws: whatever goes wrong becomes a sentence that says what to do. */
+export async function post<T>(url: string, body?: unknown): Promise<PostResult<T>> {
+  try {
+    const response = await fetch(url, {
+      method: "POST",
+      signal: AbortSignal.timeout(TIMEOUT_MS),
+      ...(body === undefined
+        ? {}
+        : { headers: { "content-type": "application/json" }, body: JSON.stringify(body) }),
+    });
+    if (response.ok) return { ok: true, value: (await response.json()) as T };
+    return { ok: false, problem: await problemOf(response) };
+  } catch (error) {
+    const late = error instanceof DOMException && error.name === "TimeoutError";
+    return {
+      ok: false,
+      problem: late
+        ? `No answer within ${TIMEOUT_MS / 1000} seconds. Try again.`
+        : "The server cannot be reached. Try again in a moment.",
+    };
+  }
+}
+
+/** The `detail` of an RFC 9457 problem, or what the status line says. */
+async function problemOf(response: Response): Promise<string> {
+  const problem = (await response.json().catch(() => null)) as { title?: unknown; detail?: unknown } | null;
+  const [title, detail] = [problem?.title, problem?.detail];
+  const name = typeof title === "string" ? title : response.statusText || "The server refused";
+  return typeof detail === "string" ? `${response.status} ${name}: ${detail}` : `${response.status} ${name}`;
+}

@@ -1,0 +1,21 @@
+import type { FeedState, FeedStatus } from "./feed.ts";
+
+/** One sentence for all feeds, and the state that colours it. */
+export function summarize(statuses: readonly FeedStatus[]): { state: FeedState; sentence: string } {
+  const count = (...states: FeedState[]) => statuses.filter(({ state }) => states.includes(state)).length;
+  const broken = count("retrying", "failed", "closing");
+  const held = statuses.filter((status) => status.held).length;
+  const paused = count("paused") - held;
+  const open = count("open", "resumed", "gap");
+  if (broken > 0 && open === 0)
+    return { state: "failed", sentence: "No connection. The feeds try again by themselves." };
+  if (broken > 0) return { state: "retrying", sentence: `${feeds(open)} open, ${broken} reconnecting` };
+  if (count("connecting") > 0) return { state: "connecting", sentence: "Connecting" };
+  if (paused > 0) return { state: "paused", sentence: `${feeds(open)} open, ${paused} paused` };
+  if (held > 0) return { state: "open", sentence: `${feeds(open)} open, ${held} waiting for the job` };
+  return { state: "open", sentence: `All ${feeds(open)} open` };
+}
+
+function feeds(count: number): string {
+  return count === 1 ? "1 feed" : `${count} feeds`;
+}

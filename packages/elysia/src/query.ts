@@ -1,0 +1,25 @@
+import { Refusal } from "./problem.ts";
+
+/**
+ * The query's parameters. Read from the text of the URL: without a `Host` header, as in HTTP/1.0, it is a path only.
+ *
+ * @param repeatable the parameters that may be given several times
+ * @throws Refusal 400 for a parameter that is not known, which may be a misspelt one, or given twice
+ */
+export function readQuery(
+  request: Request,
+  known: readonly string[],
+  repeatable: readonly string[] = [],
+): URLSearchParams {
+  const start = request.url.indexOf("?");
+  const query = new URLSearchParams(start === -1 ? "" : request.url.slice(start + 1));
+  for (const name of query.keys()) {
+    if (!known.includes(name)) {
+      throw new Refusal(400, `unknown parameter ${JSON.stringify(name)}; known are ${known.join(", ")}`);
+    }
+    if (!repeatable.includes(name) && query.getAll(name).length > 1) {
+      throw new Refusal(400, `${name} is given twice; there can be one`);
+    }
+  }
+  return query;
+}
