@@ -43,17 +43,22 @@ export function unixDate(time: Date): string {
   return `${weekday} ${month} ${String(Number(day)).padStart(2)} ${clock} UTC ${year}`;
 }
 
+/** How often it is looked for what is due, in milliseconds: who begins to listen is soon told something. */
+const LOOK_EVERY = 200;
+
 /** Publishes the demo topics while somebody listens. Returns what stops them. */
 export function startDemos(hub: Hub): () => void {
-  const timers = DEMOS.map(({ topic, period, message }) =>
-    setInterval(() => {
-      if (hub.closing || hub.listeners(topic) === 0) return;
-      hub.publish(topic, message(hub)).catch(() => {}); // the next one is due soon
-    }, period),
-  );
-  return () => {
-    for (const timer of timers) clearInterval(timer);
-  };
+  const due = new Map(DEMOS.map((demo) => [demo, 0]));
+  const timer = setInterval(() => {
+    const now = performance.now();
+    for (const [demo, time] of due) {
+      if (now < time || hub.closing || hub.listeners(demo.topic) === 0) continue;
+      // In step with the last one, unless it has rested since.
+      due.set(demo, (now - time < demo.period ? time : now) + demo.period);
+      hub.publish(demo.topic, demo.message(hub)).catch(() => {}); // the next one is due soon
+    }
+  }, LOOK_EVERY);
+  return () => clearInterval(timer);
 }
 
 /** The endpoints of the tutorials: `POST /send-event`, `GET /random`, and `POST /demo/jobs`. */

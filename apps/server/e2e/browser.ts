@@ -1,0 +1,90 @@
+import { type Browser, type BrowserContext, chromium, type Locator, type Page } from "playwright-core";
+
+const NAMES = ["chromium", "chromium-browser", "google-chrome", "google-chrome-stable"];
+const PLACES = [
+  "/usr/bin/chromium",
+  "/snap/bin/chromium",
+  "/Applications/Chromium.app/Contents/MacOS/Chromium",
+  "/Applications/Google Chrome.app/Contents/MacOS/Google Chrome",
+];
+const FLAGS = [
+  "--no-sandbox",
+  "--disable-gpu",
+  "--disable-quic",
+  "--no-first-run",
+  "--disable-background-networking",
+  "--disable-component-update",
+  "--disable-sync",
+];
+
+/** Where Chromium is: what `CHROMIUM_PATH` says, or its usual names and places. Null when there is none. */
+export const CHROMIUM: string | null =
+  Bun.env["CHROMIUM_PATH"] || (await first([...NAMES.map((name) => Bun.which(name)), ...PLACES]));
+
+async function first(candidates: readonly (string | null)[]): Promise<string | null> {
+  for (const path of candidates) if (path !== null && (await Bun.file(path).exists())) return path;
+  return null;
+}
+
+export function launchChromium(): Promise<Browser> {
+  return chromium.launch({ executablePath: CHROMIUM!, args: FLAGS });
+}
+
+/** What a browser says by itself of a server that is away: no fault of the page. */
+const AWAY = /^Failed to load resource: net::ERR_(CONNECTION_REFUSED|EMPTY_RESPONSE|CONNECTION_RESET)/;
+
+export type FeedName = "random" | "clock" | "ticker" | "status" | "board" | "job";
+
+/** A tab with the page in it. */
+export class Tab {
+  readonly page: Page;
+  /** Whatever the page should not have logged, thrown or loaded. */
+  readonly troubles: string[] = [];
+
+  private constructor(page: Page) {
+    this.page = page;
+    page.on("pageerror", (error) => this.troubles.push(String(error)));
+    page.on("console", (message) => {
+      const trouble = message.type() === "error" || message.type() === "warning";
+      if (trouble && !AWAY.test(message.text())) this.troubles.push(message.text());
+    });
+  }
+
+  static async open(context: BrowserContext, url: string): Promise<Tab> {
+    context.setDefaultTimeout(12_000);
+    const tab = new Tab(await context.newPage());
+    await tab.page.goto(url);
+    return tab;
+  }
+
+  tile(name: FeedName): Locator {
+    return this.page.locator(`[data-feed="${name}"]`);
+  }
+
+  /** Waits for a state of a tile, and the words beside it. */
+  async sees(name: FeedName, state: string, detail = ""): Promise<void> {
+    const state_ = this.page.locator(`[data-feed="${name}"][data-state="${state}"] .state`);
+    await state_.filter({ hasText: detail }).waitFor();
+  }
+
+  /** Waits for the sentence over all tiles. */
+  async sums(sentence: string): Promise<void> {
+    await this.page.locator("#summary").filter({ hasText: sentence }).waitFor();
+  }
+
+  /** The rows of a tile's log, the oldest first; a gap as `gap: ` and its reason. */
+  async rows(name: FeedName): Promise<string[]> {
+    const rows = this.tile(name).locator(".row");
+    const [kinds, texts] = await Promise.all([
+      rows.locator(".row-type").allTextContents(),
+      rows.locator(".row-data").allTextContents(),
+    ]);
+    return texts.map((text, at) => (kinds[at] === "gap" ? `gap: ${text.split(":")[0]}` : text)).toReversed();
+  }
+
+  /** Sends a message as a reader would. */
+  async post(message: string): Promise<void> {
+    await this.page.fill("#message", message);
+    await this.page.click("#send");
+  }
+}

@@ -1,0 +1,130 @@
+import { describe, expect, test } from "bun:test";
+import { HUB_DEFAULTS } from "@sse/hub";
+import { SETTINGS } from "../src/config.ts";
+import { ServerProcess } from "./server-process.ts";
+import { publish, SseClient, until } from "./sse-client.ts";
+
+/* The server's life as a process: how it starts, refuses to start, stops, and comes back. */
+
+const MAIN = new URL("../src/main.ts", import.meta.url).pathname;
+
+async function run(args: string[], env: Record<string, string> = {}): Promise<{ code: number; out: string; error: string }> {
+  const process = Bun.spawn(["bun", MAIN, ...args], { env: { ...Bun.env, ...env }, stdout: "pipe", stderr: "pipe" });
+  const [code, out, error] = await Promise.all([process.exited, process.stdout.text(), process.stderr.text()]);
+  return { code, out, error };
+}
+
+describe("starting", () => {
+  test.each([
+    [["--port", "70000"], {}, "--port must be a port number"],
+    [["--port", "x"], {}, "--port must be a port number"],
+    [[], { PORT: "-1" }, "PORT must be a port number"],
+    [["--heartbeat", "3 seconds"], {}, "--heartbeat must be a whole number"],
+    [["--max-log-events", "10k"], {}, "--max-log-events must be a whole number"],
+    [["--log", "postgres://x"], {}, "--log must be memory:"],
+    [[], { SSE_LOG_LEVEL: "loud" }, "SSE_LOG_LEVEL must be one of debug, info, warn, error"],
+    [["--cors-origins", "example.com"], {}, "--cors-origins must be a list of origins"],
+    [["--cors-origins", "*"], {}, "--cors-origins must be a list of origins"],
+    [[], { SSE_OPEN: "maybe" }, 'SSE_OPEN must be "true" or "false"'],
+    [["--host", "0.0.0.0"], {}, "add --open if that is what you want"],
+    [["--host", "192.0.2.1", "--open"], {}, "cannot listen on 192.0.2.1"],
+    [["--unknown"], {}, "--help lists all settings"],
+    [["stray"], {}, "--help lists all settings"],
+  ])("%j with %j is refused in one line", async (args, env, message) => {
+    const { code, out, error } = await run(args, env as Record<string, string>);
+    expect({ code, out }).toEqual({ code: 2, out: "" });
+    expect(error).toStartWith("error: ");
+    expect(error).toContain(message);
+    expect(error.trim().split("\n").length).toBe(1);
+  });
+
+  test("on a port that is taken is refused, and says so", async () => {
+    await using server = await ServerProcess.start();
+    const { code, error } = await run(["--port", String(server.port)]);
+    expect({ code, error }).toEqual({
+      code: 2,
+      error: `error: port ${server.port} is in use; stop what listens there, or choose another with --port\n`,
+    });
+  });
+
+  test("--help lists every setting with its default", async () => {
+    const { code, out } = await run(["--help"]);
+    expect(code).toBe(0);
+    for (const { flag, env, fallback } of SETTINGS) {
+      expect(out).toContain(`--${flag}${fallback ? ` ${fallback}` : ""}`);
+      expect(out).toContain(`(${env})`);
+    }
+    expect(out).toContain(`--heartbeat ${HUB_DEFAULTS.heartbeat / 1000}s`);
+  });
+
+  test("takes the environment, and flags before it", async () => {
+    await using server = await ServerProcess.start("--no-demos", "--max-event-bytes", "1KiB");
+    expect((await fetch(`${server.url}/random`)).status).toBe(404);
+    expect(publish(server.url, { topic: "t", data: "x".repeat(1025) })).rejects.toThrow("over the limit of 1024 bytes");
+    const options = await fetch(`${server.url}/publish`, { method: "OPTIONS" });
+    expect([options.status, options.headers.get("allow")]).toEqual([204, "POST, OPTIONS"]);
+  });
+});
+
+describe("coming back", () => {
+  test("after a kill, an id from before is told the reset and the gap, and given all that is new", async () => {
+    const before = await ServerProcess.start();
+    const { port } = before;
+    const { id } = await publish(before.url, { topic: "t", data: "lost" });
+    await before.kill();
+    await using server = await ServerProcess.start("--port", String(port));
+    await publish(server.url, { topic: "t", data: "1" });
+    await using client = await SseClient.open(`${server.url}/events?topic=t`, { "last-event-id": id as string });
+    await publish(server.url, { topic: "t", data: "2" });
+    expect(await client.receive(2)).toEqual(["1", "2"]);
+    expect(client.control("sse:ready")).toEqual([{ resume: "reset", replayed: 1, reason: "epoch" }]);
+    expect(client.control("sse:gap")).toMatchObject([{ reason: "epoch", from: id }]);
+    expect(client.events.map(({ type }) => type)).toEqual(["sse:ready", "sse:gap", "message", "message"]);
+  });
+});
+
+describe("stopping", () => {
+  test("SIGTERM tells every stream when to come back, closes them over the time given, and exits", async () => {
+    await using server = await ServerProcess.start("--drain", "1s");
+    const clients = await Promise.all(
+      Array.from({ length: 20 }, () => SseClient.open(`${server.url}/events?topic=t`)),
+    );
+    await until(() => clients.every(({ events }) => events.length > 0));
+    await publish(server.url, { topic: "t", data: "last" });
+    server.process.kill("SIGTERM");
+    await until(async () => (await fetch(`${server.url}/readyz`)).status === 503);
+    const late = await fetch(`${server.url}/events`, { headers: { accept: "text/event-stream" } });
+    expect(late.status).toBe(200);
+    expect(await late.text()).toMatch(/^event: sse:closing\nretry: [0-9]+\ndata: \{"reason":"drain","retry":[0-9]+\}\n\n$/);
+    const other = await fetch(`${server.url}/events`, { headers: { accept: "*/*" } });
+    expect([other.status, other.headers.get("retry-after")]).toEqual([503, "5"]);
+    const refused = await fetch(`${server.url}/publish?topic=t`, {
+      method: "POST",
+      body: "x",
+      headers: { "content-type": "text/plain" },
+    });
+    expect([refused.status, refused.headers.get("retry-after")]).toEqual([503, "5"]);
+    expect(await server.process.exited).toBe(0);
+    await until(() => clients.every(({ ended }) => ended));
+    for (const client of clients) {
+      expect(client.data).toEqual(["last"]);
+      expect(client.control("sse:closing")).toMatchObject([{ reason: "drain", retry: expect.any(Number) }]);
+    }
+    expect(new Set(clients.map((client) => client.control("sse:closing")[0]!.retry)).size).toBeGreaterThan(10);
+    expect(server.lines.map((line) => (JSON.parse(line) as { message: string }).message)).toEqual([
+      "listening",
+      "stopping",
+      "stopped",
+    ]);
+  });
+
+  test("a second SIGTERM ends it at once", async () => {
+    await using server = await ServerProcess.start("--drain", "1h");
+    await using client = await SseClient.open(`${server.url}/events`);
+    await until(() => client.events.length > 0);
+    server.process.kill("SIGTERM");
+    await until(() => server.lines.some((line) => line.includes("stopping")));
+    server.process.kill("SIGTERM");
+    expect(await server.process.exited).toBe(1);
+  });
+});
