@@ -8,9 +8,20 @@ import { publish, SseClient, until } from "./sse-client.ts";
 
 const MAIN = new URL("../src/main.ts", import.meta.url).pathname;
 
-async function run(args: string[], env: Record<string, string> = {}): Promise<{ code: number; out: string; error: string }> {
-  const process = Bun.spawn(["bun", MAIN, ...args], { env: { ...Bun.env, ...env }, stdout: "pipe", stderr: "pipe" });
-  const [code, out, error] = await Promise.all([process.exited, process.stdout.text(), process.stderr.text()]);
+async function run(
+  args: string[],
+  env: Record<string, string> = {},
+): Promise<{ code: number; out: string; error: string }> {
+  const process = Bun.spawn(["bun", MAIN, ...args], {
+    env: { ...Bun.env, ...env },
+    stdout: "pipe",
+    stderr: "pipe",
+  });
+  const [code, out, error] = await Promise.all([
+    process.exited,
+    process.stdout.text(),
+    process.stderr.text(),
+  ]);
   return { code, out, error };
 }
 
@@ -31,7 +42,7 @@ describe("starting", () => {
     [["--unknown"], {}, "--help lists all settings"],
     [["stray"], {}, "--help lists all settings"],
   ])("%j with %j is refused in one line", async (args, env, message) => {
-    const { code, out, error } = await run(args, env as Record<string, string>);
+    const { code, out, error } = await run(args, env);
     expect({ code, out }).toEqual({ code: 2, out: "" });
     expect(error).toStartWith("error: ");
     expect(error).toContain(message);
@@ -60,7 +71,9 @@ describe("starting", () => {
   test("takes the environment, and flags before it", async () => {
     await using server = await ServerProcess.start("--no-demos", "--max-event-bytes", "1KiB");
     expect((await fetch(`${server.url}/random`)).status).toBe(404);
-    expect(publish(server.url, { topic: "t", data: "x".repeat(1025) })).rejects.toThrow("over the limit of 1024 bytes");
+    expect(publish(server.url, { topic: "t", data: "x".repeat(1025) })).rejects.toThrow(
+      "over the limit of 1024 bytes",
+    );
     const options = await fetch(`${server.url}/publish`, { method: "OPTIONS" });
     expect([options.status, options.headers.get("allow")]).toEqual([204, "POST, OPTIONS"]);
   });
@@ -74,7 +87,9 @@ describe("coming back", () => {
     await before.kill();
     await using server = await ServerProcess.start("--port", String(port));
     await publish(server.url, { topic: "t", data: "1" });
-    await using client = await SseClient.open(`${server.url}/events?topic=t`, { "last-event-id": id as string });
+    await using client = await SseClient.open(`${server.url}/events?topic=t`, {
+      "last-event-id": id as string,
+    });
     await publish(server.url, { topic: "t", data: "2" });
     expect(await client.receive(2)).toEqual(["1", "2"]);
     expect(client.control("sse:ready")).toEqual([{ resume: "reset", replayed: 1, reason: "epoch" }]);
@@ -95,7 +110,9 @@ describe("stopping", () => {
     await until(async () => (await fetch(`${server.url}/readyz`)).status === 503);
     const late = await fetch(`${server.url}/events`, { headers: { accept: "text/event-stream" } });
     expect(late.status).toBe(200);
-    expect(await late.text()).toMatch(/^event: sse:closing\nretry: [0-9]+\ndata: \{"reason":"drain","retry":[0-9]+\}\n\n$/);
+    expect(await late.text()).toMatch(
+      /^event: sse:closing\nretry: [0-9]+\ndata: \{"reason":"drain","retry":[0-9]+\}\n\n$/,
+    );
     const other = await fetch(`${server.url}/events`, { headers: { accept: "*/*" } });
     expect([other.status, other.headers.get("retry-after")]).toEqual([503, "5"]);
     const refused = await fetch(`${server.url}/publish?topic=t`, {
@@ -110,7 +127,9 @@ describe("stopping", () => {
       expect(client.data).toEqual(["last"]);
       expect(client.control("sse:closing")).toMatchObject([{ reason: "drain", retry: expect.any(Number) }]);
     }
-    expect(new Set(clients.map((client) => client.control("sse:closing")[0]!.retry)).size).toBeGreaterThan(10);
+    expect(new Set(clients.map((client) => client.control("sse:closing")[0]!.retry)).size).toBeGreaterThan(
+      10,
+    );
     expect(server.lines.map((line) => (JSON.parse(line) as { message: string }).message)).toEqual([
       "listening",
       "stopping",

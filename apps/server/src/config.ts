@@ -26,6 +26,7 @@ export interface Config {
   maxBodyBytes: number;
   corsOrigins: string[];
   demos: boolean;
+  dev: boolean;
   drain: number;
   logLevel: LogLevel;
 }
@@ -203,6 +204,7 @@ export const SETTINGS: readonly Setting[] = [
     help: "origins whose pages may read and publish, parted by commas",
   },
   { name: "demos", flag: "no-demos", env: "SSE_NO_DEMOS", help: "leave out the demo topics and endpoints" },
+  { name: "dev", flag: "dev", env: "SSE_DEV", help: "bundle the page anew at each visit, for work on it" },
   {
     name: "drain",
     flag: "drain",

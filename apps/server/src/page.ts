@@ -1,4 +1,4 @@
-import { otherMethods } from "@sse/elysia";
+import { otherMethods, problem } from "@sse/elysia";
 import { buildPage } from "@sse/web";
 import { Elysia } from "elysia";
 
@@ -9,16 +9,27 @@ const HEADERS = {
   "x-content-type-options": "nosniff",
 };
 
-/** The page and what belongs to it, bundled once at the start. */
-export async function pageRoutes() {
-  const app = new Elysia({ name: "page" });
-  for (const [path, { body, type, immutable }] of await buildPage()) {
-    const headers = {
-      ...HEADERS,
-      "content-type": type,
-      "cache-control": immutable ? "public, max-age=31536000, immutable" : "no-cache",
-    };
-    app.get(path, () => new Response(body, { headers })).all(path, otherMethods("GET, HEAD, OPTIONS"));
-  }
-  return app;
+/**
+ * The page and what belongs to it, bundled at the start.
+ *
+ * @param dev bundle it anew at each visit
+ */
+export async function pageRoutes(dev: boolean) {
+  let assets = await buildPage();
+  const serve = (path: string): Response => {
+    const asset = assets.get(path);
+    if (asset === undefined) return problem(404, `there is nothing at ${path}`);
+    const cache = asset.immutable ? "public, max-age=31536000, immutable" : "no-cache";
+    return new Response(asset.body, {
+      headers: { ...HEADERS, "content-type": asset.type, "cache-control": cache },
+    });
+  };
+  return new Elysia({ name: "page" })
+    .get("/", async () => {
+      if (dev) assets = await buildPage({ minify: false });
+      return serve("/");
+    })
+    .all("/", otherMethods("GET, HEAD, OPTIONS"))
+    .get("/assets/*", ({ path }) => serve(path))
+    .all("/assets/*", otherMethods("GET, HEAD, OPTIONS"));
 }

@@ -42,7 +42,7 @@ export async function startServer(config: Config, logger: Logger): Promise<Runni
       return new Response(body, { headers: { "content-type": type } });
     })
     .all("/metrics", otherMethods("GET, HEAD, OPTIONS"))
-    .use(await pageRoutes());
+    .use(await pageRoutes(config.dev));
   if (config.demos) app.use(demoRoutes(hub, maxBodyBytes));
   app.listen({ port: config.port, hostname: config.host });
   const stopDemos = config.demos ? startDemos(hub) : () => {};

@@ -48,6 +48,7 @@ const STATUS_OF: Record<HubErrorCode, ProblemStatus> = {
   "bad-event": 400,
   "bad-request": 400,
   "too-large": 413,
+  "log-failed": 503,
   closed: 503,
 };
 

@@ -66,7 +66,10 @@ describe("publishing", () => {
     const { sink } = connect(hub);
     failed.catch(() => {});
     await clock.settle();
-    expect(failed).rejects.toThrow("disk full");
+    expect(failed).rejects.toMatchObject({
+      code: "log-failed",
+      message: expect.stringContaining("disk full"),
+    });
     expect(dataOf(sink)).toEqual([]);
   });
 

@@ -1,42 +1,16 @@
 import type { Clock } from "./clock.ts";
-import { endEvent, type GapReason, gapEvent, readyEvent, type Resume } from "./control.ts";
-import { type Cursor, type EventId, parseEventId } from "./cursor.ts";
+import { endEvent, gapEvent, readyEvent } from "./control.ts";
+import type { EventId } from "./cursor.ts";
 import { type Counters, Delivery } from "./delivery.ts";
 import { HubError } from "./errors.ts";
 import { type Message, type NewEvent, parseMessage } from "./event.ts";
+import { locate, type Start, type StreamRequest } from "./locate.ts";
 import type { Bounds, MaybePromise } from "./log.ts";
 import { type HubOptions, type HubSettings, resolveOptions } from "./options.ts";
 import type { Sink } from "./sink.ts";
-import type { LagPolicy, Stream } from "./stream.ts";
+import type { Stream } from "./stream.ts";
 import { startSweep } from "./sweep.ts";
 import { parseTopic, SelectorSet } from "./topic.ts";
-
-/** What a client asks for. */
-export interface StreamRequest {
-  /** Topics and patterns. */
-  topics: readonly string[];
-  /** The id of the last event that the client has seen; "" and undefined: it has seen none. */
-  lastEventId?: string | undefined;
-  /** For a client without a cursor: all that the log holds, the last N events, or none, which is the default. */
-  replay?: "all" | number | undefined;
-  /** Default `catch-up`. */
-  lag?: LagPolicy | undefined;
-}
-
-/** Where a stream begins, and what it is told about that. Found by {@link Hub.locate}. */
-export interface Start {
-  readonly selectors: SelectorSet;
-  readonly lag: LagPolicy;
-  readonly cursor: Cursor;
-  readonly resume: Resume;
-  /** Selected events that are there after the cursor. */
-  readonly replayed: number;
-  readonly gap: { readonly reason: GapReason; readonly from: string | null } | null;
-  /** By topic, in the order of the selectors: the event that ended it, or 0. */
-  readonly ends: readonly Cursor[];
-  /** True when the client has had all that there is and all its topics have ended: tell it to stay away (204). */
-  readonly over: boolean;
-}
 
 export interface HubStats {
   streams: number;
@@ -61,13 +35,8 @@ interface Publication {
   readonly reject: (error: unknown) => void;
 }
 
-const LAG_POLICIES: readonly unknown[] = ["catch-up", "latest", "disconnect"] satisfies LagPolicy[];
 /** Parts in which the streams are closed, so that neither the closes nor the reconnects come all at once. */
 const CLOSING_PARTS = 20;
-
-function after<T, U>(value: MaybePromise<T>, next: (value: T) => MaybePromise<U>): MaybePromise<U> {
-  return value instanceof Promise ? value.then(next) : next(value);
-}
 
 /**
  * Takes events from publishers, keeps them in its log, and fans them out to streams.
@@ -162,7 +131,11 @@ export class Hub {
     this.#publications = [];
     const batch =
       publications.length === 1 ? publications[0]!.events : publications.flatMap((each) => each.events);
-    const fail = (error: unknown): void => {
+    const fail = (cause: unknown): void => {
+      const error =
+        cause instanceof HubError
+          ? cause
+          : new HubError("log-failed", `the log cannot keep the event: ${String(cause)}`, { cause });
       for (const { reject } of publications) reject(error);
     };
     const acknowledge = (ids: readonly EventId[]): void => {
@@ -190,60 +163,7 @@ export class Hub {
   locate(request: StreamRequest): MaybePromise<Start> {
     if (this.#closing !== null)
       throw new HubError("closed", "the server is shutting down; connect again later");
-    const { maxSelectors, log } = this.#settings;
-    const { topics, lag = "catch-up", replay } = request;
-    if (topics.length > maxSelectors) {
-      throw new HubError(
-        "bad-selector",
-        `${topics.length} topics are more than the limit of ${maxSelectors}`,
-      );
-    }
-    if (!LAG_POLICIES.includes(lag)) {
-      throw new HubError("bad-request", `lag must be one of ${LAG_POLICIES.join(", ")}`);
-    }
-    if (replay !== undefined && replay !== "all" && !(Number.isSafeInteger(replay) && replay >= 0)) {
-      throw new HubError("bad-request", 'replay must be "all" or a whole number from 0 on');
-    }
-    const selectors = new SelectorSet(topics);
-    const { resume, cursor, reason } = this.#recognise(request.lastEventId ?? "");
-    const wanted =
-      cursor ??
-      (replay === undefined
-        ? log.bounds().last
-        : log.rewind(replay === "all" ? Infinity : replay, selectors));
-    return after(wanted, (asked) =>
-      after(log.survey(asked, selectors), ({ from, events }) =>
-        after(log.ends(selectors.topics), (ends): Start => {
-          const evicted = resume === "resumed" && from > asked;
-          const ended = selectors.patterns.length === 0 && ends.every((end) => end > 0);
-          const gap = evicted ? "evicted" : reason;
-          return {
-            selectors,
-            lag,
-            cursor: from,
-            resume: evicted ? "reset" : resume,
-            replayed: events,
-            gap:
-              gap === null ? null : { reason: gap, from: gap === "unknown-id" ? null : request.lastEventId! },
-            ends,
-            over: resume === "resumed" && !evicted && ended && events === 0,
-          };
-        }),
-      ),
-    );
-  }
-
-  /** What an id says of where to go on; without a cursor, as a client that has none. */
-  #recognise(lastEventId: string): { resume: Resume; cursor: Cursor | null; reason: GapReason | null } {
-    if (lastEventId === "") return { resume: "fresh", cursor: null, reason: null };
-    const { epoch, last } = this.#settings.log.bounds();
-    const id = parseEventId(lastEventId);
-    if (id === null || (id.epoch === epoch && id.cursor > last)) {
-      return { resume: "reset", cursor: null, reason: "unknown-id" };
-    }
-    // All that this life of the log holds is new to a client of an earlier one.
-    if (id.epoch !== epoch) return { resume: "reset", cursor: 0, reason: "epoch" };
-    return { resume: "resumed", cursor: id.cursor, reason: null };
+    return locate(this.#settings.log, request, this.#settings.maxSelectors);
   }
 
   /**

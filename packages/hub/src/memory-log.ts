@@ -4,6 +4,7 @@ import { HubError } from "./errors.ts";
 import { type LogEntry, logEntry, type NewEvent } from "./event.ts";
 import type { Bounds, EventLog, Page, ReadLimits } from "./log.ts";
 import type { SelectorSet, Topic } from "./topic.ts";
+import { merge, Trail } from "./trail.ts";
 
 /** How much a {@link MemoryLog} keeps. What is over a bound is evicted, oldest first; `null` lifts a bound. */
 export interface Retention {
@@ -26,45 +27,6 @@ export const MEMORY_LOG_DEFAULTS = Object.freeze({
 
 /** How many topics without a retained event are remembered by the number of their last evicted one. */
 const MAX_FORGOTTEN = 65_536;
-
-/** The retained events of one topic. */
-class Trail {
-  /** Numbers, ascending; those before `start` are evicted. */
-  seqs: Cursor[] = [];
-  start = 0;
-  /** The newest event of each key. */
-  readonly newest = new Map<string, Cursor>();
-  /** The last evicted event; 0 for none. */
-  evicted: Cursor;
-
-  constructor(evicted: Cursor) {
-    this.evicted = evicted;
-  }
-
-  get last(): Cursor {
-    return this.seqs[this.seqs.length - 1] ?? 0;
-  }
-
-  /** The place in `seqs` of the first number greater than the cursor. */
-  after(cursor: Cursor): number {
-    let low = this.start;
-    let high = this.seqs.length;
-    while (low < high) {
-      const middle = (low + high) >>> 1;
-      if (this.seqs[middle]! > cursor) high = middle;
-      else low = middle + 1;
-    }
-    return low;
-  }
-
-  evictFirst(): void {
-    this.evicted = this.seqs[this.start++]!;
-    if (this.start > 64 && this.start * 2 > this.seqs.length) {
-      this.seqs = this.seqs.slice(this.start);
-      this.start = 0;
-    }
-  }
-}
 
 /**
  * The log of one process's memory: nothing survives the process, and every start is a new epoch. Bounded by count,
@@ -289,7 +251,6 @@ export class MemoryLog implements EventLog {
   #select(from: Cursor, selectors: SelectorSet, upTo: Cursor): Iterable<Cursor> {
     const trails = this.#trailsOf(selectors, upTo - from);
     if (trails === null) return this.#scan(from, selectors, upTo);
-    if (trails.length === 1) return walk(trails[0]!, from, upTo);
     return merge(trails, from, upTo);
   }
 
@@ -312,45 +273,5 @@ export class MemoryLog implements EventLog {
 
   close(): void {
     this.#closed = true;
-  }
-}
-
-function* walk(trail: Trail, from: Cursor, upTo: Cursor): Generator<Cursor> {
-  for (let place = trail.after(from); place < trail.seqs.length && trail.seqs[place]! <= upTo; place++) {
-    yield trail.seqs[place]!;
-  }
-}
-
-/** The numbers of several trails in one ascending order, by a binary heap of their next places. */
-function* merge(trails: readonly Trail[], from: Cursor, upTo: Cursor): Generator<Cursor> {
-  const heap: { seq: Cursor; place: number; trail: Trail }[] = [];
-  const sink = (at: number): void => {
-    const item = heap[at]!;
-    for (;;) {
-      let child = 2 * at + 1;
-      if (child >= heap.length) break;
-      if (child + 1 < heap.length && heap[child + 1]!.seq < heap[child]!.seq) child++;
-      if (heap[child]!.seq >= item.seq) break;
-      heap[at] = heap[child]!;
-      at = child;
-    }
-    heap[at] = item;
-  };
-  for (const trail of trails) {
-    const place = trail.after(from);
-    if (place < trail.seqs.length) heap.push({ seq: trail.seqs[place]!, place, trail });
-  }
-  for (let at = heap.length >>> 1; at-- > 0;) sink(at);
-  while (heap.length > 0 && heap[0]!.seq <= upTo) {
-    const top = heap[0]!;
-    yield top.seq;
-    top.place++;
-    if (top.place < top.trail.seqs.length) top.seq = top.trail.seqs[top.place]!;
-    else {
-      const last = heap.pop()!;
-      if (heap.length === 0) return;
-      heap[0] = last;
-    }
-    sink(0);
   }
 }

@@ -1,0 +1,101 @@
+import type { GapReason, Resume } from "./control.ts";
+import { type Cursor, parseEventId } from "./cursor.ts";
+import { HubError } from "./errors.ts";
+import type { Bounds, EventLog, MaybePromise } from "./log.ts";
+import type { LagPolicy } from "./stream.ts";
+import { SelectorSet } from "./topic.ts";
+
+/** What a client asks for. */
+export interface StreamRequest {
+  /** Topics and patterns. */
+  topics: readonly string[];
+  /** The id of the last event that the client has seen; "" and undefined: it has seen none. */
+  lastEventId?: string | undefined;
+  /** For a client without a cursor: all that the log holds, the last N events, or none, which is the default. */
+  replay?: "all" | number | undefined;
+  /** Default `catch-up`. */
+  lag?: LagPolicy | undefined;
+}
+
+/** Where a stream begins, and what it is told about that. Found by `Hub.locate`. */
+export interface Start {
+  readonly selectors: SelectorSet;
+  readonly lag: LagPolicy;
+  readonly cursor: Cursor;
+  readonly resume: Resume;
+  /** Selected events that are there after the cursor. */
+  readonly replayed: number;
+  readonly gap: { readonly reason: GapReason; readonly from: string | null } | null;
+  /** By topic, in the order of the selectors: the event that ended it, or 0. */
+  readonly ends: readonly Cursor[];
+  /** True when the client has had all that there is and all its topics have ended: tell it to stay away (204). */
+  readonly over: boolean;
+}
+
+const LAG_POLICIES: readonly unknown[] = ["catch-up", "latest", "disconnect"] satisfies LagPolicy[];
+function after<T, U>(value: MaybePromise<T>, next: (value: T) => MaybePromise<U>): MaybePromise<U> {
+  return value instanceof Promise ? value.then(next) : next(value);
+}
+
+/**
+ * Finds out where a stream for this request begins, before there is one.
+ *
+ * @throws HubError `bad-selector` or `bad-request`
+ */
+export function locate(log: EventLog, request: StreamRequest, maxSelectors: number): MaybePromise<Start> {
+  const { topics, lag = "catch-up", replay, lastEventId = "" } = request;
+  if (topics.length > maxSelectors) {
+    throw new HubError("bad-selector", `${topics.length} topics are more than the limit of ${maxSelectors}`);
+  }
+  if (!LAG_POLICIES.includes(lag)) {
+    throw new HubError("bad-request", `lag must be one of ${LAG_POLICIES.join(", ")}`);
+  }
+  if (replay !== undefined && replay !== "all" && !(Number.isSafeInteger(replay) && replay >= 0)) {
+    throw new HubError("bad-request", 'replay must be "all" or a whole number from 0 on');
+  }
+  const selectors = new SelectorSet(topics);
+  const { resume, cursor, reason } = recognise(lastEventId, log.bounds());
+  return after(cursor ?? replayFrom(log, replay, selectors), (asked) =>
+    after(log.survey(asked, selectors), ({ from, events }) =>
+      after(log.ends(selectors.topics), (ends): Start => {
+        const evicted = resume === "resumed" && from > asked;
+        const gap = evicted ? "evicted" : reason;
+        const ended = selectors.patterns.length === 0 && ends.every((end) => end > 0);
+        return {
+          selectors,
+          lag,
+          cursor: from,
+          resume: evicted ? "reset" : resume,
+          replayed: events,
+          gap: gap === null ? null : { reason: gap, from: gap === "unknown-id" ? null : lastEventId },
+          ends,
+          over: resume === "resumed" && !evicted && ended && events === 0,
+        };
+      }),
+    ),
+  );
+}
+
+function replayFrom(
+  log: EventLog,
+  replay: StreamRequest["replay"],
+  selectors: SelectorSet,
+): MaybePromise<Cursor> {
+  if (replay === undefined) return log.bounds().last;
+  return log.rewind(replay === "all" ? Infinity : replay, selectors);
+}
+
+/** What an id says of where to go on; without a cursor, as a client that has none. */
+function recognise(
+  lastEventId: string,
+  { epoch, last }: Bounds,
+): { resume: Resume; cursor: Cursor | null; reason: GapReason | null } {
+  if (lastEventId === "") return { resume: "fresh", cursor: null, reason: null };
+  const id = parseEventId(lastEventId);
+  if (id === null || (id.epoch === epoch && id.cursor > last)) {
+    return { resume: "reset", cursor: null, reason: "unknown-id" };
+  }
+  // All that this life of the log holds is new to a client of an earlier one.
+  if (id.epoch !== epoch) return { resume: "reset", cursor: 0, reason: "epoch" };
+  return { resume: "resumed", cursor: id.cursor, reason: null };
+}

@@ -1,0 +1,82 @@
+import { expect, test } from "bun:test";
+import { dirname, join, relative } from "node:path";
+import { Glob } from "bun";
+
+/* The shape of the house: imports run one way, between packages by name only, and `index.ts` only exports. */
+
+const ROOT = join(import.meta.dir, "..");
+const PACKAGES = ["packages/protocol", "packages/hub", "packages/elysia", "apps/web", "apps/server", "bench"];
+
+/** What each package may import of the others. Tests and `e2e` may use more, by their devDependencies. */
+const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
+  "@sse/protocol": [],
+  "@sse/hub": ["@sse/protocol"],
+  "@sse/elysia": ["@sse/protocol", "@sse/hub"],
+  "@sse/web": ["@sse/protocol"],
+  "@sse/server": ["@sse/protocol", "@sse/hub", "@sse/elysia", "@sse/web"],
+  "@sse/bench": ["@sse/protocol"],
+};
+
+const IMPORT = /(?:^|\n)\s*(?:import|export)\s[^;]*?from\s+"([^"]+)"|import\("([^"]+)"\)/g;
+
+interface Source {
+  readonly path: string;
+  readonly text: string;
+  readonly imports: readonly string[];
+}
+
+async function sources(folder: string): Promise<Source[]> {
+  const found: Source[] = [];
+  for await (const path of new Glob("**/*.ts").scan(join(ROOT, folder))) {
+    if (path.includes("node_modules")) continue;
+    const text = await Bun.file(join(ROOT, folder, path)).text();
+    found.push({
+      path: join(folder, path),
+      text,
+      imports: [...text.matchAll(IMPORT)].map(([, a, b]) => (a ?? b)!),
+    });
+  }
+  return found;
+}
+
+test.each(PACKAGES)("%s imports in the right direction", async (folder) => {
+  const { name, dependencies = {} } = (await Bun.file(join(ROOT, folder, "package.json")).json()) as {
+    name: string;
+    dependencies?: Record<string, string>;
+  };
+  const allowed = MAY_IMPORT[name]!;
+  expect(
+    Object.keys(dependencies).filter(
+      (dependency) => dependency.startsWith("@sse/") && !allowed.includes(dependency),
+    ),
+  ).toEqual([]);
+  const files = await sources(folder);
+  expect(files.length).toBeGreaterThan(0);
+  for (const { path, imports } of files) {
+    for (const target of imports) {
+      const within = target.startsWith(".")
+        ? !relative(join(ROOT, folder), join(ROOT, dirname(path), target)).startsWith("..")
+        : !target.startsWith("@sse/") || allowed.includes(target);
+      expect(within ? "" : `${path} imports ${target}`).toBe("");
+    }
+  }
+});
+
+test("the codec needs nothing but the language and the web's own streams", async () => {
+  for (const { path, imports } of await sources("packages/protocol/src")) {
+    if (path.endsWith(".test.ts")) continue;
+    expect(imports.filter((target) => !target.startsWith("./"))).toEqual([]);
+  }
+});
+
+test("index.ts files only export", async () => {
+  for (const folder of PACKAGES) {
+    for (const { path, text } of await sources(folder)) {
+      if (!path.endsWith("/index.ts")) continue;
+      const rest = text
+        .replace(/export (type )?\{[^}]*\} from "[^"]+";/g, "")
+        .replace(/\/\*[\s\S]*?\*\/|\/\/.*/g, "");
+      expect(rest.trim()).toBe("");
+    }
+  }
+});
