@@ -1,0 +1,71 @@
+/** An event to be written. Every field may be left out (`undefined`). */
+export interface EncodableEvent {
+  /** The payload, any text. CRLF, CR and LF all arrive as LF; a lone surrogate arrives as U+FFFD. Without it nothing is dispatched. */
+  data?: string | undefined;
+  /** The type that a client listens for. `""` and none mean `"message"`. No CR, LF or NUL. */
+  event?: string | undefined;
+  /** What the client sends back as `Last-Event-ID`. `""` makes it forget the last one. No CR, LF or NUL. */
+  id?: string | undefined;
+  /** The reconnection time in milliseconds: a non-negative safe integer. */
+  retry?: number | undefined;
+}
+
+/** The media type of a stream (WHATWG HTML 9.2.5). It needs no `charset`: a stream is always UTF-8. */
+export const CONTENT_TYPE = "text/event-stream";
+
+const LINE_END = /\r\n?|\n/g;
+
+/**
+ * Encodes one event with the blank line that ends it (WHATWG HTML 9.2.5). Fields left out are not written; an event with neither
+ * `data` is legal, and sets the id or the reconnection time without an event at the client.
+ *
+ * @throws {TypeError} naming the field, when `event` or `id` has a CR, LF or NUL, when `retry` is not a non-negative safe integer,
+ *   or when a field has the wrong type. A line end would let its author write fields and events of their own; clients ignore the
+ *   other values without a word.
+ */
+export function encodeEvent(message: EncodableEvent): string {
+  const { data, event, id, retry } = message;
+  let text = "";
+  if (event !== undefined && event !== "") text = `event: ${singleLine("event", event)}\n`;
+  if (retry !== undefined) text += `retry: ${milliseconds(retry)}\n`;
+  if (id !== undefined) text += `id: ${singleLine("id", id)}\n`;
+  if (data === undefined) return `${text}\n`;
+  return `${text}data: ${prefixedLines("data", data, "\ndata: ")}\n\n`;
+}
+
+/**
+ * Encodes a comment, one line for each line of `text`; clients ignore it. With no text it is the shortest one, `":\n"`, as
+ * a heartbeat (WHATWG HTML 9.2.7 advises one about every 15 seconds).
+ *
+ * It ends with one line end and no blank line: so it may stand between two events, and does not end an event that is half written.
+ *
+ * @throws {TypeError} when `text` is not a string.
+ */
+export function encodeComment(text = ""): string {
+  return text === "" ? ":\n" : `: ${prefixedLines("comment", text, "\n: ")}\n`;
+}
+
+function prefixedLines(field: string, text: string, separator: string): string {
+  requireString(field, text);
+  // Most payloads are one line of JSON: two native searches are all they cost.
+  if (text.includes("\r")) return text.replace(LINE_END, separator);
+  return text.includes("\n") ? text.replaceAll("\n", separator) : text;
+}
+
+function singleLine(field: string, text: string): string {
+  requireString(field, text);
+  if (/[\r\n\0]/.test(text)) {
+    throw new TypeError(`${field} must not contain CR, LF or NUL; got ${JSON.stringify(text)}`);
+  }
+  return text;
+}
+
+/** Not only the compiler's business: an array of strings would pass the search for line ends, and still write them. */
+function requireString(field: string, value: unknown): void {
+  if (typeof value !== "string") throw new TypeError(`${field} must be a string; got ${typeof value}`);
+}
+
+function milliseconds(retry: number): number {
+  if (Number.isSafeInteger(retry) && retry >= 0) return retry;
+  throw new TypeError(`retry must be a non-negative safe integer (milliseconds); got ${String(retry)}`);
+}
