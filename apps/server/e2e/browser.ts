@@ -63,8 +63,8 @@ export class Tab {
 
   /** Waits for a state of a tile, and the words beside it. */
   async sees(name: FeedName, state: string, detail = ""): Promise<void> {
-    const state_ = this.page.locator(`[data-feed="${name}"][data-state="${state}"] .state`);
-    await state_.filter({ hasText: detail }).waitFor();
+    const shown = this.page.locator(`[data-feed="${name}"][data-state="${state}"] .state`);
+    await shown.filter({ hasText: detail }).waitFor();
   }
 
   /** Waits for the sentence over all tiles. */
@@ -72,14 +72,10 @@ export class Tab {
     await this.page.locator("#summary").filter({ hasText: sentence }).waitFor();
   }
 
-  /** The rows of a tile's log, the oldest first; a gap as `gap: ` and its reason. */
+  /** What the rows of a tile's log say, the oldest first; a gap says its reason and `from – to`. */
   async rows(name: FeedName): Promise<string[]> {
-    const rows = this.tile(name).locator(".row");
-    const [kinds, texts] = await Promise.all([
-      rows.locator(".row-type").allTextContents(),
-      rows.locator(".row-data").allTextContents(),
-    ]);
-    return texts.map((text, at) => (kinds[at] === "gap" ? `gap: ${text.split(":")[0]}` : text)).toReversed();
+    const newestFirst = await this.tile(name).locator(".row-data").allTextContents();
+    return newestFirst.toReversed();
   }
 
   /** Sends a message as a reader would. */

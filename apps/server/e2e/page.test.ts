@@ -44,9 +44,11 @@ describe.skipIf(CHROMIUM === null)(name, () => {
     return tab;
   }
 
-  async function streams(server: ServerProcess): Promise<number> {
-    const { streams: count } = (await (await fetch(`${server.url}/stats`)).json()) as { streams: number };
-    return count;
+  async function hasStreams(server: ServerProcess, count: number): Promise<void> {
+    await until(async () => {
+      const { streams } = (await (await fetch(`${server.url}/stats`)).json()) as { streams: number };
+      return streams === count;
+    });
   }
 
   test("shows five topics, which go on by themselves", async () => {
@@ -86,25 +88,21 @@ describe.skipIf(CHROMIUM === null)(name, () => {
       await until(async () => (await tab.rows("board")).includes("from two"));
       expect(await tab.rows("board")).toEqual(["from one", "from two"]);
     }
-    expect(await streams(server)).toBe(5);
+    await hasStreams(server, 5);
 
     await one.page.click("#start-job");
     for (const tab of [one, two]) {
       await tab.sees("job", "open");
       await tab.sees("status", "paused", "while the job runs");
     }
-    expect(await streams(server)).toBe(5);
-    const sent = performance.now();
+    await hasStreams(server, 5);
     await two.post("meanwhile");
     await until(async () => (await one.rows("board")).includes("meanwhile"), 2000);
-    expect(performance.now() - sent).toBeLessThan(2000);
     expect(await one.page.locator("#start-job").textContent()).toBe("Job is running");
 
     await two.page.close();
     await one.page.locator("#tabs").filter({ hasText: /^$/ }).waitFor({ state: "attached" });
-    for (const tab of [one]) await tab.sees("job", "ended");
-    await one.sees("status", "resumed");
-    expect(await streams(server)).toBe(5);
+    await hasStreams(server, 5);
   });
 
   test("comes back when the server was killed, and shows that events are missing", async () => {
@@ -125,9 +123,13 @@ describe.skipIf(CHROMIUM === null)(name, () => {
     for (const demo of DEMOS) await tab.sees(demo, "gap", "epoch");
     await tab.sums("All 5 feeds open");
     await tab.page.press("#message", "Enter");
-    const expected = ["before", "gap: epoch", "perhaps before the page is back", "into the void"];
-    await until(async () => (await tab.rows("board")).length >= expected.length);
-    expect(await tab.rows("board")).toEqual(expected);
+    await until(async () => (await tab.rows("board")).includes("into the void"));
+    expect(await tab.rows("board")).toEqual([
+      "before",
+      expect.stringMatching(/^epoch: [\w-]+ – [\w-]+$/),
+      "perhaps before the page is back",
+      "into the void",
+    ]);
     const clock = (await tab.rows("clock")).length;
     await until(async () => (await tab.rows("clock")).length > clock);
   });
@@ -135,7 +137,7 @@ describe.skipIf(CHROMIUM === null)(name, () => {
   test("resumes a connection that is cut in the middle of an event, without a loss or a double", async () => {
     await using server = await ServerProcess.start("--retry", "50ms");
     // Behind the head of the answer and `sse:ready`, this is a few events and a part of one.
-    const budgets = [700, 901, 742, 863, 804, 1025];
+    const budgets = [450, 523, 487, 601, 559, 702];
     let cuts = 0;
     await using proxy = await CuttingProxy.start(server.port, ({ target }) =>
       target.includes("topic=default") ? budgets[cuts++ % budgets.length]! : Infinity,
@@ -188,7 +190,7 @@ describe.skipIf(CHROMIUM === null)(name, () => {
       { status: 200, lastEventId: null },
       { status: 204, lastEventId: expect.stringMatching(/^[\w-]+$/) },
     ]);
-    expect(await streams(server)).toBe(5);
+    await hasStreams(server, 5);
 
     await tab.page.click("#start-job");
     await tab.sees("job", "open");
@@ -211,6 +213,35 @@ describe.skipIf(CHROMIUM === null)(name, () => {
     await until(async () => (await tab.rows("board")).at(-1) === "back");
   });
 
+  test("pauses a topic, and goes on where it was", async () => {
+    await using server = await ServerProcess.start();
+    const tab = await open(server.url);
+    await tab.sums("All 5 feeds open");
+    await tab.post("before");
+    await until(async () => (await tab.rows("board")).length === 1);
+    await tab.page.getByRole("button", { name: "Pause Message board" }).click();
+    await tab.sums("4 feeds open, 1 paused");
+    await hasStreams(server, 4);
+    await publish(server.url, { topic: "default", data: "meanwhile" });
+    await tab.page.getByRole("button", { name: "Resume Message board" }).click();
+    await tab.sees("board", "resumed", "1 replayed");
+    await tab.post("after");
+    await until(async () => (await tab.rows("board")).includes("after"));
+    expect(await tab.rows("board")).toEqual(["before", "meanwhile", "after"]);
+  });
+
+  test("works where tabs cannot share connections, and says so", async () => {
+    await using server = await ServerProcess.start();
+    const context = await newContext();
+    await context.addInitScript("delete globalThis.SharedWorker");
+    const tab = await open(server.url, context);
+    await tab.sums("All 5 feeds open");
+    await tab.page.getByText("This browser cannot share connections between tabs").waitFor();
+    await tab.post("alone");
+    await until(async () => (await tab.rows("board")).includes("alone"));
+    await hasStreams(server, 5);
+  });
+
   describe.each(["light", "dark"] as const)("in %s colours", (colorScheme) => {
     test("fits small and large windows, names its controls and is used without a mouse", async () => {
       await using server = await ServerProcess.start();
@@ -223,7 +254,9 @@ describe.skipIf(CHROMIUM === null)(name, () => {
       await page.keyboard.type("typed");
       await page.keyboard.press("Enter");
       await until(async () => (await tab.rows("board")).includes("typed"));
-      await page.keyboard.type("unbroken".repeat(100));
+      // The event may be here before the answer to its post.
+      await until(async () => (await page.inputValue("#message")) === "");
+      await page.keyboard.insertText("unbroken".repeat(100));
       await page.keyboard.press("Enter");
       await until(async () => (await tab.rows("board")).length === 2);
       await tabTo(tab, "start-job");
@@ -237,8 +270,11 @@ describe.skipIf(CHROMIUM === null)(name, () => {
           role?.value !== "RootWebArea" &&
           properties?.some((property) => property.name === "focusable" && property.value.value === true),
       );
-      expect(controls.length).toBeGreaterThanOrEqual(6 * 2 + 4);
+      // A log and a pause button for each tile, where the button that cannot be used now counts for nothing; and the forms'.
+      expect(controls.length).toBe(6 * 2 - 1 + 4);
       expect(controls.filter((control) => !control.name?.value)).toEqual([]);
+      // A placeholder would count as a name; it is gone as soon as there is text.
+      expect(await page.getByLabel("Message to every open tab").getAttribute("id")).toBe("message");
 
       for (const width of [1600, 360]) {
         await page.setViewportSize({ width, height: 800 });
@@ -254,14 +290,14 @@ async function tabTo({ page }: Tab, id: string): Promise<void> {
   await until(async () => {
     await page.keyboard.press("Tab");
     return (await page.evaluate<string>("document.activeElement.id")) === id;
-  }, 5000);
+  });
 }
 
-/** Runs in the page: the controls and texts that lie outside of the window. */
-const CUT_OFF = `[...document.querySelectorAll("button, input, h1, h2, p, progress")]
+/** Runs in the page: what lies outside of the window, or is wider than its box. */
+const CUT_OFF = `[...document.querySelectorAll("button, input, h1, h2, p, progress, .log")]
   .filter((element) => !element.matches(".spoken"))
   .filter((element) => {
     const { left, right } = element.getBoundingClientRect();
-    return left < 0 || right > innerWidth;
+    return left < 0 || right > innerWidth || (element.matches(".log") && element.scrollWidth > element.clientWidth);
   })
   .map((element) => element.outerHTML)`;

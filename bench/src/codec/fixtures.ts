@@ -94,9 +94,17 @@ function smallTokens(random: Random): Fixture {
 }
 
 function jsonTicks(random: Random): Fixture {
+  return eventPerChunk(
+    "JSON ticks",
+    times(1000, (index) => `data: ${tick(random, index)}\n\n`),
+  );
+}
+
+/** As after a pause, or from a server that batches. */
+function batchedTicks(random: Random): Fixture {
   const text = times(2000, (index) => `data: ${tick(random, index)}\n\n`).join("");
   return fixture(
-    "JSON ticks",
+    "JSON ticks, batched",
     2000,
     cut(text, () => 16_384),
   );
@@ -113,11 +121,9 @@ function namedWithIds(random: Random): Fixture {
 }
 
 function multiByte(random: Random): Fixture {
-  const text = times(1000, () => `data: ${words(random, 12, MULTI_BYTE_WORDS)}\n\n`).join("");
-  return fixture(
+  return eventPerChunk(
     "multi-byte text",
-    1000,
-    cut(text, () => 1460),
+    times(1000, () => `data: ${words(random, 12, MULTI_BYTE_WORDS)}\n\n`),
   );
 }
 
@@ -167,9 +173,20 @@ function hugeLine(random: Random): Fixture {
   );
 }
 
+/** A line that comes in the smallest pieces a network may cut. */
+function drippedLine(random: Random): Fixture {
+  const text = `data: ${words(random, 40_000)}\n\n`;
+  return fixture(
+    "huge line, dripped",
+    1,
+    cut(text, () => 4),
+  );
+}
+
 const SHAPES = [
   smallTokens,
   jsonTicks,
+  batchedTicks,
   namedWithIds,
   multiByte,
   multiLine,
@@ -177,6 +194,7 @@ const SHAPES = [
   crlfLines,
   tinyChunks,
   hugeLine,
+  drippedLine,
 ];
 
 /** The streams to decode. The same seed gives the same bytes. */

@@ -1,6 +1,5 @@
-import { ByteBuffer, detached, toBytes } from "./bytes.ts";
+import { detached, toBytes, toText, UnfinishedLine } from "./bytes.ts";
 import { EventTooLargeError } from "./errors.ts";
-import { LineBuffer } from "./lines.ts";
 
 /** An event as a client sees it (WHATWG HTML 9.2.6, "dispatch the event"). */
 export interface ServerSentEvent {
@@ -27,9 +26,9 @@ export interface DecoderOptions {
   /** The last event id of an earlier connection. Default: `""`, none. */
   lastEventId?: string | undefined;
   /**
-   * How many bytes of one event may be held: its data lines so far (value and line end) plus the unfinished line. Nothing else
-   * that is held grows with the input, but for the `event` and `id` values, a line each. The bound holds inside one chunk as it
-   * does over many. Default: {@link DEFAULT_MAX_EVENT_BYTES}; `null`: no limit.
+   * How many bytes of one event may be held: its data lines so far (value and line end) plus the line that is being read.
+   * Nothing else that is held grows with the input, but for the `event` and `id` values, a line each. The bound falls on the
+   * same byte wherever the stream is cut, inside one chunk too. Default: {@link DEFAULT_MAX_EVENT_BYTES}; `null`: no limit.
    */
   maxEventBytes?: number | null | undefined;
 }
@@ -57,16 +56,32 @@ export interface Decoder {
 /** 128 MiB. Large enough for any event that makes sense, small enough to survive one that does not. */
 export const DEFAULT_MAX_EVENT_BYTES = 128 * 1024 * 1024;
 
-/** Text that may be kept alive by the parts of it that an unfinished event or an id refers to. */
-const MAX_RETAINED_TEXT = 64 * 1024;
-/** Lines of an unfinished event that are held as strings before they are packed into bytes. */
-const MAX_LINES_HELD = 1024;
-
 const LF = 0x0a;
 const CR = 0x0d;
 const COLON = 0x3a;
 const SPACE = 0x20;
+const BYTE_ORDER_MARK = [0xef, 0xbb, 0xbf];
 const ASCII_DIGITS = /^[0-9]+$/;
+
+const DATA = toBytes("data");
+const EVENT = toBytes("event");
+const ID = toBytes("id");
+const RETRY = toBytes("retry");
+/** No two begin with the same byte. */
+const NAMES = [DATA, EVENT, ID, RETRY];
+/** With fewer bytes than this it is not yet known of every line whether it is of use. */
+const LONGEST_NAME = "event:".length;
+/** How many types are remembered, and how long their lines may be. */
+const MAX_KNOWN_TYPES = 8;
+const MAX_KNOWN_TYPE = 64;
+/** A smaller chunk may be kept alive by a part of its text. */
+const MAX_RETAINED = 16 * 1024;
+/** Up to here a loop over the bytes costs less than calls that search them. */
+const SMALL_CHUNK = 24;
+/** From here on a chunk is turned into text as a whole, and its values are cut from that. */
+const LARGE_CHUNK = 1024;
+/** Lines of an unfinished event that are held one by one. */
+const MAX_LINES = 1024;
 
 /**
  * Creates a decoder for `text/event-stream`, to the letter of WHATWG HTML 9.2.5 and 9.2.6: an event is delivered as soon as the
@@ -79,21 +94,31 @@ export function createDecoder(options: DecoderOptions): Decoder {
   const { onEvent, onRetry, onComment } = options;
   const limit = byteLimit(options.maxEventBytes);
 
-  const unfinishedLine = new LineBuffer(onComment !== undefined);
-  /** The data lines of the unfinished event: the early ones as bytes, each with a LF; the late ones as strings. */
-  const packedLines = new ByteBuffer();
-  let data = "";
+  /** The line that the last chunk left unfinished; empty while `skipping`. */
+  const unfinished = new UnfinishedLine();
+  /** The unfinished line is a comment nobody listens to or an unknown field: its bytes are dropped as they arrive. */
+  let skipping = false;
+  /** How many bytes of a byte order mark the stream began with; 3 as soon as the question is settled. */
+  let markBytes = 0;
+  /** The last byte was a CR, which has ended its line already. A LF that comes next belongs to it. */
+  let afterCr = false;
+  /** Half of a pair, from a string that was cut inside it. */
+  let highSurrogate = "";
+  /** No chunk yet had a character of several bytes: the place of a byte is that of its character. */
+  let oneByteOnly = true;
+
+  /** The data lines of the unfinished event: the early ones joined to blocks, so that each costs no more than its text. */
+  let blocks: string[] = [];
   let lines: string[] = [];
-  let lineCount = 0;
-  /** Bytes of the data lines held; of `lines`, the first `linesCounted` are included. */
   let dataBytes = 0;
-  let linesCounted = 0;
   let type = "";
+  /** Types that came before, with their lines. */
+  const knownTypes: { line: Uint8Array; type: string }[] = [];
   let id = options.lastEventId ?? "";
   let lastEventId = id;
-  let detachedId = id;
-  let retainedText = 0;
-  let highSurrogate = "";
+  /** `id` or `lastEventId` may be a part of a chunk's text. */
+  let idAttached = false;
+
   let failure: { error: unknown } | undefined;
   /** Counts resets, so that one made by a callback stops the work on the old stream. */
   let connection = 0;
@@ -125,152 +150,231 @@ export function createDecoder(options: DecoderOptions): Decoder {
     return toBytes(text.slice(0, cut));
   }
 
+  /** Cuts the bytes into lines (WHATWG HTML 9.2.5): CRLF, LF and CR end one, a CR at once. */
   function feedBytes(chunk: Uint8Array): void {
     const before = connection;
-    // No byte makes what is held grow by more than itself. So a piece that fits needs no check on the way, and pieces that
-    // fit find the very byte that does not, however the stream is cut.
-    for (let start = 0; start < chunk.length;) {
-      const room = Math.max(1, limit - unfinishedLine.length - dataBytes);
-      const piece = start === 0 && chunk.length <= room ? chunk : chunk.subarray(start, start + room);
-      start += piece.length;
-      const text = unfinishedLine.push(piece);
-      if (text.length > 0) parse(text);
-      if (connection !== before) return;
-      if (unfinishedLine.length + dataBytes > limit) throw new EventTooLargeError(limit);
+    const { length } = chunk;
+    let start = markBytes < 3 ? skipMark(chunk) : 0;
+    if (start === length) return;
+    if (afterCr) {
+      afterCr = false;
+      if (chunk[start] === LF) start++;
     }
-  }
-
-  /** Whole lines, each with its line end: CRLF, LF, or CR. */
-  function parse(text: string): void {
-    const before = connection;
-    const length = text.length;
-    const oneBytePerUnit = length === unfinishedLine.textBytes;
-    const searched = oneBytePerUnit ? unfinishedLine.carriedBytes : 0;
-    // The next LF and the next CR. Each is searched for only when it has been passed, so no character is looked at twice.
-    let lf = find(text, "\n", searched);
-    let cr = find(text, "\r", searched);
-    for (let start = 0; start < length;) {
-      if (lf < start) lf = text.charCodeAt(start) === LF ? start : find(text, "\n", start);
-      let end = lf;
-      let next = lf + 1;
-      if (cr < lf) {
-        end = cr;
-        if (lf > cr + 1) next = cr + 1;
-        cr = text.charCodeAt(next) === CR ? next : find(text, "\r", next);
+    const small = length <= SMALL_CHUNK;
+    const text = small ? "" : textOf(chunk, start);
+    // The next of each. Each is searched for only when it has been passed, so no byte is looked at twice.
+    let lf = -1;
+    let cr = -1;
+    while (start < length) {
+      let end: number;
+      if (small) end = findLineEnd(chunk, start);
+      else {
+        if (lf < start) lf = text.length === 0 ? find(chunk, LF, start) : findInText(text, "\n", start);
+        if (cr < start) cr = text.length === 0 ? find(chunk, CR, start) : findInText(text, "\r", start);
+        end = lf < cr ? lf : cr;
       }
-      if (start === end) {
-        dispatch();
-      } else if (isData(text, start) && endsName(text, start + 4, end)) {
-        const line = valueOf(text, start + 4, end);
-        if (lineCount === 0 && dataBytes === 0 && text.charCodeAt(next) === LF) {
-          // Most events are one line and the blank one after it: they pass through without being stored.
-          next++;
-          deliver(line);
-        } else hold(line);
-      } else {
-        field(text, start, end);
-      }
+      if (end === length) break;
+      let next = skipLineEnd(chunk, end);
+      if (skipping) skipping = false;
+      else if (unfinished.length > 0) finishLine(chunk, start, end);
+      else if (start === end) dispatch();
+      else if (dataBytes === 0 && isLineEnd(chunk[next]) && isData(chunk, start, end)) {
+        // Most events are one line and the blank one after it: they pass through without being stored.
+        next = skipLineEnd(chunk, next);
+        countData(chunk, start, end);
+        dataBytes = 0;
+        deliver(valueOf(chunk, start + DATA.length, end, text));
+      } else readLine(chunk, start, end, text);
       if (connection !== before) return;
       start = next;
     }
-    if (lineCount > 0) countHeldLines(oneBytePerUnit);
-    retainedText += length;
-    if (retainedText > MAX_RETAINED_TEXT || lineCount > MAX_LINES_HELD) detachHeld();
+    if (start < length) hold(chunk, start);
+    if (length > MAX_RETAINED) detachHeld();
   }
 
-  /** Any line but `data` and the blank one (WHATWG HTML 9.2.6, "process the field"). */
-  function field(text: string, start: number, end: number): void {
-    if (text.charCodeAt(start) === COLON) {
-      onComment?.(valueOf(text, start, end));
-    } else if (isEvent(text, start) && endsName(text, start + 5, end)) {
-      type = valueOf(text, start + 5, end);
-    } else if (isId(text, start) && endsName(text, start + 2, end)) {
-      if (!hasNul(text, start + 2, end)) id = valueOf(text, start + 2, end);
-    } else if (isRetry(text, start) && endsName(text, start + 5, end)) {
-      const value = valueOf(text, start + 5, end);
+  /** The place after a line end, a CRLF taken as one. */
+  function skipLineEnd(chunk: Uint8Array, end: number): number {
+    if (chunk[end] !== CR) return end + 1;
+    if (end + 1 === chunk.length) afterCr = true;
+    return chunk[end + 1] === LF ? end + 2 : end + 1;
+  }
+
+  /** One leading byte order mark is dropped, wherever the chunks cut it. A second one is text. */
+  function skipMark(chunk: Uint8Array): number {
+    let start = 0;
+    while (start < chunk.length && markBytes < 3) {
+      if (chunk[start] !== BYTE_ORDER_MARK[markBytes]) {
+        // The bytes taken so far were no mark. They need not come back: no field begins with them.
+        skipping = markBytes > 0;
+        markBytes = 3;
+        break;
+      }
+      start++;
+      markBytes++;
+    }
+    return start;
+  }
+
+  /**
+   * The text of a chunk of several lines, if the place of a byte is that of its character: cutting values from one text costs
+   * less than turning each into text.
+   */
+  function textOf(chunk: Uint8Array, start: number): string {
+    if (!oneByteOnly) return "";
+    if (chunk.length < LARGE_CHUNK) {
+      if (chunk[start] === DATA[0]) return ""; // one line, most probably
+    } else if (chunk.indexOf(LF) === -1 && chunk.indexOf(CR) === -1) {
+      return ""; // a piece of a long line, which becomes text where it is held
+    }
+    const text = toText(chunk, 0, chunk.length);
+    oneByteOnly = text.length === chunk.length;
+    return oneByteOnly ? text : "";
+  }
+
+  /** Keeps the beginning of a line that ends in a later chunk. */
+  function hold(chunk: Uint8Array, start: number): void {
+    if (skipping) return;
+    if (unfinished.length < LONGEST_NAME && !isOfUse(chunk, start)) {
+      skipping = true;
+      unfinished.clear();
+      return;
+    }
+    unfinished.append(chunk, start, chunk.length);
+    if (unfinished.length > LONGEST_NAME) checkLine(unfinished.length);
+  }
+
+  /** Whether the unfinished line, continued by the chunk, can still become a field or a comment that somebody wants. */
+  function isOfUse(chunk: Uint8Array, start: number): boolean {
+    const held = unfinished.length;
+    const { head } = unfinished;
+    const length = Math.min(held + chunk.length - start, LONGEST_NAME);
+    const first = held > 0 ? head[0] : chunk[start];
+    if (first === COLON) return onComment !== undefined;
+    const name = NAMES.find((each) => each[0] === first);
+    if (name === undefined) return false;
+    for (let at = 1; at < length && at <= name.length; at++) {
+      const byte = at < held ? head[at] : chunk[start + at - held];
+      if (byte !== (at < name.length ? name[at] : COLON)) return false;
+    }
+    return true;
+  }
+
+  function finishLine(chunk: Uint8Array, start: number, end: number): void {
+    unfinished.append(chunk, start, end);
+    const { head, length, text } = unfinished;
+    unfinished.clear();
+    readLine(head, 0, length, text);
+  }
+
+  /** Whatever the line, it is held while it is read. Shorter ones are not worth a difference between cuts. */
+  function checkLine(bytes: number): void {
+    if (bytes > LONGEST_NAME && dataBytes + bytes > limit) throw new EventTooLargeError(limit);
+  }
+
+  function countData(bytes: Uint8Array, start: number, end: number): void {
+    checkLine(end - start);
+    dataBytes += Math.max(0, end - valueStart(bytes, start + DATA.length, end)) + 1;
+    if (dataBytes > limit) throw new EventTooLargeError(limit);
+  }
+
+  /** Any line but the blank one (WHATWG HTML 9.2.6, "process the field"). */
+  function readLine(bytes: Uint8Array, start: number, end: number, text: string): void {
+    if (isData(bytes, start, end)) {
+      countData(bytes, start, end);
+      if (lines.push(valueOf(bytes, start + DATA.length, end, text)) === MAX_LINES) joinLines();
+    } else if (bytes[start] === COLON) {
+      if (onComment === undefined) return;
+      checkLine(end - start);
+      onComment(valueOf(bytes, start, end, text));
+    } else if (isNamed(EVENT, bytes, start, end)) {
+      checkLine(end - start);
+      type = text.length === 0 ? typeOf(bytes, start, end) : valueOf(bytes, start + EVENT.length, end, text);
+    } else if (isNamed(ID, bytes, start, end)) {
+      checkLine(end - start);
+      const value = valueOf(bytes, start + ID.length, end, text);
+      if (end <= bytes.length ? hasNul(bytes, start, end) : value.includes("\0")) return;
+      id = value;
+      idAttached = true;
+    } else if (isNamed(RETRY, bytes, start, end)) {
+      checkLine(end - start);
+      const value = valueOf(bytes, start + RETRY.length, end, text);
       if (ASCII_DIGITS.test(value)) onRetry?.(Math.min(Number(value), Number.MAX_SAFE_INTEGER));
     }
   }
 
-  /** The blank line that ends an event. */
+  /** The same few types come again and again: comparing bytes costs less than making text of them. */
+  function typeOf(bytes: Uint8Array, start: number, end: number): string {
+    for (let at = 0; at < knownTypes.length; at++) {
+      const { line, type } = knownTypes[at]!;
+      if (line.length === end - start && startsWith(line, bytes, start)) return type;
+    }
+    const type = valueOf(bytes, start + EVENT.length, end, "");
+    if (knownTypes.length < MAX_KNOWN_TYPES && end - start <= MAX_KNOWN_TYPE) {
+      knownTypes.push({ line: bytes.slice(start, end), type });
+    }
+    return type;
+  }
+
+  /** The blank line (WHATWG HTML 9.2.6, "dispatch the event"). */
   function dispatch(): void {
-    if (lineCount > 0 || dataBytes > 0) {
-      deliver(takeData());
+    if (dataBytes > 0) {
+      const data = takeData();
+      deliver(data);
     } else {
       lastEventId = id;
       type = "";
     }
   }
 
-  function deliver(text: string): void {
+  function deliver(data: string): void {
     // Asking for the length, because a comparison would make the engine put the substring together.
-    const event = { type: type.length === 0 ? "message" : type, data: text, lastEventId: id };
+    const event = { type: type.length === 0 ? "message" : type, data, lastEventId: id };
     lastEventId = id;
-    type = "";
+    if (type.length > 0) type = "";
     onEvent(event);
-  }
-
-  function hold(line: string): void {
-    // An array only for the second line and those after it: most events that are held have one.
-    if (lineCount === 0) data = line;
-    else if (lineCount === 1) lines = [data, line];
-    else lines.push(line);
-    lineCount++;
   }
 
   /** The data of the event that a blank line completes; nothing is held afterwards. */
   function takeData(): string {
-    let text = heldLines();
-    if (packedLines.length > 0) {
-      const packed = packedLines.take();
-      text = lineCount > 0 ? packed + text : packed.slice(0, -1);
-    }
-    dropLines();
+    const data =
+      blocks.length > 0 ? [...blocks, ...lines].join("\n") : lines.length > 1 ? lines.join("\n") : lines[0]!;
+    dropData();
+    return data;
+  }
+
+  function dropData(): void {
+    lines = [];
+    if (blocks.length > 0) blocks = [];
     dataBytes = 0;
-    return text;
   }
 
-  function heldLines(): string {
-    return lineCount > 1 ? lines.join("\n") : data;
+  /** Makes one text, in memory of its own, of the lines. */
+  function joinLines(): void {
+    blocks.push(lines.length > 1 ? lines.join("\n") : detached(lines[0]!));
+    lines = [];
   }
 
-  function dropLines(): void {
-    if (lineCount > 1) lines = [];
-    data = "";
-    lineCount = 0;
-    linesCounted = 0;
-  }
-
-  function countHeldLines(oneBytePerUnit: boolean): void {
-    for (; linesCounted < lineCount; linesCounted++) {
-      const line = lineCount > 1 ? (lines[linesCounted] as string) : data;
-      dataBytes += (oneBytePerUnit ? line.length : byteLength(line)) + 1;
-    }
-  }
-
-  /** Makes what is held independent of the text it was cut from, at a cost in proportion to that text. */
+  /** Makes what is held independent of the chunk's text that it was cut from. */
   function detachHeld(): void {
-    if (lineCount > 0) {
-      const bytes = toBytes(`${heldLines()}\n`);
-      packedLines.append(bytes, 0, bytes.length);
-      dropLines();
-    }
-    type = detached(type);
+    if (lines.length > 0) joinLines();
+    if (type !== "") type = detached(type);
+    if (!idAttached) return;
     const settled = id === lastEventId;
-    if (id !== detachedId) id = detachedId = detached(id);
+    id = detached(id);
     lastEventId = settled ? id : detached(lastEventId);
-    retainedText = 0;
+    idAttached = false;
   }
 
   /** Drops the unfinished event. */
   function forget(): void {
-    unfinishedLine.clear();
-    packedLines.clear();
-    dropLines();
-    dataBytes = 0;
+    unfinished.clear();
+    skipping = false;
+    markBytes = 0;
+    afterCr = false;
+    highSurrogate = "";
+    dropData();
     type = "";
     id = lastEventId;
-    highSurrogate = "";
   }
 
   return {
@@ -286,79 +390,75 @@ export function createDecoder(options: DecoderOptions): Decoder {
   };
 }
 
-/** The position of `lineEnd` at or after `start`, or the length of the text. */
-function find(text: string, lineEnd: string, start: number): number {
-  const position = text.indexOf(lineEnd, start);
-  return position === -1 ? text.length : position;
-}
-
-// Spelled out, because String.prototype.startsWith costs JavaScriptCore 20 ns a call, as much as the rest of a short line.
-
-function isData(text: string, at: number): boolean {
-  return (
-    code(text, at) === 0x64 &&
-    code(text, at + 1) === 0x61 &&
-    code(text, at + 2) === 0x74 &&
-    code(text, at + 3) === 0x61
-  );
-}
-
-function isEvent(text: string, at: number): boolean {
-  return (
-    code(text, at) === 0x65 &&
-    code(text, at + 1) === 0x76 &&
-    code(text, at + 2) === 0x65 &&
-    code(text, at + 3) === 0x6e &&
-    code(text, at + 4) === 0x74
-  );
-}
-
-function isId(text: string, at: number): boolean {
-  return code(text, at) === 0x69 && code(text, at + 1) === 0x64;
-}
-
-function isRetry(text: string, at: number): boolean {
-  return (
-    code(text, at) === 0x72 &&
-    code(text, at + 1) === 0x65 &&
-    code(text, at + 2) === 0x74 &&
-    code(text, at + 3) === 0x72 &&
-    code(text, at + 4) === 0x79
-  );
-}
-
-function code(text: string, at: number): number {
-  return text.charCodeAt(at);
-}
-
-/** A name has to be the whole line, or end at its first colon. */
-function endsName(text: string, after: number, end: number): boolean {
-  return after === end || text.charCodeAt(after) === COLON;
-}
-
-function hasNul(text: string, start: number, end: number): boolean {
-  for (let index = start; index < end; index++) if (text.charCodeAt(index) === 0) return true;
-  return false;
-}
-
-/** What follows the colon at `colon`, less one space; "" when the line ended before it. */
-function valueOf(text: string, colon: number, end: number): string {
-  const start = text.charCodeAt(colon + 1) === SPACE ? colon + 2 : colon + 1;
-  return start < end ? text.substring(start, end) : "";
+/** The place of the first CR or LF at or after `start`, or the length. */
+function findLineEnd(bytes: Uint8Array, start: number): number {
+  const { length } = bytes;
+  for (let place = start; place < length; place++) {
+    const byte = bytes[place] as number;
+    if (byte <= CR && (byte === LF || byte === CR)) return place;
+  }
+  return length;
 }
 
 /**
- * Bytes of UTF-8. U+FFFD counts as one: it mostly stands for one malformed byte, and must never count for more than the bytes it
- * came from, or a limit would depend on how the stream is cut.
+ * The place of the byte at or after `start`, or the length. Up to some bytes a loop costs less than a call; data lines are
+ * longer than that, mostly.
  */
-function byteLength(text: string): number {
-  let bytes = text.length;
-  for (let index = 0; index < text.length; index++) {
-    const unit = text.charCodeAt(index);
-    if (unit < 0x80 || unit === 0xfffd) continue;
-    bytes += unit < 0x800 || (unit >= 0xd800 && unit <= 0xdfff) ? 1 : 2;
-  }
-  return bytes;
+function find(bytes: Uint8Array, byte: number, start: number): number {
+  const { length } = bytes;
+  const near = Math.min(length, start + (bytes[start] === DATA[0] ? 2 : 16));
+  for (let place = start; place < near; place++) if (bytes[place] === byte) return place;
+  if (near === length) return length;
+  const place = bytes.indexOf(byte, near);
+  return place === -1 ? length : place;
+}
+
+function findInText(text: string, lineEnd: string, start: number): number {
+  const place = text.indexOf(lineEnd, start);
+  return place === -1 ? text.length : place;
+}
+
+function isLineEnd(byte: number | undefined): boolean {
+  return byte === LF || byte === CR;
+}
+
+/** Names are compared byte by byte, and end at the first colon or with the line. */
+function isNamed(name: Uint8Array, bytes: Uint8Array, start: number, end: number): boolean {
+  const colon = start + name.length;
+  return colon <= end && (colon === end || bytes[colon] === COLON) && startsWith(name, bytes, start);
+}
+
+/** As `isNamed`, spelled out for the one name that nearly every line has. */
+function isData(bytes: Uint8Array, start: number, end: number): boolean {
+  return (
+    bytes[start] === 0x64 &&
+    bytes[start + 1] === 0x61 &&
+    bytes[start + 2] === 0x74 &&
+    bytes[start + 3] === 0x61 &&
+    (start + 4 === end || (start + 4 < end && bytes[start + 4] === COLON))
+  );
+}
+
+function startsWith(beginning: Uint8Array, bytes: Uint8Array, start: number): boolean {
+  for (let at = 0; at < beginning.length; at++) if (bytes[start + at] !== beginning[at]) return false;
+  return true;
+}
+
+function hasNul(bytes: Uint8Array, start: number, end: number): boolean {
+  for (let place = start; place < end; place++) if (bytes[place] === 0) return true;
+  return false;
+}
+
+/** Where the value begins, behind the colon and one space; beyond the end when the line has no colon. */
+function valueStart(bytes: Uint8Array, colon: number, end: number): number {
+  return colon + 1 < end && bytes[colon + 1] === SPACE ? colon + 2 : colon + 1;
+}
+
+/** From the chunk's text when there is one: cutting it costs less than reading bytes. */
+function valueOf(bytes: Uint8Array, colon: number, end: number, text: string): string {
+  const start = valueStart(bytes, colon, end);
+  if (start >= end) return "";
+  return text.length === 0 ? toText(bytes, start, end) : text.slice(start, end);
 }
 
 function byteLimit(maxEventBytes: number | null | undefined): number {

@@ -8,7 +8,7 @@ import type { Message } from "./messages.ts";
 import { summarize } from "./summary.ts";
 import { type Face, Tile } from "./tile.ts";
 
-/** The summary is spoken by screen readers, so it waits for the feeds to settle: five reconnects, one sentence. */
+/** The summary is spoken by screen readers, so it waits a little: five reconnects, one sentence. */
 const SETTLE_MS = 400;
 
 const link = openLink({
@@ -33,7 +33,7 @@ addTile("job", (root) => setUpJob(root, link));
 
 const summary = find(HTMLElement, "#summary");
 const sentence = find(Element, "#summary .state-name");
-let settling = 0;
+let settling: number | null = null;
 const tabs = find(Element, "#tabs");
 
 function onMessage(message: Message): void {
@@ -47,11 +47,12 @@ function onMessage(message: Message): void {
   }
   if (message.tell === "snapshot") tiles.get(message.snapshot.name)?.showSnapshot(message.snapshot);
   else tiles.get(message.feed)?.showStatus(message.status);
-  clearTimeout(settling);
-  settling = setTimeout(drawSummary, SETTLE_MS);
+  // Never put off again: feeds that retry without end would leave it as it was.
+  settling ??= setTimeout(drawSummary, SETTLE_MS);
 }
 
 function drawSummary(): void {
+  settling = null;
   // The job comes and goes; it says nothing about how the page is connected.
   const feeds = [...tiles].filter(([name]) => name !== "job").map(([, tile]) => tile.status);
   const now = summarize(feeds);

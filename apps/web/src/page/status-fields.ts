@@ -33,16 +33,15 @@ function bytes(value: number): string {
 }
 
 function duration(seconds: number): string {
-  const [days, hours, minutes] = [86_400, 3_600, 60].map((unit, index, units) =>
-    Math.floor((index === 0 ? seconds : seconds % units[index - 1]!) / unit),
-  ) as [number, number, number];
-  const parts = [
-    days > 0 ? `${days} d` : "",
-    hours > 0 ? `${hours} h` : "",
-    minutes > 0 ? `${minutes} min` : "",
-    days === 0 ? `${Math.floor(seconds % 60)} s` : "",
+  const whole = Math.floor(seconds);
+  const parts: [number, string][] = [
+    [Math.floor(whole / 86_400), "d"],
+    [Math.floor(whole / 3600) % 24, "h"],
+    [Math.floor(whole / 60) % 60, "min"],
+    [whole < 86_400 ? whole % 60 : 0, "s"],
   ];
-  return parts.filter((part) => part !== "").join(" ");
+  const shown = parts.filter(([count]) => count > 0).map(([count, unit]) => `${count} ${unit}`);
+  return shown.join(" ") || "0 s";
 }
 
 function words(key: string): string {
