@@ -23,6 +23,11 @@ export class Cohort {
   /** Being written. The streams in `live[0..unsent)` have yet to get it. */
   frame: Frame | null = null;
   unsent = 0;
+  /** What each stream has been sent that was live all along. */
+  #sentEvents = 0;
+  #sentBytes = 0;
+  /** When its streams were last written to, all of them. */
+  lastWrite = 0;
   /** True while it stands in the queue of cohorts with something to send. */
   queued = false;
   #pending: LogEntry[] = [];
@@ -76,7 +81,7 @@ export class Cohort {
     return count === pending.length ? pending : pending.slice(0, count);
   }
 
-  /** Up to where a stream that joins now has nothing to expect from pending frames: it must have read the log so far. */
+  /** The edge of what is pending: a stream that joins must have had all events up to here, and none after it. */
   covered(head: Cursor): Cursor {
     return this.#overrunFrom ?? (this.#pending.length > 0 ? this.#pending[0]!.seq - 1 : head);
   }
@@ -88,17 +93,37 @@ export class Cohort {
     return Math.max(stream.cursor, this.covered(head));
   }
 
+  /** The next frame, to be written to all that are live now. */
+  begin(frame: Frame): void {
+    this.frame = frame;
+    this.unsent = this.live.length;
+    this.#sentEvents += frame.events;
+    this.#sentBytes += frame.bytes.byteLength;
+  }
+
   join(stream: Stream): void {
     stream.livePlace = this.live.push(stream) - 1;
+    stream.events -= this.#sentEvents;
+    stream.bytes -= this.#sentBytes;
+  }
+
+  /** Counts for a live stream what it was sent with its cohort: once, when it leaves, and not for each frame. */
+  #settle(stream: Stream): void {
+    const { frame } = this;
+    const missing = frame !== null && stream.cursor < frame.last ? frame : null;
+    stream.events += this.#sentEvents - (missing?.events ?? 0);
+    stream.bytes += this.#sentBytes - (missing?.bytes.byteLength ?? 0);
+    stream.livePlace = -1;
   }
 
   leave(stream: Stream): void {
+    const place = stream.livePlace;
+    this.#settle(stream);
     const moved = this.live.pop()!;
     if (moved !== stream) {
-      this.live[stream.livePlace] = moved;
-      moved.livePlace = stream.livePlace;
+      this.live[place] = moved;
+      moved.livePlace = place;
     }
-    stream.livePlace = -1;
     this.unsent = Math.min(this.unsent, this.live.length);
     if (this.live.length > 0) return;
     this.frame = null;
@@ -112,7 +137,7 @@ export class Cohort {
     if (cursor === null) return null;
     this.#overrunFrom = null;
     const streams = this.live.splice(0);
-    for (const stream of streams) stream.livePlace = -1;
+    for (const stream of streams) this.#settle(stream);
     return { streams, cursor };
   }
 

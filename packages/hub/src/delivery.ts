@@ -101,7 +101,15 @@ export class Delivery {
   start(stream: Stream, text: string): void {
     this.#now = this.#settings.clock.now();
     if (!this.#write(stream, encoder.encode(text), 0, stream.cursor)) return;
-    if (stream.cursor >= stream.cohort.covered(this.#head)) this.#goLive(stream);
+    this.#goOn(stream);
+  }
+
+  /**
+   * A stream joins its cohort at the edge of what is pending there, so that the next frame is wholly new to it. One that
+   * is behind the edge reads on; one that is beyond it waits until the pending events are under way.
+   */
+  #goOn(stream: Stream): void {
+    if (stream.cursor === stream.cohort.covered(this.#head)) this.#goLive(stream);
     else this.#catchUpSoon(stream);
   }
 
@@ -119,6 +127,11 @@ export class Delivery {
     this.#wake();
   }
 
+  /** Whether a turn has anything to do. */
+  get hasWork(): boolean {
+    return this.#sending.length > 0 || this.#catchingUp.length > 0;
+  }
+
   /** One turn's work. True when some is left for the next turn. */
   run(): boolean {
     const { writesPerTurn, clock } = this.#settings;
@@ -134,7 +147,7 @@ export class Delivery {
     const slices = this.#catchingUp.splice(0, Math.ceil(writesPerTurn / SLICE_PART));
     for (const stream of slices) this.#catchUp(stream);
     this.#sliceMemo = null;
-    return this.#sending.length > 0 || this.#catchingUp.length > 0;
+    return this.hasWork;
   }
 
   /** Writes the cohort's frame to as many streams as allowed. Answers how many it wrote to. */
@@ -150,19 +163,21 @@ export class Delivery {
         return 0;
       }
       if (!cohort.hasPending) return 0;
-      cohort.frame = this.#frameOf(cohort.nextEvents(this.#settings.maxFrameBytes));
-      cohort.unsent = cohort.live.length;
+      cohort.begin(this.#frameOf(cohort.nextEvents(this.#settings.maxFrameBytes)));
     }
-    const { bytes, events, last } = cohort.frame;
+    const { bytes, events, last } = cohort.frame!;
     let written = 0;
+    let taken = 0;
     while (cohort.unsent > 0 && written < limit) {
       const stream = cohort.live[--cohort.unsent]!;
       if (stream.cursor >= last) continue; // joined, or moved to this place, after it had these events
       written++;
-      this.#write(stream, bytes, events, last);
+      if (this.#offer(stream, bytes, last)) taken++;
     }
+    this.#count(taken, events, bytes);
     if (cohort.unsent === 0) {
       cohort.frame = null;
+      cohort.lastWrite = this.#now;
       if (!cohort.hasPending && cohort.hasEnded) {
         for (const stream of cohort.live.slice()) this.close(stream, "ended");
       }
@@ -184,8 +199,8 @@ export class Delivery {
     return frame;
   }
 
-  /** True when the stream can take more. */
-  #write(stream: Stream, bytes: Uint8Array, events: number, cursor: Cursor): boolean {
+  /** Writes to the sink, as little else as possible: this is done for every stream and frame. True when it took it. */
+  #offer(stream: Stream, bytes: Uint8Array, cursor: Cursor): boolean {
     let result: number | Promise<unknown>;
     try {
       result = stream.sink.write(bytes);
@@ -198,14 +213,23 @@ export class Delivery {
       return false;
     }
     stream.cursor = cursor;
+    if (typeof result !== "number") this.#block(stream, result);
+    return true;
+  }
+
+  #count(streams: number, events: number, bytes: Uint8Array): void {
+    this.counters.deliveries += streams * events;
+    this.counters.bytes += streams * bytes.byteLength;
+  }
+
+  /** Writes what is for this stream alone. True when it can take more. */
+  #write(stream: Stream, bytes: Uint8Array, events: number, cursor: Cursor): boolean {
+    stream.lastWrite = this.#now;
+    if (!this.#offer(stream, bytes, cursor)) return false;
     stream.events += events;
     stream.bytes += bytes.byteLength;
-    stream.lastWrite = this.#now;
-    this.counters.deliveries += events;
-    this.counters.bytes += bytes.byteLength;
-    if (typeof result === "number") return true;
-    this.#block(stream, result);
-    return false;
+    this.#count(1, events, bytes);
+    return stream.state !== "blocked";
   }
 
   #block(stream: Stream, written: Promise<unknown>): void {
@@ -215,7 +239,7 @@ export class Delivery {
       stream.fellBehind = true;
     }
     stream.state = "blocked";
-    stream.blockedSince = stream.lastWrite;
+    stream.blockedSince = this.#now;
     const goOn = (): void => {
       if (stream.state !== "blocked") return;
       stream.state = "catching-up";
@@ -235,7 +259,7 @@ export class Delivery {
     const { cohort, cursor, lag } = stream;
     const upTo = cohort.covered(this.#head);
     if (cursor >= upTo) {
-      this.#goLive(stream);
+      this.#goOn(stream);
       return;
     }
     const memo = this.#sliceMemo;
@@ -269,8 +293,7 @@ export class Delivery {
       for (const reason of gaps) this.counters.gaps[reason]++;
       if (!this.#write(stream, bytes, events, cursor)) return;
     }
-    if (cursor >= stream.cohort.covered(this.#head)) this.#goLive(stream);
-    else this.#catchUpSoon(stream);
+    this.#goOn(stream);
   }
 
   #goLive(stream: Stream): void {

@@ -113,14 +113,12 @@ export class Hub {
     if (this.#turnDue) return;
     this.#turnDue = true;
     this.#clock.defer(() => {
-      let more = true;
-      try {
-        this.#commit();
-        more = this.#delivery.run();
-      } finally {
-        this.#turnDue = false;
-        if (more || this.#publications.length > 0) this.#takeTurn();
-      }
+      this.#turnDue = false;
+      // What this turn commits goes out in the next one, so that the answers to its publishers do not wait for a large
+      // fan-out; or at once, together with what is due anyway.
+      const due = this.#delivery.hasWork;
+      this.#commit();
+      if (due && this.#delivery.run()) this.#takeTurn();
     });
   }
 

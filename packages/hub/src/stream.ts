@@ -30,10 +30,10 @@ export class Stream {
   state: StreamState = "catching-up";
   /** The last event that it was given, or need not be given. While `live` its cohort knows more: `coveredFor`. */
   cursor: Cursor;
-  /** Events and bytes that its sink took. */
+  /** Events and bytes that its sink took; while it is `live`, without what its cohort was sent. */
   events = 0;
   bytes = 0;
-  /** By the hub's clock. */
+  /** By the hub's clock; frames of its cohort aside. */
   lastWrite: number;
   blockedSince = 0;
   /** True once it fell behind from `live`: what it missed then is subject to `disconnect`. */

@@ -1,6 +1,7 @@
 import { HEARTBEAT } from "./control.ts";
 import type { Delivery } from "./delivery.ts";
 import type { HubSettings } from "./options.ts";
+import type { Stream } from "./stream.ts";
 
 const LONGEST_ROUND = 1000;
 const STEPS = 10;
@@ -30,9 +31,13 @@ export function startSweep(delivery: Delivery, settings: HubSettings): () => voi
       const stream = streams[--next]!; // downwards: what moves into this place was met already
       if (stream.state === "blocked") {
         if (now - stream.blockedSince >= writeDeadline) delivery.close(stream, "slow");
-      } else if (now - stream.lastWrite >= quiet) {
+      } else if (now - lastWrite(stream) >= quiet) {
         delivery.heartbeat(stream, comment);
       }
     }
   });
+}
+
+function lastWrite({ state, lastWrite: own, cohort }: Stream): number {
+  return state === "live" ? Math.max(own, cohort.lastWrite) : own;
 }
