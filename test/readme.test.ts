@@ -102,7 +102,8 @@ describe("the README", () => {
   test("names a test for every guarantee, and that test is there", async () => {
     const rows = [...README.matchAll(/^\| .* \| `([^`]+\.test\.ts)`: (.+) \|$/gm)];
     expect(rows.length).toBeGreaterThan(9);
-    for (const [, file, name] of rows) expect(await Bun.file(join(ROOT, file!)).text()).toContain(name!.trim());
+    for (const [, file, name] of rows)
+      expect(await Bun.file(join(ROOT, file!)).text()).toContain(name!.trim());
   });
 
   test.each(["README.md", "docs/http.md"])("%s links to what is there", async (page) => {

@@ -305,14 +305,12 @@ export function createDecoder(options: DecoderOptions): Decoder {
   /** The same few types come again and again: comparing bytes costs less than making text of them. */
   function typeOf(bytes: Uint8Array, start: number, end: number): string {
     for (let at = 0; at < knownTypes.length; at++) {
-      const { line, type } = knownTypes[at]!;
-      if (line.length === end - start && startsWith(line, bytes, start)) return type;
+      const { line, type: known } = knownTypes[at]!;
+      if (line.length === end - start && startsWith(line, bytes, start)) return known;
     }
-    const type = valueOf(bytes, start + EVENT.length, end, "");
-    if (knownTypes.length < MAX_KNOWN_TYPES && end - start <= MAX_KNOWN_TYPE) {
-      knownTypes.push({ line: bytes.slice(start, end), type });
-    }
-    return type;
+    const known = { line: bytes.slice(start, end), type: valueOf(bytes, start + EVENT.length, end, "") };
+    if (knownTypes.length < MAX_KNOWN_TYPES && end - start <= MAX_KNOWN_TYPE) knownTypes.push(known);
+    return known.type;
   }
 
   /** The blank line (WHATWG HTML 9.2.6, "dispatch the event"). */

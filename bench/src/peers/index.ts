@@ -1,0 +1,1 @@
+export { PEERS } from "./peers.ts";

@@ -1,0 +1,87 @@
+import { now } from "../clock.ts";
+import { saturation } from "../load-meter.ts";
+import type { Case, Scenario } from "../scenario.ts";
+import { channelsOf } from "../publisher.ts";
+import { difference, FINISH_WITHIN, outcome, per, Stage } from "../stage.ts";
+
+interface FanoutCase extends Case {
+  readonly inFlight: number;
+}
+
+const DURATION = 4000;
+/** Milliseconds of load before the measurement: compilers, allocators and buffers get to where they stay. */
+const WARM_UP = 500;
+
+export const fanout: Scenario<FanoutCase> = {
+  name: "fanout",
+  question:
+    "What does it cost the server to bring one event to one stream, and how many deliveries a second does it make?",
+  method:
+    "All streams are of one topic. Publishers send their next event as soon as the last is answered; they wait when two " +
+    "million deliveries are on their way, so that what is counted is what arrives. CPU is the server's, user and system.",
+  doesNotShow:
+    "Networks, TLS, and readers that are slower than loopback. With many in flight the generator may be the limit of the deliveries a " +
+    "second; CPU per delivery does not depend on it. A server that answers a publisher before it has delivered to all can bring several " +
+    "events at once even to one in flight.",
+  needs: null,
+  columns: [
+    { key: "cpuPerDelivery", title: "CPU per delivery", unit: "microseconds" },
+    { key: "deliveriesPerSecond", title: "deliveries/s", unit: "count" },
+    { key: "eventsPerSecond", title: "events/s", unit: "count" },
+    { key: "bytesPerStream", title: "memory per stream", unit: "bytes" },
+    { key: "generatorCpu", title: "generator CPU", unit: "share" },
+  ],
+  primary: "cpuPerDelivery",
+
+  cases: ({ streams }) =>
+    [1, 32].flatMap((inFlight) =>
+      (streams === null ? [1000, 10_000] : [streams]).map((count) => ({
+        label: `${count.toLocaleString("en")} streams, ${inFlight} in flight`,
+        streams: count,
+        inFlight,
+      })),
+    ),
+
+  async run(peer, { streams, inFlight }, { duration, payload, processes }) {
+    await using stage = await Stage.set(peer, { streams, processes, payloadBytes: payload ?? undefined });
+    const { generator } = stage;
+    const empty = stage.resident();
+    await stage.open("streams", { streams, channels: channelsOf(1, inFlight) });
+    await stage.settle();
+    const memory = difference(stage.resident(), empty);
+    const publisher = stage.publisher(inFlight);
+
+    const load = async (milliseconds: number): Promise<void> => {
+      const end = performance.now() + milliseconds;
+      await publisher.asFastAsAnswered(
+        () => performance.now() >= end,
+        () => generator.leastReceived,
+        streams,
+      );
+      await generator.finish("streams", publisher.published, FINISH_WITHIN);
+    };
+    await load(Math.min(WARM_UP, duration ?? DURATION));
+    const { tally: before } = await generator.report("streams");
+    const events = publisher.accepted;
+    await stage.measure();
+    const [cpu, start] = [stage.cpu(), now()];
+    await load(duration ?? DURATION);
+    const used = difference(stage.cpu(), cpu);
+    const loads = await stage.load();
+    const result = await generator.report("streams");
+
+    const deliveries = result.tally.received - before.received;
+    const seconds = (result.lastReceipt - start) / 1e6;
+    const { cpu: busy } = saturation(loads);
+    return outcome(result, publisher, {
+      figures: {
+        cpuPerDelivery: per(used, deliveries, 1e6),
+        deliveriesPerSecond: deliveries / seconds,
+        eventsPerSecond: (publisher.accepted - events) / seconds,
+        bytesPerStream: per(memory, result.open),
+        generatorCpu: Math.max(...loads.map((each) => each.cpu)),
+      },
+      notes: busy === null ? [] : [`deliveries/s is a lower bound: ${busy}`],
+    });
+  },
+};

@@ -1,0 +1,59 @@
+import { percentiles } from "../histogram.ts";
+import { openLoop } from "../open-loop.ts";
+import type { Scenario } from "../scenario.ts";
+import { channelsOf } from "../publisher.ts";
+import { difference, FINISH_WITHIN, outcome, per, Stage } from "../stage.ts";
+
+const DURATION = 10_000;
+const RATE = 50;
+const IN_FLIGHT = 32;
+
+export const latency: Scenario = {
+  name: "latency",
+  question:
+    "How long does an event take from the time it should have been published until each stream has it?",
+  method:
+    "Open loop: events are due at a fixed rate, whatever the server does, and the time of each delivery counts from when its event was " +
+    "due. So it holds the publish request, the server, and the wait of the last stream for the ones before it.",
+  doesNotShow:
+    "Networks. A timer of the generator may be a millisecond late, and that is in the figures; streams are served in turn, so that the " +
+    "high percentiles are those of the last ones.",
+  needs: null,
+  columns: [
+    { key: "p50", title: "p50", unit: "milliseconds" },
+    { key: "p90", title: "p90", unit: "milliseconds" },
+    { key: "p99", title: "p99", unit: "milliseconds" },
+    { key: "p999", title: "p99.9", unit: "milliseconds" },
+    { key: "max", title: "max", unit: "milliseconds" },
+    { key: "cpu", title: "server CPU", unit: "share" },
+    { key: "lateness", title: "published late, p99", unit: "milliseconds" },
+  ],
+  primary: "p99",
+
+  cases: ({ streams, rate }) =>
+    (streams === null ? [100, 1000] : [streams]).map((count) => ({
+      label: `${count.toLocaleString("en")} streams, ${rate ?? RATE} events/s`,
+      streams: count,
+    })),
+
+  async run(peer, { streams }, { duration, rate, payload, processes }) {
+    await using stage = await Stage.set(peer, { streams, processes, payloadBytes: payload ?? undefined });
+    await stage.open("streams", { streams, channels: channelsOf(1, IN_FLIGHT) });
+    await stage.settle();
+    const publisher = stage.publisher(IN_FLIGHT);
+    const [cpu, start] = [stage.cpu(), performance.now()];
+    const trust = await openLoop(stage, publisher, rate ?? RATE, duration ?? DURATION);
+    const used = difference(stage.cpu(), cpu);
+    const seconds = (performance.now() - start) / 1000;
+    await stage.generator.finish("streams", publisher.published, FINISH_WITHIN);
+    const result = await stage.generator.report("streams");
+    return outcome(result, publisher, {
+      figures: {
+        ...percentiles(result.latency),
+        cpu: per(used, seconds),
+        lateness: percentiles(publisher.lateness).p99,
+      },
+      ...trust,
+    });
+  },
+};

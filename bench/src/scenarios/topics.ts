@@ -1,0 +1,66 @@
+import type { Scenario } from "../scenario.ts";
+import { difference, FINISH_WITHIN, outcome, per, Stage } from "../stage.ts";
+import { pathOf } from "../target.ts";
+
+const FEW = 10;
+const STREAMS = 10_000;
+const DURATION = 4000;
+const IN_FLIGHT = 8;
+
+export const topics: Scenario = {
+  name: "topics",
+  question:
+    "Does publishing to one topic cost more when there are ten thousand of them, each with its own stream?",
+  method:
+    "Every topic has one stream, and every event goes to the next topic in turn: one delivery for each event. Eight publishers send " +
+    "their next event when the last is answered. A delivery on a stream of another topic would be counted as a fault.",
+  doesNotShow: "Patterns over topics, and topics with many streams, which is what fanout is for.",
+  needs: "topics",
+  columns: [
+    { key: "cpuPerEvent", title: "CPU per event", unit: "microseconds" },
+    { key: "eventsPerSecond", title: "events/s", unit: "count" },
+    { key: "bytesPerStream", title: "memory per stream", unit: "bytes" },
+  ],
+  primary: "cpuPerEvent",
+
+  cases: ({ streams }) =>
+    [Math.min(FEW, streams ?? FEW), streams ?? STREAMS].map((count) => ({
+      label: `${count.toLocaleString("en")} topics`,
+      streams: count,
+    })),
+
+  async run(peer, { streams }, { duration, payload, processes }) {
+    await using stage = await Stage.set(peer, { streams, processes, payloadBytes: payload ?? undefined });
+    const { generator } = stage;
+    const names = Array.from({ length: streams }, (_, index) => `bench/${index}`);
+    const empty = stage.resident();
+    await stage.open("streams", {
+      streams,
+      channels: 1,
+      ownChannels: true,
+      paths: names.map((name) => pathOf(peer.eventsUrl(name))),
+    });
+    await stage.settle();
+    const memory = difference(stage.resident(), empty);
+    const publisher = stage.publisher(Math.min(IN_FLIGHT, streams), names);
+    await stage.measure();
+    const [cpu, start] = [stage.cpu(), performance.now()];
+    const end = start + (duration ?? DURATION);
+    await publisher.asFastAsAnswered(
+      () => performance.now() >= end,
+      () => generator.progress.received,
+      1,
+    );
+    const seconds = (performance.now() - start) / 1000;
+    await generator.finish("streams", publisher.published, FINISH_WITHIN);
+    const used = difference(stage.cpu(), cpu);
+    const result = await generator.report("streams");
+    return outcome(result, publisher, {
+      figures: {
+        cpuPerEvent: per(used, publisher.accepted, 1e6),
+        eventsPerSecond: publisher.accepted / seconds,
+        bytesPerStream: per(memory, result.open),
+      },
+    });
+  },
+};

@@ -1,0 +1,151 @@
+import { now } from "./clock.ts";
+import { Generator, type GroupOptions, type GroupResult } from "./generator.ts";
+import { emptyTally } from "./ledger.ts";
+import { LoadMeter, type LoadReport } from "./load-meter.ts";
+import { createMark } from "./payload.ts";
+import type { RunningPeer } from "./peers/peer.ts";
+import { cpuSeconds, residentBytes } from "./procfs.ts";
+import { Publisher } from "./publisher.ts";
+import type { Outcome } from "./scenario.ts";
+import { pathOf, resolveTarget, type Target } from "./target.ts";
+
+export const TOPIC = "bench";
+export const PAYLOAD_BYTES = 64;
+/** Connecting at a time: below the listen backlog of Bun and Go, which storm is there to exceed. */
+export const IN_FLIGHT = 256;
+export const OPEN_WITHIN = 15_000;
+/** How long nothing may come before what is missing counts as lost; milliseconds. */
+export const FINISH_WITHIN = 10_000;
+/** Between the heads of the streams and the first event: some servers subscribe a stream after they have answered. */
+const SETTLE = 250;
+
+export interface StageOptions {
+  /** How many streams the generator will have to hold. */
+  readonly streams: number;
+  readonly processes: number | null;
+  readonly payloadBytes?: number | undefined;
+}
+
+export type StreamOptions = Partial<GroupOptions> & Pick<GroupOptions, "streams" | "channels">;
+
+/** A peer, and a generator that is set up against it: what all scenarios begin with. */
+export class Stage implements AsyncDisposable {
+  readonly peer: RunningPeer;
+  readonly generator: Generator;
+  #mark = createMark();
+  readonly payloadBytes: number;
+  readonly #target: Target;
+  readonly #meter = new LoadMeter();
+  readonly #publishers: Publisher[] = [];
+
+  private constructor(peer: RunningPeer, generator: Generator, target: Target, payloadBytes: number) {
+    this.peer = peer;
+    this.generator = generator;
+    this.#target = target;
+    this.payloadBytes = payloadBytes;
+  }
+
+  static async set(peer: RunningPeer, options: StageOptions): Promise<Stage> {
+    const target = await resolveTarget(peer.eventsUrl(TOPIC));
+    const generator = await Generator.start(options.streams, options.processes ?? undefined);
+    return new Stage(peer, generator, target, options.payloadBytes ?? PAYLOAD_BYTES);
+  }
+
+  /** Opens streams of the topic, unless other paths are given. */
+  async open(group: string, options: StreamOptions): Promise<void> {
+    await this.generator.open(group, {
+      target: this.#target,
+      paths: [pathOf(this.peer.eventsUrl(TOPIC))],
+      headers: {},
+      inFlight: IN_FLIGHT,
+      openWithin: OPEN_WITHIN,
+      mark: this.#mark,
+      sampleEvery: 100,
+      firstChannel: 0,
+      ownChannels: false,
+      stalls: false,
+      ...options,
+    });
+  }
+
+  publisher(
+    inFlight: number,
+    topics: readonly string[] = [TOPIC],
+    payloadBytes = this.payloadBytes,
+  ): Publisher {
+    const publisher = new Publisher({
+      target: this.#target,
+      requests: topics.map((topic) => this.peer.publish(topic)),
+      mark: this.#mark,
+      payloadBytes,
+      inFlight,
+    });
+    this.#publishers.push(publisher);
+    return publisher;
+  }
+
+  /** What is published and what is counted from now on is told apart from what was. */
+  renewMark(): void {
+    this.#mark = createMark();
+  }
+
+  settle(): Promise<void> {
+    return Bun.sleep(SETTLE);
+  }
+
+  /** Begins to measure latencies from a time on, and the load of the generator's processes, this one too. */
+  async measure(from: number = now()): Promise<void> {
+    this.#meter.restart();
+    await this.generator.measure(from);
+  }
+
+  /** How busy the generator was since `measure`, this process last. */
+  async load(): Promise<LoadReport[]> {
+    return [...(await this.generator.load()), this.#meter.report()];
+  }
+
+  /** CPU seconds of the server so far. */
+  cpu(): number | null {
+    return cpuSeconds(this.peer.pids);
+  }
+
+  resident(): number | null {
+    return residentBytes(this.peer.pids);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#meter[Symbol.dispose]();
+    for (const publisher of this.#publishers) publisher[Symbol.dispose]();
+    await this.generator[Symbol.asyncDispose]();
+  }
+}
+
+/** The counts of a run; a scenario adds its figures. */
+export function outcome(
+  result: GroupResult | null,
+  publisher: Publisher | null,
+  rest: Pick<Outcome, "figures"> & Partial<Outcome>,
+): Outcome {
+  return {
+    streams: result?.open ?? 0,
+    published: publisher?.accepted ?? 0,
+    deliveries: result?.tally.received ?? 0,
+    tally: result?.tally ?? emptyTally(),
+    refused: Object.fromEntries(publisher?.refusals ?? []),
+    failures: Object.fromEntries(result?.failures ?? []),
+    dropped: result?.dropped ?? 0,
+    notes: [],
+    voids: [],
+    ...rest,
+  };
+}
+
+/** The difference, or null when there is nothing to take it from. */
+export function difference(after: number | null, before: number | null): number | null {
+  return after === null || before === null ? null : after - before;
+}
+
+/** An amount for each of so many, or null when there is none. */
+export function per(amount: number | null, count: number, factor = 1): number | null {
+  return amount === null || count === 0 ? null : (amount / count) * factor;
+}
