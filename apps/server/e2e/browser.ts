@@ -31,7 +31,8 @@ export function launchChromium(): Promise<Browser> {
 }
 
 /** What a browser says by itself of a server that is away: no fault of the page. */
-const AWAY = /^Failed to load resource: net::ERR_(CONNECTION_REFUSED|EMPTY_RESPONSE|CONNECTION_RESET|INCOMPLETE_CHUNKED_ENCODING)/;
+const AWAY =
+  /^Failed to load resource: net::ERR_(CONNECTION_REFUSED|EMPTY_RESPONSE|CONNECTION_RESET|INCOMPLETE_CHUNKED_ENCODING)/;
 
 export type FeedName = "random" | "clock" | "ticker" | "status" | "board" | "job";
 

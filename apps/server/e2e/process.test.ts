@@ -39,6 +39,19 @@ describe("starting", () => {
     [[], { SSE_OPEN: "maybe" }, 'SSE_OPEN must be "true" or "false"'],
     [["--host", "0.0.0.0"], {}, "add --open if that is what you want"],
     [["--host", "192.0.2.1", "--open"], {}, "cannot listen on 192.0.2.1"],
+    [
+      ["--heartbeat", "15"],
+      {},
+      "--heartbeat must be a whole number from 1 on with a unit (ms, s, m, h, d), as 15s",
+    ],
+    [["--max-log-events", "0"], {}, "--max-log-events must be a whole number from 1 on"],
+    [
+      ["--max-event-bytes", "8MiB"],
+      {},
+      "--max-event-bytes 8388608 can never be reached with --max-body-bytes 4194304",
+    ],
+    [[], { HOST: "myhost" }, "HOST=myhost would let"],
+    [["--host", "no.such.host.invalid", "--open"], {}, "cannot listen on no.such.host.invalid"],
     [["--unknown"], {}, "--help lists all settings"],
     [["stray"], {}, "--help lists all settings"],
   ])("%j with %j is refused in one line", async (args, env, message) => {
@@ -143,6 +156,9 @@ describe("stopping", () => {
     await until(() => client.events.length > 0);
     server.process.kill("SIGTERM");
     await until(() => server.lines.some((line) => line.includes("stopping")));
+    server.process.kill("SIGTERM"); // the same once more, as a terminal and `bun run` send it
+    await Bun.sleep(300);
+    expect(server.process.exitCode).toBeNull();
     server.process.kill("SIGTERM");
     expect(await server.process.exited).toBe(1);
   });

@@ -47,20 +47,19 @@ const TIME = { ms: 1, s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000 };
 const SIZE = { B: 1, KiB: 1024, MiB: 1024 ** 2, GiB: 1024 ** 3 };
 
 function quantity(units: Readonly<Record<string, number>>, example: string): (text: string) => number {
+  const unitNames = Object.keys(units).filter((unit) => unit !== "");
+  const withUnit = unitNames.length > 0 ? ` with a unit (${unitNames.join(", ")})` : "";
   return (text) => {
-    const [, digits, unit] = /^([0-9]{1,15})([A-Za-z]*)$/.exec(text) ?? [];
-    const factor = unit === "" ? 1 : units[unit ?? ""];
-    const value = Number(digits) * (factor ?? Number.NaN);
+    const [, digits, unit = "none"] = /^([0-9]{1,15})([A-Za-z]*)$/.exec(text) ?? [];
+    const value = Number(digits) * (units[unit] ?? Number.NaN);
     if (Number.isSafeInteger(value) && value > 0) return value;
-    throw new ConfigError(
-      `must be a whole number from 1 on with a unit (${Object.keys(units).join(", ")}), as ${example}`,
-    );
+    throw new ConfigError(`must be a whole number from 1 on${withUnit}, as ${example}`);
   };
 }
 
 const time = quantity(TIME, "15s");
 const size = quantity(SIZE, "64MiB");
-const count = quantity({}, "1000");
+const count = quantity({ "": 1 }, "1000");
 const orOff =
   (parse: (text: string) => number): Parse =>
   (text) =>
@@ -231,7 +230,10 @@ export function help(): string {
   ]);
   const width = Math.max(...rows.map(([left]) => left.length)) + 2;
   return [
-    "Server-Sent Events server. Flags with their defaults; each can be set in the environment instead.",
+    "Server-Sent Events server. Usage: bun run start --port 4000 --heartbeat 10s",
+    "",
+    "Flags with their defaults; each can be set in the environment instead. Times take ms, s, m, h or d, sizes B, KiB, MiB",
+    "or GiB.",
     "",
     ...rows.map(([left, right]) => left.padEnd(width) + right),
     `${"  --help".padEnd(width)}this text`,
@@ -284,11 +286,17 @@ export function readConfig(
   }
   config.demos = config.demos !== true; // its flag is --no-demos
   const result = config as unknown as Config;
+  if (result.maxEventBytes > result.maxBodyBytes) {
+    throw new ConfigError(
+      `--max-event-bytes ${result.maxEventBytes} can never be reached with --max-body-bytes ${result.maxBodyBytes}`,
+    );
+  }
   const hostGiven = flags.host !== undefined || Boolean(env.HOST);
   if (result.open && !hostGiven) result.host = "0.0.0.0";
   if (!result.open && !LOOPBACK.test(result.host)) {
+    const source = flags.host === undefined ? `HOST=${result.host}` : `--host ${result.host}`;
     throw new ConfigError(
-      `--host ${result.host} would let everybody who reaches this machine publish and read; ` +
+      `${source} would let everybody who reaches this machine publish and read; ` +
         "add --open if that is what you want, or stay on 127.0.0.1",
     );
   }

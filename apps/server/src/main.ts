@@ -28,11 +28,15 @@ logger.info("listening", { url: server.url, log: config.log });
 if (config.open)
   logger.warn("open to everybody who can reach it: no authentication is configured", { host: config.host });
 
-let stopping = false;
+/** A terminal signals the whole group, and `bun run` passes the signal on: what comes this soon is the same one again. */
+const SAME_SIGNAL = 250;
+let stoppingSince = Infinity;
 for (const signal of ["SIGTERM", "SIGINT"] as const) {
   process.on(signal, () => {
-    if (stopping) process.exit(1);
-    stopping = true;
+    const now = performance.now();
+    if (now - stoppingSince > SAME_SIGNAL) process.exit(1);
+    if (stoppingSince !== Infinity) return;
+    stoppingSince = now;
     logger.info("stopping", { signal, streams: server.hub.stats().streams });
     void server.stop().then(() => {
       logger.info("stopped");
@@ -45,11 +49,11 @@ async function start(): Promise<RunningServer> {
   try {
     return await startServer(config!, logger);
   } catch (error) {
-    const { code } = error as { code?: string };
-    if (code === "EADDRINUSE")
+    const { code, message } = error as { code?: string; message: string };
+    if (code === "EADDRINUSE") {
       refuse(`port ${config!.port} is in use; stop what listens there, or choose another with --port`);
-    if (code === "EACCES" || code === "EADDRNOTAVAIL")
-      refuse(`cannot listen on ${config!.host}:${config!.port}: ${String(error)}`);
+    }
+    if (code !== undefined) refuse(`cannot listen on ${config!.host}:${config!.port}: ${message}`);
     throw error;
   }
 }

@@ -12,7 +12,10 @@ export interface Message {
   event?: string;
   /** What the event is about, within its topic: `lag=latest` keeps the newest event of each key. */
   key?: string;
-  /** The publisher's own id. The same id again, while the log holds the event, publishes nothing and answers as before. */
+  /**
+   * The publisher's own id. The same id again for the same topic, while the log holds the event, publishes nothing and
+   * answers as before.
+   */
   id?: string;
   /** True: the topic ends with this message. Its streams are told, and close once all their topics have ended. */
   end?: boolean;

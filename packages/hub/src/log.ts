@@ -52,7 +52,7 @@ export interface Bounds {
 export interface EventLog {
   /**
    * Keeps the events, all or none, in order after all earlier appends. Answers, once they are kept as durably as this
-   * log promises, with an id for each; for an event whose `publishId` the log already holds, the id it has there.
+   * log promises, with an id for each; for an event whose topic and `publishId` the log already holds, the id it has there.
    *
    * @throws whatever kept the log from keeping them; nothing of the batch is in the log then
    */

@@ -73,7 +73,7 @@ export class MemoryLog implements EventLog {
     const ids: EventId[] = [];
     const entries: LogEntry[] = [];
     for (const event of batch) {
-      const known = event.publishId === "" ? undefined : this.#published.get(event.publishId);
+      const known = event.publishId === "" ? undefined : this.#published.get(publishKey(event));
       if (known === undefined) {
         const entry = logEntry(this.#epoch, this.#last + 1, event);
         this.#keep(entry, now);
@@ -103,7 +103,7 @@ export class MemoryLog implements EventLog {
     }
     trail.seqs.push(entry.seq);
     trail.newest.set(entry.key, entry.seq);
-    if (entry.publishId !== "") this.#published.set(entry.publishId, entry.seq);
+    if (entry.publishId !== "") this.#published.set(publishKey(entry), entry.seq);
   }
 
   #grow(): void {
@@ -137,7 +137,7 @@ export class MemoryLog implements EventLog {
     this.#ring[this.#first & (this.#ring.length - 1)] = undefined;
     this.#first++;
     this.#bytes -= entry.bytes + ENTRY_BYTES;
-    if (entry.publishId !== "") this.#published.delete(entry.publishId);
+    if (entry.publishId !== "") this.#published.delete(publishKey(entry));
     const trail = this.#trails.get(entry.topic)!;
     trail.evictFirst();
     if (trail.newest.get(entry.key) === entry.seq) trail.newest.delete(entry.key);
@@ -274,4 +274,9 @@ export class MemoryLog implements EventLog {
   close(): void {
     this.#closed = true;
   }
+}
+
+/** A publisher's id is its own within its topic. Neither can hold a NUL. */
+function publishKey({ topic, publishId }: { topic: Topic; publishId: string }): string {
+  return `${topic}\0${publishId}`;
 }

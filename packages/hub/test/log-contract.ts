@@ -146,7 +146,7 @@ export function logContract(name: string, open: (retention?: ContractRetention) 
       expect(page.cursor).toBe(s6!);
     });
 
-    test("publishes an id once, and answers a repetition as before", async () => {
+    test("publishes an id once in its topic, and answers a repetition as before", async () => {
       const [first] = await log.append([newEvent("a", "1", { publishId: "p" })]);
       const again = await log.append([
         newEvent("a", "2", { publishId: "q" }),
@@ -156,6 +156,9 @@ export function logContract(name: string, open: (retention?: ContractRetention) 
       expect(again[1]).toBe(first);
       expect(again[2]).toBe(again[0]);
       expect(texts((await read(0, all)).entries)).toEqual(["1", "2"]);
+      const [elsewhere] = await log.append([newEvent("b", "3", { publishId: "p" })]);
+      expect(elsewhere).not.toBe(first!);
+      expect(texts((await read(0, all)).entries)).toEqual(["1", "2", "3"]);
     });
 
     test("knows which topics have ended, and that a topic which goes on has not", async () => {
