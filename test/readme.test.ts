@@ -48,7 +48,7 @@ describe("the README", () => {
     const [listen, publish] = [shell[2]!, shell[3]!];
     const heard = paste(listen, 2);
     await Bun.sleep(500);
-    expect(await paste(publish)).toMatch(/^\{"id":"[^"]+"\}$/);
+    expect(await paste(publish)).toMatch(/^\{"id":"[^"]+"\}\n$/);
     expect(await heard).toContain("\ndata: hello\n\n");
   });
 

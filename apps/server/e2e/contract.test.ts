@@ -387,6 +387,22 @@ describe("other requests", () => {
   });
 });
 
+test.each(["/publish?topic=a", "/send-event", "/demo/jobs"])(
+  "pages of other origins may not POST to %s, unless they are listed",
+  async (path) => {
+    const from = (origin: string): Promise<Response> =>
+      fetch(`${url}${path}`, {
+        method: "POST",
+        headers: { origin, "content-type": "text/plain" },
+        body: '{"message":"x"}',
+      });
+    for (const origin of ["https://evil.example", "null", "http://localhost:1"]) {
+      await expectProblem(await from(origin), 403, "may not publish here");
+    }
+    for (const origin of [url, "https://app.example"]) expect((await from(origin)).status).toBe(200);
+  },
+);
+
 describe("the tutorials' endpoints", () => {
   test("POST /send-event publishes to the topic `default`", async () => {
     await using client = await SseClient.open(`${url}/events`);

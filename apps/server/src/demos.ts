@@ -1,4 +1,13 @@
-import { events, otherMethods, parseJson, problemOf, readText, Refusal, requireFields } from "@sse/elysia";
+import {
+  events,
+  otherMethods,
+  parseJson,
+  problemOf,
+  readText,
+  Refusal,
+  requireFields,
+  requireKnownOrigin,
+} from "@sse/elysia";
 import type { Hub, Message } from "@sse/hub";
 import { Elysia } from "elysia";
 
@@ -62,11 +71,12 @@ export function startDemos(hub: Hub): () => void {
 }
 
 /** The endpoints of the tutorials: `POST /send-event`, `GET /random`, and `POST /demo/jobs`. */
-export function demoRoutes(hub: Hub, maxBodyBytes: number) {
+export function demoRoutes(hub: Hub, maxBodyBytes: number, origins: readonly string[]) {
   let jobs = 0;
   let lastJob = 0;
 
-  const startJob = (): Response => {
+  const startJob = (request: Request): Response => {
+    requireKnownOrigin(request, origins);
     if (jobs >= MAX_JOBS)
       throw new Refusal(429, `${MAX_JOBS} jobs are at work; start another when one is done`);
     jobs++;
@@ -78,11 +88,18 @@ export function demoRoutes(hub: Hub, maxBodyBytes: number) {
 
   return new Elysia({ name: "demos" })
     .onError(({ error }) => problemOf(error))
-    .post("/send-event", ({ request }) => sendEvent(hub, request, maxBodyBytes), { parse: "none" })
+    .post(
+      "/send-event",
+      ({ request }) => {
+        requireKnownOrigin(request, origins);
+        return sendEvent(hub, request, maxBodyBytes);
+      },
+      { parse: "none" },
+    )
     .all("/send-event", otherMethods("POST, OPTIONS"), { parse: "none" })
     .get("/random", ({ request, server }) => events(hub, request, server, ["demo/random"]))
     .all("/random", otherMethods("GET, HEAD, OPTIONS"))
-    .post("/demo/jobs", startJob, { parse: "none" })
+    .post("/demo/jobs", ({ request }) => startJob(request), { parse: "none" })
     .all("/demo/jobs", otherMethods("POST, OPTIONS"), { parse: "none" });
 }
 
@@ -92,7 +109,8 @@ async function sendEvent(hub: Hub, request: Request, maxBodyBytes: number): Prom
   const body = parseJson(await readText(request, maxBodyBytes));
   const { message } = requireFields(body, SEND_EVENT_FIELDS, "the body");
   if (typeof message !== "string") throw new Refusal(400, 'message must be a string, as {"message":"hello"}');
-  return Response.json({ id: await hub.publish("default", { data: message }) });
+  const id = await hub.publish("default", { data: message });
+  return new Response(`${JSON.stringify({ id })}\n`, { headers: { "content-type": "application/json" } });
 }
 
 async function runJob(hub: Hub, topic: string): Promise<void> {

@@ -18,7 +18,7 @@ export interface RunningServer {
 /** Starts the server; resolves when it listens. */
 export async function startServer(config: Config, logger: Logger): Promise<RunningServer> {
   const { maxLogEvents: maxEvents, maxLogBytes: maxBytes, maxLogAge: maxAge } = config;
-  const { heartbeat, retry, writeDeadline, maxEventBytes, maxBodyBytes } = config;
+  const { heartbeat, retry, writeDeadline, maxEventBytes, maxBodyBytes, corsOrigins: origins } = config;
   const hub = createHub({
     log: new MemoryLog({ maxEvents, maxBytes, maxAge }),
     heartbeat,
@@ -35,15 +35,15 @@ export async function startServer(config: Config, logger: Logger): Promise<Runni
     .onError(({ code, error, path }) =>
       code === "NOT_FOUND" ? problem(404, `there is nothing at ${path}`) : problemOf(error),
     )
-    .use(allowOrigins(config.corsOrigins))
-    .use(sse({ hub, maxBodyBytes }))
+    .use(allowOrigins(origins))
+    .use(sse({ hub, maxBodyBytes, origins }))
     .get("/metrics", async () => {
       const { body, type } = await metrics();
       return new Response(body, { headers: { "content-type": type } });
     })
     .all("/metrics", otherMethods("GET, HEAD, OPTIONS"))
     .use(await pageRoutes(config.dev));
-  if (config.demos) app.use(demoRoutes(hub, maxBodyBytes));
+  if (config.demos) app.use(demoRoutes(hub, maxBodyBytes, origins));
   app.listen({ port: config.port, hostname: config.host });
   const stopDemos = config.demos ? startDemos(hub) : () => {};
 

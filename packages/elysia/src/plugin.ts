@@ -8,6 +8,8 @@ export interface SseOptions {
   hub: Hub;
   /** The most bytes in the body of a request; default 4 MiB. */
   maxBodyBytes?: number;
+  /** Origins whose pages may publish, as `https://example.com`, besides the server's own; default none. */
+  origins?: readonly string[];
 }
 
 export const MAX_BODY_BYTES = 4 * 1024 * 1024;
@@ -26,14 +28,14 @@ export function otherMethods(allow: string): (context: { request: Request }) => 
  * Routes: `GET /events`, `POST /publish`, `GET /healthz`, `GET /readyz`, `GET /stats`. Whatever is wrong with a request
  * is answered as `application/problem+json`. The app must be served by Bun: the streams are Bun's direct streams.
  */
-export function sse({ hub, maxBodyBytes = MAX_BODY_BYTES }: SseOptions) {
+export function sse({ hub, maxBodyBytes = MAX_BODY_BYTES, origins = [] }: SseOptions) {
   const started = performance.now();
   const read = otherMethods("GET, HEAD, OPTIONS");
   return new Elysia({ name: "@sse/elysia" })
     .onError(({ error }) => problemOf(error))
     .get("/events", ({ request, server }) => events(hub, request, server))
     .all("/events", read)
-    .post("/publish", ({ request }) => publish(hub, request, maxBodyBytes), { parse: "none" })
+    .post("/publish", ({ request }) => publish(hub, request, { maxBodyBytes, origins }), { parse: "none" })
     .all("/publish", otherMethods("POST, OPTIONS"), { parse: "none" })
     .get("/healthz", () => Response.json({ status: "up" }))
     .all("/healthz", read)

@@ -36,7 +36,7 @@ export function problem(
   headers: Record<string, string> = {},
 ): Response {
   const wait = status === 429 || status === 503 ? { "retry-after": RETRY_AFTER } : {};
-  return new Response(JSON.stringify({ status, title: TITLES[status], detail }), {
+  return new Response(`${JSON.stringify({ status, title: TITLES[status], detail })}\n`, {
     status,
     headers: { "content-type": "application/problem+json", ...wait, ...headers },
   });

@@ -1,4 +1,5 @@
 import type { Hub, Message } from "@sse/hub";
+import { requireKnownOrigin } from "./origin.ts";
 import { Refusal } from "./problem.ts";
 import { readQuery } from "./query.ts";
 
@@ -82,7 +83,12 @@ function textPublication(request: Request, data: string): Publication {
 }
 
 /** `POST /publish`: one event, or all or none of several; answered once they are kept. */
-export async function publish(hub: Hub, request: Request, maxBytes: number): Promise<Response> {
+export async function publish(
+  hub: Hub,
+  request: Request,
+  { maxBodyBytes, origins }: { maxBodyBytes: number; origins: readonly string[] },
+): Promise<Response> {
+  requireKnownOrigin(request, origins);
   const type = mediaType(request);
   if (type !== "application/json" && type !== "application/x-ndjson" && type !== "text/plain") {
     const given = type === "" ? "there is no content-type" : `${type} is not understood`;
@@ -91,7 +97,7 @@ export async function publish(hub: Hub, request: Request, maxBytes: number): Pro
       `${given}; send application/json, application/x-ndjson, or text/plain with ?topic=NAME`,
     );
   }
-  const text = await readText(request, maxBytes);
+  const text = await readText(request, maxBodyBytes);
   if (type === "application/x-ndjson") {
     const events: Publication[] = [];
     for (const [index, line] of text.split("\n").entries()) {
@@ -115,5 +121,5 @@ export async function publish(hub: Hub, request: Request, maxBytes: number): Pro
 }
 
 function answer(body: { id: string } | { ids: string[] }): Response {
-  return new Response(JSON.stringify(body), { headers: JSON_HEADERS });
+  return new Response(`${JSON.stringify(body)}\n`, { headers: JSON_HEADERS });
 }
