@@ -69,13 +69,10 @@ describe("the README", () => {
   });
 
   test("the Elysia app runs as printed", async () => {
-    const [snippet] = snippets("ts");
+    const snippet = snippets("ts").find((each) => each.includes("@sse/elysia"))!;
     const file = join(ROOT, "apps/server", `readme-${process.pid}.ts`);
     const port = 20_000 + (process.pid % 10_000);
-    await Bun.write(
-      file,
-      snippet!.replace("listen(3000)", `listen({ port: ${port}, hostname: "127.0.0.1" })`),
-    );
+    await Bun.write(file, snippet.replace("3001", String(port)));
     const app = Bun.spawn(["bun", file], { stdout: "ignore", stderr: "inherit" });
     try {
       let text = "";
@@ -95,6 +92,24 @@ describe("the README", () => {
       expect(text).toContain('data: {"total":99}\n\n');
     } finally {
       app.kill("SIGKILL");
+      await rm(file);
+    }
+  });
+
+  test("a stream is read as printed", async () => {
+    const snippet = snippets("ts").find((each) => each.includes("decodeEvents"))!;
+    const file = join(ROOT, "apps/server", `readme-stream-${process.pid}.ts`);
+    await Bun.write(file, snippet.replace("localhost:3000", `localhost:${server.port}`));
+    const reader = Bun.spawn(["bun", file], { stdout: "pipe", stderr: "inherit" });
+    try {
+      let text = "";
+      for await (const chunk of reader.stdout) {
+        text += new TextDecoder().decode(chunk);
+        if (text.includes("sse:ready")) break;
+      }
+      expect(text).toMatch(/^sse:ready \{"resume":"fresh","replayed":0\} [0-9a-z]{10}-[0-9]+\n$/);
+    } finally {
+      reader.kill("SIGKILL");
       await rm(file);
     }
   });

@@ -120,7 +120,7 @@ describe.skipIf(CHROMIUM === null)(name, () => {
 
     await using server = await ServerProcess.start("--port", String(killed.port), ...RETRY);
     await publish(server.url, { topic: "default", data: "perhaps before the page is back" });
-    for (const demo of DEMOS) await tab.sees(demo, "gap", "epoch");
+    for (const demo of DEMOS) await tab.sees(demo, "gap", "the server has restarted");
     await tab.sums("All 5 feeds open");
     await tab.page.press("#message", "Enter");
     await until(async () => (await tab.rows("board")).includes("into the void"));
@@ -207,7 +207,7 @@ describe.skipIf(CHROMIUM === null)(name, () => {
     await tab.sums("No connection");
 
     await using server = await ServerProcess.start("--port", String(stopped.port), ...RETRY);
-    for (const demo of DEMOS) await tab.sees(demo, "gap", "epoch");
+    for (const demo of DEMOS) await tab.sees(demo, "gap", "the server has restarted");
     await tab.sums("All 5 feeds open");
     await publish(server.url, { topic: "default", data: "back" });
     await until(async () => (await tab.rows("board")).at(-1) === "back");

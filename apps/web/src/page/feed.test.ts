@@ -40,7 +40,10 @@ describe("states", () => {
     source().ready("reset", 0, "old-9", "epoch");
     source().emit("sse:gap", '{"reason":"epoch","from":"old-9","to":"new-4"}', "new-4");
     source().emit("add", "some data", "new-5");
-    expect(states.slice(1)).toEqual(["gap: epoch", "gap: epoch, old-9 – new-4"]);
+    expect(states.slice(1)).toEqual([
+      "gap: the server has restarted, and what it held is gone",
+      "gap: the server has restarted, and what it held is gone",
+    ]);
     expect(entries).toEqual([
       { kind: "gap", reason: "epoch", from: "old-9", to: "new-4", at: 0 },
       { kind: "event", id: "new-5", type: "add", data: "some data", at: 0, replayed: false },
@@ -167,6 +170,6 @@ describe("entries", () => {
     const { source, states } = createFeed();
     source().emit("sse:ready", "nonsense", "e-1");
     source().emit("sse:gap", "null", "e-2");
-    expect(states.slice(1)).toEqual(["open", "gap: , start – "]);
+    expect(states.slice(1)).toEqual(["open", "gap"]);
   });
 });

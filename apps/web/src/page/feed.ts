@@ -48,6 +48,14 @@ export interface EventSourceLike {
   close(): void;
 }
 
+/** Why events are missing, in words for a reader; which ones, the entry says. */
+const GAP_WORDS: Readonly<Record<string, string>> = {
+  epoch: "the server has restarted, and what it held is gone",
+  evicted: "the server no longer holds what was missed",
+  "unknown-id": "the server does not know where this was",
+  lag: "some of what was missed was left out",
+};
+
 /** What a feed needs from its surroundings; injected, so that tests own time and chance. */
 export interface FeedPlatform {
   openSource(url: string): EventSourceLike;
@@ -182,7 +190,8 @@ export class Feed {
     this.#refusals = 0;
     const replayed = Number(ready["replayed"]) || 0;
     this.#replaysLeft = replayed;
-    if (ready["resume"] === "reset") this.#set("gap", text(ready["reason"]) || "log was reset");
+    const reason = text(ready["reason"]);
+    if (ready["resume"] === "reset") this.#set("gap", GAP_WORDS[reason] ?? reason);
     else if (ready["resume"] === "resumed") this.#set("resumed", `${replayed} replayed`);
     else this.#set("open", replayed > 0 ? `${replayed} replayed` : "");
   }
@@ -190,8 +199,8 @@ export class Feed {
   #onGap(gap: Record<string, unknown>): void {
     const from = typeof gap["from"] === "string" ? gap["from"] : null;
     const [reason, to] = [text(gap["reason"]), text(gap["to"])];
+    this.#set("gap", GAP_WORDS[reason] ?? reason);
     this.#keep({ kind: "gap", reason, from, to, at: this.#options.platform.now() });
-    this.#set("gap", `${reason}, ${from ?? "start"} – ${to}`);
   }
 
   #onEvent(type: string, data: string): void {

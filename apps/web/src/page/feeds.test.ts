@@ -83,6 +83,16 @@ test("a job that falls silent is let go; one that has ended is not touched", () 
   expect(state("job")?.state).toBe("ended");
 });
 
+test("a job is given up as soon as its server is known to have restarted, and lends its connection back", () => {
+  const { feeds, source, state } = createFeeds();
+  feeds.run({ do: "follow-job", topic: "demo/jobs/1" });
+  source("demo/jobs/1").ready("fresh", 0, "e-2");
+  expect(state("status")?.state).toBe("paused");
+  source("demo/jobs/1").emit("sse:gap", JSON.stringify({ reason: "epoch", from: "e-2", to: "f-0" }), "f-0");
+  expect(state("job")).toEqual({ state: "paused", detail: "lost: the server has restarted", held: false });
+  expect(state("status")?.state).toBe("connecting");
+});
+
 test("what a tab is told can be cloned to another thread, and a snapshot says as much as the messages did", () => {
   const { feeds, messages, source } = createFeeds();
   source("default").emit("message", "hello", "e-9");

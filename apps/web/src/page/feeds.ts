@@ -5,7 +5,7 @@ import type { Command, Message } from "./messages.ts";
 /** The feed that gives its connection to a job: it speaks least, and resumes without a loss. */
 const YIELDING: FeedName = "status";
 
-/** A job speaks several times a second. One that is silent this long was lost with its server and never ends. */
+/** A job speaks several times a second. One that is silent this long is lost. */
 const JOB_SILENCE_MS = 15_000;
 
 /**
@@ -58,7 +58,9 @@ export class Feeds {
       },
       onEntry: (entry) => {
         this.#tell({ tell: "entry", feed: name, entry });
-        if (name === "job") this.#watch(feed);
+        if (name !== "job") return;
+        if (entry.kind === "gap" && entry.reason === "epoch") feed.pause("lost: the server has restarted");
+        else this.#watch(feed);
       },
     });
     this.#feeds.set(name, feed);
