@@ -309,6 +309,36 @@ describe("POST /publish", () => {
     );
   });
 
+  test("refuses what it would take for something else: charsets, codings, parameters, deep JSON", async () => {
+    await expectProblem(
+      await post("x", "text/plain;charset=utf-16", "/publish?topic=a"),
+      415,
+      "charset=utf-16",
+    );
+    const zipped = await fetch(`${url}/publish?topic=a`, {
+      method: "POST",
+      headers: { "content-type": "text/plain", "content-encoding": "gzip" },
+      body: Bun.gzipSync("x"),
+    });
+    await expectProblem(zipped, 415, "content-encoding gzip");
+    await expectProblem(
+      await post('{"topic":"a","data":"x"}', undefined, "/publish?topic=b"),
+      400,
+      "unknown parameter",
+    );
+    const deep = `{"topic":"a","data":${"[".repeat(500_000)}${"]".repeat(500_000)}}`;
+    await expectProblem(await post(deep), 400, "nested more than 1000 deep");
+    const brackets = JSON.stringify({ topic: "a", data: `\\"${"[".repeat(100_000)}"` });
+    expect((await post(brackets)).status).toBe(200);
+  });
+
+  test("keeps a byte order mark that is data", async () => {
+    const topic = newTopic();
+    await post("\ufeffx", "text/plain;charset=UTF-8", `/publish?topic=${topic}`);
+    await using client = await SseClient.open(events(topic, "&replay=all"));
+    expect(await client.receive(1)).toEqual(["\ufeffx"]);
+  });
+
   test("refuses a body of 10 MB, with and without a length, and an event of 2 MB", async () => {
     const big = JSON.stringify({ topic: "big", data: "x".repeat(10_000_000) });
     await expectProblem(await post(big), 413, "the body is over the limit");

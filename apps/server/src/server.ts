@@ -8,6 +8,9 @@ import type { Logger } from "./logger.ts";
 import { createMetrics } from "./metrics.ts";
 import { pageRoutes } from "./page.ts";
 
+/** How long the last answers may take once all streams are closed, in milliseconds. */
+const LAST_ANSWERS = 1000;
+
 export interface RunningServer {
   readonly hub: Hub;
   readonly url: string;
@@ -45,14 +48,17 @@ export async function startServer(config: Config, logger: Logger): Promise<Runni
     .use(await pageRoutes(config.dev));
   if (config.demos) app.use(demoRoutes(hub, maxBodyBytes, origins));
   app.listen({ port: config.port, hostname: config.host });
+  const server = app.server!;
   const stopDemos = config.demos ? startDemos(hub) : () => {};
 
   const stop = async (): Promise<void> => {
     stopDemos();
     await hub.close({ within: config.drain });
-    await app.stop(true);
+    // What is being answered may be finished, but not by a client that takes for ever.
+    await Promise.race([server.stop(false), Bun.sleep(Math.min(config.drain, LAST_ANSWERS))]);
+    await server.stop(true);
   };
-  const { hostname, port } = app.server!;
+  const { hostname, port } = server;
   const name = hostname === "127.0.0.1" || hostname === "0.0.0.0" ? "localhost" : hostname;
   return { hub, url: `http://${name?.includes(":") ? `[${name}]` : name}:${port}`, stop };
 }

@@ -9,9 +9,18 @@ const FIELDS = new Set(["topic", "data", "event", "key", "id", "end"]);
 const TEXT_PARAMETERS = ["topic", "event", "key", "id"];
 const JSON_HEADERS = { "content-type": "application/json" };
 
-/** The one type of a `Content-Type`, without its parameters. */
+/** @throws Refusal 415 for a charset or a coding that is not understood, whose bytes would be taken for others */
 function mediaType(request: Request): string {
-  return (request.headers.get("content-type") ?? "").split(";", 1)[0]!.trim().toLowerCase();
+  const [type = "", ...parameters] = (request.headers.get("content-type") ?? "").toLowerCase().split(";");
+  const charset = parameters.map((each) => each.trim()).find((each) => each.startsWith("charset="));
+  if (charset !== undefined && !/^charset="?(utf-?8|us-ascii)"?$/.test(charset)) {
+    throw new Refusal(415, `${charset} is not understood; send UTF-8`);
+  }
+  const coding = request.headers.get("content-encoding");
+  if (coding !== null && coding.toLowerCase() !== "identity") {
+    throw new Refusal(415, `content-encoding ${coding} is not understood; send the body as it is`);
+  }
+  return type.trim();
 }
 
 /**
@@ -23,7 +32,8 @@ export async function readText(request: Request, maxBytes: number): Promise<stri
   const tooLarge = (): Refusal =>
     new Refusal(413, `the body is over the limit of ${maxBytes} bytes; send the events in several requests`);
   if (Number(request.headers.get("content-length") ?? 0) > maxBytes) throw tooLarge();
-  const decoder = new TextDecoder("utf-8", { fatal: true });
+  // A byte order mark is a part of the text: JSON refuses it, data keeps it.
+  const decoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
   try {
     // Without a length nothing bounds the body but us.
     if (request.headers.has("content-length")) return decoder.decode(await request.arrayBuffer());
@@ -37,12 +47,41 @@ export async function readText(request: Request, maxBytes: number): Promise<stri
     return text + decoder.decode();
   } catch (error) {
     if (error instanceof TypeError) throw new Refusal(400, "the body is not UTF-8");
+    if ((error as Error).name === "AbortError") throw new Refusal(400, "the body was cut off");
     throw error;
   }
 }
 
+/** Deep JSON takes a parser seconds, in which the server does nothing else; a small text cannot be so deep as to matter. */
+const MAX_DEPTH = 1000;
+const LARGE_JSON = 64 * 1024;
+
+function isDeep(text: string): boolean {
+  let depth = 0;
+  for (let at = 0; at < text.length; at++) {
+    const unit = text.charCodeAt(at);
+    if (unit === 0x22) {
+      do at = text.indexOf('"', at + 1);
+      while (at !== -1 && isEscaped(text, at));
+      if (at === -1) return false; // a string without an end: the parser says so
+    } else if (unit === 0x5b || unit === 0x7b) {
+      if (++depth > MAX_DEPTH) return true;
+    } else if (unit === 0x5d || unit === 0x7d) depth--;
+  }
+  return false;
+}
+
+function isEscaped(text: string, at: number): boolean {
+  let backslashes = 0;
+  while (text.charCodeAt(at - 1 - backslashes) === 0x5c) backslashes++;
+  return backslashes % 2 === 1;
+}
+
 /** @throws Refusal 400 saying where the JSON breaks off */
 export function parseJson(text: string, where = "the body"): unknown {
+  if (text.length > LARGE_JSON && isDeep(text)) {
+    throw new Refusal(400, `${where} is JSON nested more than ${MAX_DEPTH} deep`);
+  }
   try {
     return JSON.parse(text);
   } catch (error) {
@@ -63,7 +102,7 @@ export function requireFields(
     if (fields.has(field)) continue;
     throw new Refusal(
       400,
-      `${where} has an unknown field ${JSON.stringify(field)}; known are ${[...fields].join(", ")}`,
+      `${where} has an unknown field ${JSON.stringify(field.slice(0, 64))}; known are ${[...fields].join(", ")}`,
     );
   }
   return value as Record<string, unknown>;
@@ -97,6 +136,7 @@ export async function publish(
       `${given}; send application/json, application/x-ndjson, or text/plain with ?topic=NAME`,
     );
   }
+  if (type !== "text/plain") readQuery(request, []); // what belongs into the body must not be lost in the query
   const text = await readText(request, maxBodyBytes);
   if (type === "application/x-ndjson") {
     const events: Publication[] = [];

@@ -15,7 +15,10 @@ export function readQuery(
   const query = new URLSearchParams(start === -1 ? "" : request.url.slice(start + 1));
   for (const name of query.keys()) {
     if (!known.includes(name)) {
-      throw new Refusal(400, `unknown parameter ${JSON.stringify(name)}; known are ${known.join(", ")}`);
+      throw new Refusal(
+        400,
+        `unknown parameter ${JSON.stringify(name.slice(0, 64))}; known ${known.length > 0 ? `are ${known.join(", ")}` : "is none here"}`,
+      );
     }
     if (!repeatable.includes(name) && query.getAll(name).length > 1) {
       throw new Refusal(400, `${name} is given twice; there can be one`);

@@ -3,6 +3,9 @@ import type { LogEntry } from "./event.ts";
 import type { Stream } from "./stream.ts";
 import type { SelectorSet, Topic } from "./topic.ts";
 
+/** What an event that waits costs a cohort beyond its bytes, so that empty ones do not wait by the million. */
+const PENDING_BYTES = 256;
+
 /** What a cohort's streams are being sent: some events, encoded once. */
 export interface Frame {
   readonly bytes: Uint8Array;
@@ -51,7 +54,7 @@ export class Cohort {
     if (this.live.length === 0) return false;
     if (this.#overrunFrom !== null) return true;
     this.#pending.push(entry);
-    this.#pendingBytes += entry.bytes;
+    this.#pendingBytes += entry.bytes + PENDING_BYTES;
     if (this.#pendingBytes > maxPendingBytes && this.#pending.length > 1) {
       this.#overrunFrom = this.#pending[0]!.seq - 1;
       this.#dropPending();
@@ -77,7 +80,7 @@ export class Cohort {
       bytes += pending[count++]!.bytes;
     }
     this.#pending = count === pending.length ? [] : pending.slice(count);
-    this.#pendingBytes -= bytes;
+    this.#pendingBytes -= bytes + count * PENDING_BYTES;
     return count === pending.length ? pending : pending.slice(0, count);
   }
 

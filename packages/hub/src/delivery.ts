@@ -13,6 +13,8 @@ import type { SelectorSet, Topic } from "./topic.ts";
 const COHORT_PART = 4;
 /** The part of a turn's writes that may be slices of catching up, which are larger. */
 const SLICE_PART = 32;
+/** A write of more bytes than 2 to this power, 16 KiB, counts as several. */
+const WRITE_SHIFT = 14;
 /** Frames that may wait for a cohort; what is more is read from the log. */
 const PENDING_FRAMES = 16;
 
@@ -150,7 +152,7 @@ export class Delivery {
     return this.hasWork;
   }
 
-  /** Writes the cohort's frame to as many streams as allowed. Answers how many it wrote to. */
+  /** Writes the cohort's frame to as many streams as allowed. Answers how many writes that counts for. */
   #send(cohort: Cohort, limit: number): number {
     if (cohort.frame === null) {
       const overrun = cohort.takeOverrun();
@@ -166,12 +168,13 @@ export class Delivery {
       cohort.begin(this.#frameOf(cohort.nextEvents(this.#settings.maxFrameBytes)));
     }
     const { bytes, events, last } = cohort.frame!;
+    const cost = 1 + (bytes.byteLength >>> WRITE_SHIFT);
     let written = 0;
     let taken = 0;
     while (cohort.unsent > 0 && written < limit) {
       const stream = cohort.live[--cohort.unsent]!;
       if (stream.cursor >= last) continue; // joined, or moved to this place, after it had these events
-      written++;
+      written += cost;
       if (this.#offer(stream, bytes, last)) taken++;
     }
     this.#count(taken, events, bytes);

@@ -54,6 +54,7 @@ function name(field: "event" | "key" | "id", value: unknown): string {
   if (value === undefined) return "";
   if (typeof value !== "string") throw new HubError("bad-event", `${field} must be a string`);
   if (BREAKS.test(value)) throw new HubError("bad-event", `${field} must not hold CR, LF or NUL`);
+  if (!value.isWellFormed()) throw new HubError("bad-event", `${field} must not hold half a surrogate pair`);
   if (value.length > MAX_NAME_BYTES || Buffer.byteLength(value) > MAX_NAME_BYTES) {
     throw new HubError("bad-event", `${field} is longer than ${MAX_NAME_BYTES} bytes`);
   }
@@ -75,7 +76,7 @@ function dataText(data: unknown): string {
 /**
  * The one door for events: one event, plus the one that ends the topic when the message asks for it.
  *
- * @param maxEventBytes the most UTF-8 bytes of data
+ * @param maxEventBytes the most UTF-8 bytes of data, as it goes over the wire
  * @throws HubError `bad-topic`, `bad-event` or `too-large`, naming the field
  */
 export function parseMessage(topicText: unknown, message: Message, maxEventBytes: number): NewEvent[] {
@@ -96,20 +97,36 @@ export function parseMessage(topicText: unknown, message: Message, maxEventBytes
   const events: NewEvent[] = [];
   if (message.data !== undefined || !end) {
     const data = dataText(message.data);
-    if (data.length > maxEventBytes || Buffer.byteLength(data) > maxEventBytes) {
+    if (data.length > maxEventBytes || wireLength(data) > maxEventBytes) {
       throw new HubError(
         "too-large",
-        `data is over the limit of ${maxEventBytes} bytes; send a reference instead`,
+        `data is over the limit of ${maxEventBytes} bytes, of which each line after the first takes ${LINE_BYTES}; send a reference instead`,
       );
     }
     events.push({ topic, type, data, key, publishId, end: false });
   }
   if (end) {
-    // An id of its own, that no publisher can send: the end is no repetition of the event before it.
-    const endId = publishId === "" ? "" : `${publishId}\0end`;
-    events.push({ topic, type: "", data: "", key: "", publishId: endId, end: true });
+    // The end is no repetition of the event before it.
+    const id = publishId === "" ? "" : endId(publishId);
+    events.push({ topic, type: "", data: "", key: "", publishId: id, end: true });
   }
   return events;
+}
+
+/** The id of the end of a topic that came with an event of this id: one that no publisher can send. */
+export function endId(publishId: string): string {
+  return `${publishId}\0end`;
+}
+
+/** What a line costs on the wire besides its text: `data: ` and the line end. */
+const LINE_BYTES = 7;
+
+/** A megabyte of line ends must not become seven on the wire. */
+function wireLength(data: string): number {
+  let length = Buffer.byteLength(data);
+  for (let at = data.indexOf("\n"); at !== -1; at = data.indexOf("\n", at + 1)) length += LINE_BYTES;
+  for (let at = data.indexOf("\r"); at !== -1; at = data.indexOf("\r", at + 1)) length += LINE_BYTES;
+  return length;
 }
 
 /** The event with the number that the log gave it, encoded once for all its streams. */

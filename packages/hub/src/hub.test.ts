@@ -93,6 +93,8 @@ describe("publishing", () => {
     expect(second).not.toBe(first!);
     expect(dataOf(sink)).toEqual(["1", "2"]);
     expect(await hub.publishMany([])).toEqual([]);
+    const tooMany = Array.from({ length: 10_001 }, () => ({ topic: "t", data: "x" }));
+    expect(hub.publishMany(tooMany)).rejects.toThrow("10001 events are more than the limit of 10000");
   });
 
   test("carries data as it is or as JSON, and the type", async () => {
@@ -125,6 +127,8 @@ describe("publishing", () => {
     [{ data: circular }, "cannot be written as JSON"],
     [{ data: 1n }, "cannot be written as JSON"],
     [{ data: "é".repeat(600_000) }, "over the limit of 1048576 bytes"],
+    [{ data: "\n".repeat(200_000) }, "over the limit of 1048576 bytes"],
+    [{ data: "x", event: "\ud800" }, "event must not hold half a surrogate pair"],
   ])("refuses %#: %s", (message, fault) => {
     expect(setUp().hub.publish("t", message)).rejects.toThrow(fault);
   });
@@ -219,6 +223,10 @@ describe("resuming", () => {
       "101 topics are more than the limit of 100",
     ],
     [{ topics: ["a b"] }, "a space"],
+    [
+      { topics: [`${"*/".repeat(200)}a`, `${"*/".repeat(100)}b`] },
+      "302 segments in all, more than the limit of 256",
+    ],
     [{ replay: -1 }, "replay must be"],
     [{ replay: 1.5 }, "replay must be"],
     [{ lag: "whatever" as "latest" }, "lag must be one of catch-up, latest, disconnect"],

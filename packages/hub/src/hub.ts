@@ -79,12 +79,19 @@ export class Hub {
 
   /** Publishes all or nothing, in this order, and resolves with an id for each message. */
   async publishMany(messages: readonly (Message & { topic: string })[]): Promise<EventId[]> {
+    const { maxBatch, maxEventBytes } = this.#settings;
+    if (messages.length > maxBatch) {
+      throw new HubError(
+        "too-large",
+        `${messages.length} events are more than the limit of ${maxBatch}; send them in parts`,
+      );
+    }
     const places: number[] = [];
     const events: NewEvent[] = [];
     for (const [index, message] of messages.entries()) {
       places.push(events.length);
       try {
-        events.push(...parseMessage(message.topic, message, this.#settings.maxEventBytes));
+        events.push(...parseMessage(message.topic, message, maxEventBytes));
       } catch (error) {
         if (!(error instanceof HubError)) throw error;
         throw new HubError(error.code, `event ${index} of ${messages.length}: ${error.message}`);

@@ -1,7 +1,7 @@
 import { type Clock, systemClock } from "./clock.ts";
 import { createEpoch, type Cursor, type EventId, formatEventId } from "./cursor.ts";
 import { HubError } from "./errors.ts";
-import { type LogEntry, logEntry, type NewEvent } from "./event.ts";
+import { endId, type LogEntry, logEntry, type NewEvent } from "./event.ts";
 import type { Bounds, EventLog, Page, ReadLimits } from "./log.ts";
 import type { SelectorSet, Topic } from "./topic.ts";
 import { merge, Trail } from "./trail.ts";
@@ -10,7 +10,7 @@ import { merge, Trail } from "./trail.ts";
 export interface Retention {
   /** Events; default 100,000. */
   maxEvents?: number | null;
-  /** Bytes, as the events go over the wire plus {@link ENTRY_BYTES} for each; default 64 MiB. */
+  /** Bytes: events as they go over the wire, their names, and {@link ENTRY_BYTES} for each; default 64 MiB. */
   maxBytes?: number | null;
   /** Milliseconds; default 24 h. */
   maxAge?: number | null;
@@ -26,7 +26,9 @@ export const MEMORY_LOG_DEFAULTS = Object.freeze({
 }) satisfies Retention;
 
 /** How many topics without a retained event are remembered by the number of their last evicted one. */
-const MAX_FORGOTTEN = 65_536;
+const MAX_FORGOTTEN = 16_384;
+/** How many events one read looks at, selected or not: a pattern that matches little must not hold up the process. */
+const MAX_LOOKED_AT = 4096;
 
 /**
  * The log of one process's memory: nothing survives the process, and every start is a new epoch. Bounded by count,
@@ -76,6 +78,9 @@ export class MemoryLog implements EventLog {
       const known = event.publishId === "" ? undefined : this.#published.get(publishKey(event));
       if (known === undefined) {
         const entry = logEntry(this.#epoch, this.#last + 1, event);
+        // A message that comes anew, its event being evicted, ends its topic anew.
+        if (event.publishId !== "")
+          this.#published.delete(publishKey({ ...event, publishId: endId(event.publishId) }));
         this.#keep(entry, now);
         entries.push(entry);
         ids.push(formatEventId(this.#epoch, entry.seq));
@@ -94,7 +99,7 @@ export class MemoryLog implements EventLog {
     this.#ring[slot] = entry;
     this.#times[slot] = now;
     this.#last = entry.seq;
-    this.#bytes += entry.bytes + ENTRY_BYTES;
+    this.#bytes += sizeOf(entry);
     let trail = this.#trails.get(entry.topic);
     if (trail === undefined) {
       trail = new Trail(this.#forgotten.get(entry.topic) ?? this.#forgottenUpTo);
@@ -102,7 +107,7 @@ export class MemoryLog implements EventLog {
       this.#trails.set(entry.topic, trail);
     }
     trail.seqs.push(entry.seq);
-    trail.newest.set(entry.key, entry.seq);
+    if (!entry.end) trail.newest.set(entry.key, entry.seq); // an end is no news of what the topic is about
     if (entry.publishId !== "") this.#published.set(publishKey(entry), entry.seq);
   }
 
@@ -136,7 +141,7 @@ export class MemoryLog implements EventLog {
     const entry = this.#entry(this.#first);
     this.#ring[this.#first & (this.#ring.length - 1)] = undefined;
     this.#first++;
-    this.#bytes -= entry.bytes + ENTRY_BYTES;
+    this.#bytes -= sizeOf(entry);
     if (entry.publishId !== "") this.#published.delete(publishKey(entry));
     const trail = this.#trails.get(entry.topic)!;
     trail.evictFirst();
@@ -167,16 +172,21 @@ export class MemoryLog implements EventLog {
 
   read(after: Cursor, selectors: SelectorSet, limits: ReadLimits): Page {
     this.#evict(this.#clock.now());
-    const upTo = Math.min(limits.upTo, this.#last);
     const from = Math.min(this.#floor(after, selectors), Math.max(after, limits.upTo));
+    const byTopic = selectors.patterns.length === 0;
+    const upTo = Math.min(limits.upTo, this.#last, byTopic ? Infinity : from + MAX_LOOKED_AT);
     const entries: LogEntry[] = [];
     const superseded: Cursor[] = [];
     let left = limits.bytes;
     let dropped = 0;
     let cursor = Math.max(from, upTo);
-    for (const seq of this.#select(from, selectors, upTo)) {
+    for (const seq of byTopic ? this.#walkTopics(from, selectors, upTo) : this.#scan(from, selectors, upTo)) {
       const entry = this.#entry(seq);
-      if (limits.latest === true && this.#trails.get(entry.topic)!.newest.get(entry.key) !== seq) {
+      if (
+        limits.latest === true &&
+        !entry.end &&
+        this.#trails.get(entry.topic)!.newest.get(entry.key) !== seq
+      ) {
         dropped = seq;
         continue;
       }
@@ -247,10 +257,9 @@ export class MemoryLog implements EventLog {
     return trails;
   }
 
-  /** The numbers of the selected events in (from, upTo], ascending. */
-  #select(from: Cursor, selectors: SelectorSet, upTo: Cursor): Iterable<Cursor> {
-    const trails = this.#trailsOf(selectors, upTo - from);
-    if (trails === null) return this.#scan(from, selectors, upTo);
+  /** The numbers of the events of the selected topics in (from, upTo], ascending. */
+  #walkTopics(from: Cursor, { topics }: SelectorSet, upTo: Cursor): Iterable<Cursor> {
+    const trails = topics.map((topic) => this.#trails.get(topic)).filter((trail) => trail !== undefined);
     return merge(trails, from, upTo);
   }
 
@@ -274,6 +283,10 @@ export class MemoryLog implements EventLog {
   close(): void {
     this.#closed = true;
   }
+}
+
+function sizeOf({ bytes, topic, key, publishId }: LogEntry): number {
+  return bytes + topic.length + key.length + publishId.length + ENTRY_BYTES;
 }
 
 /** A publisher's id is its own within its topic. Neither can hold a NUL. */

@@ -16,8 +16,10 @@ export interface HubOptions {
   retry?: number | undefined;
   /** How long a write may stay blocked before its stream is aborted; default 30,000. The client resumes from the log. */
   writeDeadline?: number | null | undefined;
-  /** The most UTF-8 bytes of data in one event; default 1 MiB. */
+  /** The most UTF-8 bytes of data in one event, as it goes over the wire; default 1 MiB. */
   maxEventBytes?: number | undefined;
+  /** The most messages that are published together; default 10,000. */
+  maxBatch?: number | undefined;
   /** The most bytes in one frame, unless a single event is larger; default 64 KiB. */
   maxFrameBytes?: number | undefined;
   /**
@@ -42,6 +44,7 @@ export const HUB_DEFAULTS = Object.freeze({
   retry: 2_000,
   writeDeadline: 30_000,
   maxEventBytes: 1024 * 1024,
+  maxBatch: 10_000,
   maxFrameBytes: 64 * 1024,
   writesPerTurn: 2048,
   maxSelectors: 100,

@@ -6,6 +6,9 @@ export type Topic = string & { readonly __brand: "Topic" };
 /** The most bytes of UTF-8 in a topic or a selector. */
 export const MAX_TOPIC_BYTES = 1024;
 
+/** The most segments in all patterns of a stream: what one event may cost it to be matched. */
+const MAX_PATTERN_SEGMENTS = 256;
+
 const PLAIN = /^[!-)+-~]+$/; // ASCII without space and "*": nearly every topic there is
 const FORBIDDEN = /[\p{Cc}\p{Cf}\p{Cs}\p{Z}]/u; // controls, invisible formatting, lone surrogates, any kind of space
 
@@ -63,6 +66,13 @@ export class SelectorSet {
     const distinct = [...new Set(selectors)].toSorted();
     this.topics = distinct.filter((selector) => !selector.includes("*")).map(parseSelectorTopic);
     this.patterns = distinct.filter((selector) => selector.includes("*")).map(parsePattern);
+    const segments = this.patterns.reduce((sum, pattern) => sum + pattern.segments.length, 0);
+    if (segments > MAX_PATTERN_SEGMENTS) {
+      throw new HubError(
+        "bad-selector",
+        `the patterns have ${segments} segments in all, more than the limit of ${MAX_PATTERN_SEGMENTS}; ask for less`,
+      );
+    }
     this.key = distinct.join(" "); // a selector cannot hold a space
   }
 

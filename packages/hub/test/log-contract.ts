@@ -146,6 +146,21 @@ export function logContract(name: string, open: (retention?: ContractRetention) 
       expect(page.cursor).toBe(s6!);
     });
 
+    test("with latest, the end of a topic stands beside its newest event, and does not replace it", async () => {
+      await append(
+        newEvent("a", "1"),
+        newEvent("a", "2"),
+        newEvent("a", "", { end: true }),
+        newEvent("b", "3"),
+      );
+      const { entries } = await read(0, all, { latest: true });
+      expect(entries.map(({ end, wire }) => (end ? "end" : texts([{ wire } as LogEntry])[0]))).toEqual([
+        "2",
+        "end",
+        "3",
+      ]);
+    });
+
     test("publishes an id once in its topic, and answers a repetition as before", async () => {
       const [first] = await log.append([newEvent("a", "1", { publishId: "p" })]);
       const again = await log.append([
