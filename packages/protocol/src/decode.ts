@@ -175,16 +175,21 @@ export function createDecoder(options: DecoderOptions): Decoder {
         end = lf < cr ? lf : cr;
       }
       if (end === length) break;
-      let next = skipLineEnd(chunk, end);
+      let next = end + 1;
+      if (end === cr || (small && chunk[end] === CR)) next = skipLineEnd(chunk, end);
       if (skipping) skipping = false;
       else if (unfinished.length > 0) finishLine(chunk, start, end);
       else if (start === end) dispatch();
-      else if (dataBytes === 0 && isLineEnd(chunk[next]) && isData(chunk, start, end)) {
-        // Most events are one line and the blank one after it: they pass through without being stored.
-        next = skipLineEnd(chunk, next);
-        countData(chunk, start, end);
-        dataBytes = 0;
-        deliver(valueOf(chunk, start + DATA.length, end, text));
+      else if (isData(chunk, start, end)) {
+        const held = dataBytes;
+        const from = countData(chunk, start, end);
+        const value = from < end ? (text.length > 0 ? text.slice(from, end) : toText(chunk, from, end)) : "";
+        if (held === 0 && isLineEnd(chunk[next])) {
+          // Most events are one line and the blank one after it: they pass through without being stored.
+          next = skipLineEnd(chunk, next);
+          dataBytes = 0;
+          deliver(value);
+        } else if (lines.push(value) === MAX_LINES) joinLines();
       } else readLine(chunk, start, end, text);
       if (connection !== before) return;
       start = next;
@@ -288,10 +293,13 @@ export function createDecoder(options: DecoderOptions): Decoder {
     if (bytes > LONGEST_NAME && dataBytes + bytes > limit) throw new EventTooLargeError(limit);
   }
 
-  function countData(bytes: Uint8Array, start: number, end: number): void {
+  /** Counts a data line, and answers where its value begins. */
+  function countData(bytes: Uint8Array, start: number, end: number): number {
     checkLine(end - start);
-    dataBytes += Math.max(0, end - valueStart(bytes, start + DATA.length, end)) + 1;
+    const from = valueStart(bytes, start + DATA.length, end);
+    dataBytes += from < end ? end - from + 1 : 1;
     if (dataBytes > limit) throw new EventTooLargeError(limit);
+    return from;
   }
 
   /** Any line but the blank one (WHATWG HTML 9.2.6, "process the field"). */
