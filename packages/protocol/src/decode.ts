@@ -1,5 +1,24 @@
 import { detached, toBytes, toText, UnfinishedLine } from "./bytes.ts";
 import { EventTooLargeError } from "./errors.ts";
+import {
+  COLON,
+  CR,
+  DATA,
+  EVENT,
+  find,
+  findInText,
+  findLineEnd,
+  hasNul,
+  ID,
+  isData,
+  isLineEnd,
+  isNamed,
+  LF,
+  RETRY,
+  startsWith,
+  valueOf,
+  valueStart,
+} from "./line.ts";
 
 /** An event as a client sees it (WHATWG HTML 9.2.6, "dispatch the event"). */
 export interface ServerSentEvent {
@@ -56,17 +75,9 @@ export interface Decoder {
 /** 128 MiB. Large enough for any event that makes sense, small enough to survive one that does not. */
 export const DEFAULT_MAX_EVENT_BYTES = 128 * 1024 * 1024;
 
-const LF = 0x0a;
-const CR = 0x0d;
-const COLON = 0x3a;
-const SPACE = 0x20;
 const BYTE_ORDER_MARK = [0xef, 0xbb, 0xbf];
 const ASCII_DIGITS = /^[0-9]+$/;
 
-const DATA = toBytes("data");
-const EVENT = toBytes("event");
-const ID = toBytes("id");
-const RETRY = toBytes("retry");
 /** No two begin with the same byte. */
 const NAMES = [DATA, EVENT, ID, RETRY];
 /** With fewer bytes than this it is not yet known of every line whether it is of use. */
@@ -415,77 +426,6 @@ export function createDecoder(options: DecoderOptions): Decoder {
       return lastEventId;
     },
   };
-}
-
-/** The place of the first CR or LF at or after `start`, or the length. */
-function findLineEnd(bytes: Uint8Array, start: number): number {
-  const { length } = bytes;
-  for (let place = start; place < length; place++) {
-    const byte = bytes[place] as number;
-    if (byte <= CR && (byte === LF || byte === CR)) return place;
-  }
-  return length;
-}
-
-/**
- * The place of the byte at or after `start`, or the length. Up to some bytes a loop costs less than a call; data lines are
- * longer than that, mostly.
- */
-function find(bytes: Uint8Array, byte: number, start: number): number {
-  const { length } = bytes;
-  const near = Math.min(length, start + (bytes[start] === DATA[0] ? 2 : 16));
-  for (let place = start; place < near; place++) if (bytes[place] === byte) return place;
-  if (near === length) return length;
-  const place = bytes.indexOf(byte, near);
-  return place === -1 ? length : place;
-}
-
-function findInText(text: string, lineEnd: string, start: number): number {
-  const place = text.indexOf(lineEnd, start);
-  return place === -1 ? text.length : place;
-}
-
-function isLineEnd(byte: number | undefined): boolean {
-  return byte === LF || byte === CR;
-}
-
-/** Names are compared byte by byte, and end at the first colon or with the line. */
-function isNamed(name: Uint8Array, bytes: Uint8Array, start: number, end: number): boolean {
-  const colon = start + name.length;
-  return colon <= end && (colon === end || bytes[colon] === COLON) && startsWith(name, bytes, start);
-}
-
-/** As `isNamed`, spelled out for the one name that nearly every line has. */
-function isData(bytes: Uint8Array, start: number, end: number): boolean {
-  return (
-    bytes[start] === 0x64 &&
-    bytes[start + 1] === 0x61 &&
-    bytes[start + 2] === 0x74 &&
-    bytes[start + 3] === 0x61 &&
-    (start + 4 === end || (start + 4 < end && bytes[start + 4] === COLON))
-  );
-}
-
-function startsWith(beginning: Uint8Array, bytes: Uint8Array, start: number): boolean {
-  for (let at = 0; at < beginning.length; at++) if (bytes[start + at] !== beginning[at]) return false;
-  return true;
-}
-
-function hasNul(bytes: Uint8Array, start: number, end: number): boolean {
-  for (let place = start; place < end; place++) if (bytes[place] === 0) return true;
-  return false;
-}
-
-/** Where the value begins, behind the colon and one space; beyond the end when the line has no colon. */
-function valueStart(bytes: Uint8Array, colon: number, end: number): number {
-  return colon + 1 < end && bytes[colon + 1] === SPACE ? colon + 2 : colon + 1;
-}
-
-/** From the chunk's text when there is one: cutting it costs less than reading bytes. */
-function valueOf(bytes: Uint8Array, colon: number, end: number, text: string): string {
-  const start = valueStart(bytes, colon, end);
-  if (start >= end) return "";
-  return text.length === 0 ? toText(bytes, start, end) : text.slice(start, end);
 }
 
 function byteLimit(maxEventBytes: number | null | undefined): number {
