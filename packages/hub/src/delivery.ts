@@ -314,7 +314,7 @@ export class Delivery {
   }
 
   /** Ends the stream, and tells the client why and when to come back, where the socket still takes it. */
-  close(stream: Stream, reason: ClosingReason | "ended" | "error", retry = this.retry()): void {
+  close(stream: Stream, reason: ClosingReason | "ended" | "error"): void {
     if (stream.state === "closed") return;
     if (stream.state === "blocked") {
       this.#finish(stream, reason);
@@ -323,7 +323,7 @@ export class Delivery {
     }
     if (reason === "drain" || reason === "slow") {
       const cursor = stream.state === "live" ? stream.cohort.coveredFor(stream, this.#head) : stream.cursor;
-      const bytes = encoder.encode(closingEvent(this.id(cursor), reason, retry));
+      const bytes = encoder.encode(closingEvent(this.id(cursor), reason, this.retry()));
       try {
         void stream.sink.write(bytes);
       } catch {

@@ -1,4 +1,5 @@
 import { describe, expect, test } from "bun:test";
+import { asyncLog } from "../test/async-log.ts";
 import { connect, control, dataOf, decode } from "../test/client.ts";
 import { ManualClock } from "../test/manual-clock.ts";
 import { createHub, type HubOptions, MemoryLog, RecordingSink, type Stream } from "./index.ts";
@@ -167,6 +168,20 @@ describe("resuming", () => {
     await clock.settle();
     expect(ready(sink)).toEqual({ resume: "fresh", replayed: expected.length });
     expect(dataOf(sink)).toEqual([...expected]);
+  });
+
+  test("a stream on a log that answers late begins as it would on one that answers at once", async () => {
+    const clock = new ManualClock();
+    const hub = createHub({ clock, log: asyncLog(new MemoryLog({ clock }), () => 3) });
+    const ids = ["1", "2", "3"].map((data) => hub.publish("t", { data }));
+    await clock.settle();
+    const { sink } = connect(hub, { lastEventId: await ids[0] });
+    expect(sink.frames).toEqual([]);
+    const live = hub.publish("t", { data: "4" }); // while it is looked for where to begin
+    await clock.settle();
+    await live;
+    expect(ready(sink)).toEqual({ resume: "resumed", replayed: 3 });
+    expect(dataOf(sink)).toEqual(["2", "3", "4"]);
   });
 
   test("replay is for clients without a cursor", async () => {

@@ -250,11 +250,6 @@ export class Hub {
     return this.#delivery.listeners(parseTopic(topic));
   }
 
-  /** The open streams, in no order. */
-  streams(): readonly Stream[] {
-    return this.#delivery.streams;
-  }
-
   /**
    * Closes for good: takes no more events or streams, keeps what was published, tells every stream to come back later
    * (each at its own time), closes them in parts over the time given, and then the log.

@@ -85,7 +85,7 @@ const LONGEST_NAME = "event:".length;
 /** How many types are remembered, and how long their lines may be. */
 const MAX_KNOWN_TYPES = 8;
 const MAX_KNOWN_TYPE = 64;
-/** A smaller chunk may be kept alive by a part of its text. */
+/** Text of chunks that may be kept alive by the parts of it that are held. */
 const MAX_RETAINED = 16 * 1024;
 /** Up to here a loop over the bytes costs less than calls that search them. */
 const SMALL_CHUNK = 24;
@@ -129,6 +129,8 @@ export function createDecoder(options: DecoderOptions): Decoder {
   let lastEventId = id;
   /** `id` or `lastEventId` may be a part of a chunk's text. */
   let idAttached = false;
+  /** Text that what is held may keep alive. */
+  let retained = 0;
 
   let failure: { error: unknown } | undefined;
   /** Counts resets, so that one made by a callback stops the work on the old stream. */
@@ -206,7 +208,8 @@ export function createDecoder(options: DecoderOptions): Decoder {
       start = next;
     }
     if (start < length) hold(chunk, start);
-    if (length > MAX_RETAINED) detachHeld();
+    retained += text.length;
+    if (retained > MAX_RETAINED) detachHeld();
   }
 
   /**
@@ -392,8 +395,9 @@ export function createDecoder(options: DecoderOptions): Decoder {
     lines = [];
   }
 
-  /** Makes what is held independent of the chunk's text that it was cut from. */
+  /** Makes what is held independent of the chunks' text that it was cut from. */
   function detachHeld(): void {
+    retained = 0;
     if (lines.length > 0) joinLines();
     if (type !== "") type = detached(type);
     if (!idAttached) return;
