@@ -51,7 +51,7 @@ export function isNamed(name: Uint8Array, bytes: Uint8Array, start: number, end:
   return colon <= end && (colon === end || bytes[colon] === COLON) && startsWith(name, bytes, start);
 }
 
-/** As `isNamed`, spelled out for the one name that nearly every line has. */
+/** As `isNamed`, spelled out for the names that events have: no loop, no call. */
 export function isData(bytes: Uint8Array, start: number, end: number): boolean {
   return (
     bytes[start] === 0x64 &&
@@ -59,6 +59,25 @@ export function isData(bytes: Uint8Array, start: number, end: number): boolean {
     bytes[start + 2] === 0x74 &&
     bytes[start + 3] === 0x61 &&
     (start + 4 === end || (start + 4 < end && bytes[start + 4] === COLON))
+  );
+}
+
+export function isEvent(bytes: Uint8Array, start: number, end: number): boolean {
+  return (
+    bytes[start] === 0x65 &&
+    bytes[start + 1] === 0x76 &&
+    bytes[start + 2] === 0x65 &&
+    bytes[start + 3] === 0x6e &&
+    bytes[start + 4] === 0x74 &&
+    (start + 5 === end || (start + 5 < end && bytes[start + 5] === COLON))
+  );
+}
+
+export function isId(bytes: Uint8Array, start: number, end: number): boolean {
+  return (
+    bytes[start] === 0x69 &&
+    bytes[start + 1] === 0x64 &&
+    (start + 2 === end || (start + 2 < end && bytes[start + 2] === COLON))
   );
 }
 
