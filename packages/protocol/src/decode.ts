@@ -176,8 +176,17 @@ export function createDecoder(options: DecoderOptions): Decoder {
       if (chunk[start] === LF) start++;
     }
     const small = length <= SMALL_CHUNK;
-    if (!small && length < LARGE_CHUNK && start === 0 && deliverWhole(chunk)) return;
-    const text = small ? "" : textOf(chunk, start);
+    if (length >= LARGE_CHUNK) {
+      if (chunk.indexOf(LF) === -1 && chunk.indexOf(CR) === -1) return hold(chunk, start); // a piece of a long line
+    } else if (!small && start === 0 && deliverWhole(chunk)) return;
+    let text = "";
+    // Cutting values from one text costs less than turning each into text, if the place of a byte is that of its character. A
+    // small chunk that begins with data has one line, most probably.
+    if (oneByteOnly && !small && (length >= LARGE_CHUNK || chunk[start] !== DATA[0])) {
+      text = toText(chunk, 0, length);
+      oneByteOnly = text.length === length;
+      if (!oneByteOnly) text = "";
+    }
     start = text.length > 0 ? readText(chunk, text, start) : readBytes(chunk, start);
     if (start === STOPPED) return;
     if (start < length) hold(chunk, start);
@@ -257,10 +266,11 @@ export function createDecoder(options: DecoderOptions): Decoder {
         end = lf < cr ? lf : cr;
       }
       if (end === length) break;
-      let next = skipLineEnd(chunk, end);
+      let next = chunk[end] === LF ? end + 1 : skipLineEnd(chunk, end);
       if (skipping) skipping = false;
       else if (unfinished.length > 0) finishLine(chunk, start, end);
       else if (start === end) dispatch();
+      else if (chunk[start] === COLON && onComment === undefined) start = next;
       else if (isData(chunk, start, end)) {
         const held = dataBytes;
         const from = countData(chunk, start, end);
@@ -284,12 +294,14 @@ export function createDecoder(options: DecoderOptions): Decoder {
   function deliverWhole(chunk: Uint8Array): boolean {
     const end = chunk.length - 2;
     if (!isData(chunk, 0, end) || chunk[end] !== LF || chunk[end + 1] !== LF) return false;
-    if (skipping || unfinished.length > 0 || dataBytes > 0) return false;
-    const data = valueOf(chunk, DATA.length, end, "");
+    if (skipping || unfinished.length > 0 || dataBytes > 0 || end > limit) return false;
+    const from = valueStart(chunk, DATA.length, end);
+    const data = from < end ? toText(chunk, from, end) : "";
     if (data.includes("\n") || data.includes("\r")) return false;
-    countData(chunk, 0, end);
-    dataBytes = 0;
-    deliver(data);
+    const event = { type: type.length === 0 ? "message" : type, data, lastEventId: id };
+    lastEventId = id;
+    if (type.length > 0) type = "";
+    onEvent(event);
     return true;
   }
 
@@ -314,22 +326,6 @@ export function createDecoder(options: DecoderOptions): Decoder {
       markBytes++;
     }
     return start;
-  }
-
-  /**
-   * The text of a chunk of several lines, if the place of a byte is that of its character: cutting values from one text costs
-   * less than turning each into text.
-   */
-  function textOf(chunk: Uint8Array, start: number): string {
-    if (!oneByteOnly) return "";
-    if (chunk.length < LARGE_CHUNK) {
-      if (chunk[start] === DATA[0]) return ""; // one line, most probably
-    } else if (chunk.indexOf(LF) === -1 && chunk.indexOf(CR) === -1) {
-      return ""; // a piece of a long line, which becomes text where it is held
-    }
-    const text = toText(chunk, 0, chunk.length);
-    oneByteOnly = text.length === chunk.length;
-    return oneByteOnly ? text : "";
   }
 
   /** Keeps the beginning of a line that ends in a later chunk. */
