@@ -39,9 +39,10 @@ export function sse({ hub, maxBodyBytes = MAX_BODY_BYTES, origins = [] }: SseOpt
     .all("/publish", otherMethods("POST, OPTIONS"), { parse: "none" })
     .get("/healthz", () => Response.json({ status: "up" }))
     .all("/healthz", read)
-    .get("/readyz", () =>
-      hub.closing ? problem(503, "the server is shutting down") : Response.json({ status: "ready" }),
-    )
+    .get("/readyz", () => {
+      const fault = hub.closing ? "the server is shutting down" : hub.fault;
+      return fault === null ? Response.json({ status: "ready" }) : problem(503, fault);
+    })
     .all("/readyz", read)
     .get("/stats", () =>
       Response.json({ uptime: Math.round((performance.now() - started) / 1000), ...hub.stats() }),

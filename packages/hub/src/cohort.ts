@@ -144,6 +144,12 @@ export class Cohort {
     return { streams, cursor };
   }
 
+  /** Forgets what it knows of a log's life that is over. Nothing is pending: no stream is live. */
+  reset(): void {
+    this.#lastTaken = 0;
+    this.#ends.clear();
+  }
+
   learnEnd(topic: Topic, end: Cursor): void {
     if (this.selectors.topics.includes(topic)) this.#ends.set(topic, end);
   }

@@ -1,6 +1,6 @@
 import { Cohort, type Frame } from "./cohort.ts";
 import { CohortIndex } from "./cohort-index.ts";
-import { closingEvent, type ClosingReason, type GapReason } from "./control.ts";
+import { closingEvent, type ClosingReason, gapEvent, type GapReason } from "./control.ts";
 import { type Cursor, type EventId, formatEventId } from "./cursor.ts";
 import type { LogEntry } from "./event.ts";
 import type { HubSettings } from "./options.ts";
@@ -44,7 +44,7 @@ export class Delivery {
     closes: { client: 0, ended: 0, error: 0, drain: 0, slow: 0 },
   };
   readonly #settings: HubSettings;
-  readonly #epoch: string;
+  #epoch: string;
   /** Asks for a turn: {@link run}. */
   readonly #wake: () => void;
   readonly #cohorts = new Map<string, Cohort>();
@@ -70,6 +70,10 @@ export class Delivery {
     return this.#cohorts.size;
   }
 
+  get epoch(): string {
+    return this.#epoch;
+  }
+
   id(cursor: Cursor): EventId {
     return formatEventId(this.#epoch, cursor);
   }
@@ -84,7 +88,7 @@ export class Delivery {
   }
 
   /** A new stream that has yet to be {@link start started}. Its cohort is complete before anything is read. */
-  open(selectors: SelectorSet, lag: LagPolicy, sink: Sink, cursor: Cursor): Stream {
+  open(selectors: SelectorSet, lag: LagPolicy, sink: Sink): Stream {
     let cohort = this.#cohorts.get(selectors.key);
     if (cohort === undefined) {
       cohort = new Cohort(selectors);
@@ -92,7 +96,7 @@ export class Delivery {
       this.#index.add(cohort);
     }
     cohort.members++;
-    const stream = new Stream(cohort, lag, sink, cursor, this.#settings.clock.now(), this.#gone);
+    const stream = new Stream(cohort, lag, sink, this.#settings.clock.now(), this.#gone);
     stream.place = this.streams.push(stream) - 1;
     return stream;
   }
@@ -102,8 +106,41 @@ export class Delivery {
   /** Writes the first bytes; from then on the stream is given whatever its selectors match after its cursor. */
   start(stream: Stream, text: string): void {
     this.#now = this.#settings.clock.now();
+    stream.state = "catching-up";
     if (!this.#write(stream, encoder.encode(text), 0, stream.cursor)) return;
     this.#goOn(stream);
+  }
+
+  /**
+   * The log has begun a new life: nothing of the old one is delivered any more, and every stream goes on from the start
+   * of the new one, once it has been told.
+   */
+  reset(): void {
+    const { epoch, first, last } = this.#settings.log.bounds();
+    this.#catchingUp = [];
+    for (const stream of this.streams) {
+      if (stream.state === "opening") continue; // the hub looks anew
+      const isLive = stream.state === "live";
+      stream.lost ??= this.id(isLive ? stream.cohort.coveredFor(stream, this.#head) : stream.cursor);
+      stream.cursor = first - 1;
+      if (isLive) {
+        stream.cohort.leave(stream);
+        stream.state = "catching-up";
+      }
+      if (stream.state === "catching-up") this.#catchingUp.push(stream);
+    }
+    for (const cohort of this.#cohorts.values()) cohort.reset();
+    this.#epoch = epoch;
+    this.#head = last;
+    this.#wake();
+  }
+
+  /** False when it cannot take more. */
+  #tellLoss(stream: Stream, lost: EventId): boolean {
+    const id = this.id(stream.cursor);
+    stream.lost = null;
+    this.counters.gaps.epoch++;
+    return this.#write(stream, encoder.encode(gapEvent("epoch", lost, id)), 0, stream.cursor);
   }
 
   /**
@@ -259,6 +296,7 @@ export class Delivery {
   /** One slice: reads the log from the cursor, and writes what there is. */
   #catchUp(stream: Stream): void {
     if (stream.state !== "catching-up") return;
+    if (stream.lost !== null && !this.#tellLoss(stream, stream.lost)) return;
     const { cohort, cursor, lag } = stream;
     const upTo = cohort.covered(this.#head);
     if (cursor >= upTo) {
@@ -271,15 +309,17 @@ export class Delivery {
       return;
     }
     const limits = { bytes: this.#settings.maxFrameBytes, upTo, latest: lag === "latest" };
+    const epoch = this.#epoch;
     const page = this.#settings.log.read(cursor, cohort.selectors, limits);
     if (page instanceof Promise) {
+      // What was asked of an earlier life of the log is nothing to this one.
       page.then(
-        (late) => this.#deliver(stream, sliceOf(cursor, late, this.#epoch)),
-        () => this.close(stream, "error"),
+        (late) => epoch === this.#epoch && this.#deliver(stream, sliceOf(cursor, late, epoch)),
+        () => epoch === this.#epoch && this.close(stream, "error"),
       );
       return;
     }
-    const slice = sliceOf(cursor, page, this.#epoch);
+    const slice = sliceOf(cursor, page, epoch);
     this.#sliceMemo = { cohort, cursor, upTo, lag, slice };
     this.#deliver(stream, slice);
   }
@@ -321,9 +361,9 @@ export class Delivery {
       stream.sink.abort();
       return;
     }
-    if (reason === "drain" || reason === "slow") {
+    if ((reason === "drain" || reason === "slow") && stream.state !== "opening") {
       const cursor = stream.state === "live" ? stream.cohort.coveredFor(stream, this.#head) : stream.cursor;
-      const bytes = encoder.encode(closingEvent(this.id(cursor), reason, this.retry()));
+      const bytes = encoder.encode(closingEvent(stream.lost ?? this.id(cursor), reason, this.retry()));
       try {
         void stream.sink.write(bytes);
       } catch {

@@ -1,9 +1,17 @@
 import { describe, expect, test } from "bun:test";
 import { asyncLog } from "../test/async-log.ts";
 import { connect, control, dataOf, decode } from "../test/client.ts";
+import { newEvent } from "../test/log-contract.ts";
 import { ManualClock } from "../test/manual-clock.ts";
-import { createHub, type HubOptions, MemoryLog, RecordingSink, type Stream } from "./index.ts";
-import type { Retention } from "./memory-log.ts";
+import { MortalLog } from "../test/mortal-log.ts";
+import {
+  createHub,
+  type HubOptions,
+  MemoryLog,
+  RecordingSink,
+  type Retention,
+  type Stream,
+} from "./index.ts";
 
 function setUp({ retention = {}, ...options }: HubOptions & { retention?: Retention } = {}) {
   const clock = new ManualClock();
@@ -404,6 +412,142 @@ describe("slow readers", () => {
     await publish("t", "1");
     expect(closed).toEqual([[stream, "error"]]);
     expect(dataOf(other.sink)).toEqual(["1"]);
+  });
+});
+
+describe("a new life of the log", () => {
+  function setUpMortal(options: HubOptions = {}) {
+    const clock = new ManualClock();
+    const log = new MortalLog(new MemoryLog({ clock }));
+    const hub = createHub({ clock, log, ...options });
+    const publish = async (data: string): Promise<string> => {
+      const id = hub.publish("t", { data });
+      await clock.settle();
+      return id;
+    };
+    /** The next life, with what others have put there. */
+    const reset = (...data: string[]): string => {
+      const store = new MemoryLog({ clock });
+      store.append(data.map((text) => newEvent("t", text)));
+      log.reset(store);
+      return `${store.bounds().epoch}-0`;
+    };
+    return { clock, log, hub, publish, reset };
+  }
+  const seen = (sink: RecordingSink) =>
+    decode(sink).map(({ type, data }) => (type === "message" ? data : type));
+
+  test("is told to live streams before anything of it, and they go on from its start", async () => {
+    const { hub, publish, reset, clock } = setUpMortal();
+    const { sink } = connect(hub);
+    const from = await publish("1");
+    const to = reset("2", "3");
+    await clock.settle();
+    await publish("4");
+    expect(seen(sink)).toEqual(["sse:ready", "1", "sse:gap", "2", "3", "4"]);
+    expect(control(sink, "sse:gap")).toEqual([{ reason: "epoch", from, to }]);
+    expect(decode(sink)[2]!.lastEventId).toBe(to);
+    expect(hub.stats().gaps.epoch).toBe(1);
+  });
+
+  test("may number its events as the old one did", async () => {
+    const { hub, publish, reset, clock } = setUpMortal();
+    const { sink } = connect(hub);
+    await publish("1");
+    reset();
+    await clock.settle();
+    await publish("2");
+    expect(seen(sink)).toEqual(["sse:ready", "1", "sse:gap", "2"]);
+  });
+
+  test("takes what was pending of the old one with it", async () => {
+    const { hub, publish, reset, clock } = setUpMortal();
+    const { sink } = connect(hub);
+    const from = await publish("1");
+    const lost = hub.publish("t", { data: "lost" });
+    clock.turn(); // it is in the log, and on its way to the stream
+    await lost;
+    reset();
+    await publish("2");
+    expect(seen(sink)).toEqual(["sse:ready", "1", "sse:gap", "2"]);
+    expect(control(sink, "sse:gap")).toMatchObject([{ reason: "epoch", from }]);
+  });
+
+  test("is told to a blocked stream when it goes on, once, from what it had", async () => {
+    const { hub, publish, reset, clock } = setUpMortal();
+    const { sink } = connect(hub);
+    sink.stall();
+    const from = await publish("1");
+    await publish("lost");
+    reset("lost as well");
+    await publish("and this");
+    const to = reset("2");
+    await publish("3");
+    sink.release();
+    await clock.settle();
+    expect(seen(sink)).toEqual(["sse:ready", "1", "sse:gap", "2", "3"]);
+    expect(control(sink, "sse:gap")).toEqual([{ reason: "epoch", from, to }]);
+  });
+
+  test("makes nothing of a read that was under way", async () => {
+    const clock = new ManualClock();
+    const log = new MortalLog(new MemoryLog({ clock }));
+    const late = asyncLog(log, () => 0);
+    const hub = createHub({ clock, log: late });
+    for (const data of ["1", "2"]) log.append([newEvent("t", data)]);
+    const answer = Promise.withResolvers<Awaited<ReturnType<MemoryLog["read"]>>>();
+    late.read = () => answer.promise;
+    const { sink, stream } = connect(hub, { replay: "all" });
+    await clock.settle();
+    expect(stream.state).toBe("catching-up");
+    const page = log.read(0, stream.cohort.selectors, { bytes: Infinity, upTo: Infinity });
+    late.read = (...query) => log.read(...query);
+    const next = new MemoryLog({ clock });
+    next.append([newEvent("t", "new")]);
+    log.reset(next);
+    answer.resolve(page);
+    for (let i = 0; i < 4; i++) await Promise.resolve(); // it comes first
+    await clock.settle();
+    expect(seen(sink)).toEqual(["sse:ready", "sse:gap", "new"]);
+  });
+
+  test("that begins while a stream is being located is where the stream begins", async () => {
+    const { hub, publish, reset, clock } = setUpMortal();
+    const lastEventId = await publish("1");
+    const request = { topics: ["t"], lastEventId };
+    const start = await hub.locate(request);
+    reset("2");
+    const sink = new RecordingSink();
+    hub.subscribe({ ...request, start, sink });
+    await clock.settle();
+    expect(seen(sink)).toEqual(["sse:ready", "sse:gap", "2"]);
+    expect(control(sink, "sse:ready")).toEqual([{ resume: "reset", replayed: 1, reason: "epoch" }]);
+  });
+
+  test("is not lost on a stream that is closed before it could be told", async () => {
+    const { hub, publish, reset } = setUpMortal({ writesPerTurn: 1 });
+    const sinks = [connect(hub).sink, connect(hub).sink];
+    const from = await publish("1");
+    const to = reset("2");
+    void hub.close();
+    const [told, untold] = sinks.map((sink) => decode(sink).slice(2));
+    expect(told).toMatchObject([
+      { type: "sse:gap", lastEventId: to },
+      { type: "message", data: "2" },
+      { type: "sse:closing" },
+    ]);
+    expect(untold).toMatchObject([{ type: "sse:closing", lastEventId: from }]);
+  });
+
+  test("forgets which topics had ended", async () => {
+    const { hub, publish, reset, clock } = setUpMortal();
+    const { sink } = connect(hub, { topics: ["t", "u"] });
+    await Promise.all([hub.end("t"), clock.settle()]);
+    reset("1");
+    await Promise.all([hub.end("u"), clock.settle()]);
+    expect(sink.ended).toBeNull();
+    await publish("2");
+    expect(seen(sink)).toEqual(["sse:ready", "sse:end", "sse:gap", "1", "sse:end", "2"]);
   });
 });
 

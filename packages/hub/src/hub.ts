@@ -5,7 +5,7 @@ import { type Counters, Delivery } from "./delivery.ts";
 import { HubError } from "./errors.ts";
 import { type Message, type NewEvent, parseMessage } from "./event.ts";
 import { locate, type Start, type StreamRequest } from "./locate.ts";
-import type { Bounds, MaybePromise } from "./log.ts";
+import type { Bounds, EventLog, MaybePromise } from "./log.ts";
 import { type HubOptions, type HubSettings, resolveOptions } from "./options.ts";
 import type { Sink } from "./sink.ts";
 import type { Stream } from "./stream.ts";
@@ -26,7 +26,8 @@ export interface HubStats {
   heartbeats: number;
   gaps: Counters["gaps"];
   closes: Counters["closes"];
-  log: Bounds;
+  /** `fault`: see {@link EventLog.fault}. */
+  log: Bounds & { fault: string | null };
 }
 
 interface Publication {
@@ -58,7 +59,10 @@ export class Hub {
     this.#settings = resolveOptions(options);
     this.#clock = this.#settings.clock;
     this.#delivery = new Delivery(this.#settings, () => this.#takeTurn());
-    this.#stopTail = this.#settings.log.tail((entries) => this.#delivery.route(entries));
+    this.#stopTail = this.#settings.log.tail({
+      append: (entries) => this.#delivery.route(entries),
+      reset: () => this.#delivery.reset(),
+    });
     this.#stopSweep = startSweep(this.#delivery, this.#settings);
   }
 
@@ -182,25 +186,26 @@ export class Hub {
     const start = request.start ?? this.locate(request);
     if (this.#closing !== null)
       throw new HubError("closed", "the server is shutting down; connect again later");
-    if (!(start instanceof Promise)) {
-      const stream = this.#delivery.open(start.selectors, start.lag, request.sink, start.cursor);
-      this.#begin(stream, start);
-      return stream;
-    }
-    const selectors = new SelectorSet(request.topics);
-    const stream = this.#delivery.open(selectors, request.lag ?? "catch-up", request.sink, 0);
-    start.then(
-      (found) => {
-        stream.cursor = found.cursor;
-        this.#begin(stream, found);
-      },
-      () => this.#delivery.close(stream, "error"),
-    );
+    const { sink, lag = "catch-up" } = request;
+    const selectors = start instanceof Promise ? new SelectorSet(request.topics) : start.selectors;
+    const stream = this.#delivery.open(selectors, lag, sink);
+    this.#open(stream, request, start);
     return stream;
+  }
+
+  #open(stream: Stream, request: StreamRequest, start: MaybePromise<Start>): void {
+    if (start instanceof Promise) {
+      start.then(
+        (found) => this.#open(stream, request, found),
+        () => this.#delivery.close(stream, "error"),
+      );
+    } else if (start.epoch === this.#delivery.epoch) this.#begin(stream, start);
+    else this.#open(stream, request, locate(this.#settings.log, request, this.#settings.maxSelectors));
   }
 
   #begin(stream: Stream, start: Start): void {
     if (stream.state === "closed") return;
+    stream.cursor = start.cursor;
     const { cohort } = stream;
     const id = this.#delivery.id(start.cursor);
     const { resume, replayed, gap } = start;
@@ -241,8 +246,13 @@ export class Hub {
       blocked,
       published,
       ...counters,
-      log: log.bounds(),
+      log: { ...log.bounds(), fault: log.fault },
     };
+  }
+
+  /** Why the log cannot keep events now; null while it can. */
+  get fault(): EventLog["fault"] {
+    return this.#settings.log.fault;
   }
 
   /** How many open streams want this topic: a publisher may rest while it is 0. */

@@ -21,6 +21,8 @@ export interface StreamRequest {
 export interface Start {
   readonly selectors: SelectorSet;
   readonly lag: LagPolicy;
+  /** The life of the log in which `cursor` and `ends` mean something. */
+  readonly epoch: string;
   readonly cursor: Cursor;
   readonly resume: Resume;
   /** Selected events that are there after the cursor. */
@@ -54,16 +56,20 @@ export function locate(log: EventLog, request: StreamRequest, maxSelectors: numb
     throw new HubError("bad-request", 'replay must be "all" or a whole number from 0 on');
   }
   const selectors = new SelectorSet(topics);
-  const { resume, cursor, reason } = recognise(lastEventId, log.bounds());
+  const bounds = log.bounds();
+  const { resume, cursor, reason } = recognise(lastEventId, bounds);
   return after(cursor ?? replayFrom(log, replay, selectors), (asked) =>
     after(log.survey(asked, selectors), ({ from, events }) =>
-      after(log.ends(selectors.topics), (ends): Start => {
+      after(log.ends(selectors.topics), (ends): MaybePromise<Start> => {
+        // The log has begun a new life meanwhile: these answers mix two.
+        if (log.bounds().epoch !== bounds.epoch) return locate(log, request, maxSelectors);
         const evicted = resume === "resumed" && from > asked;
         const gap = evicted ? "evicted" : reason;
         const ended = selectors.patterns.length === 0 && ends.every((end) => end > 0);
         return {
           selectors,
           lag,
+          epoch: bounds.epoch,
           cursor: from,
           resume: evicted ? "reset" : resume,
           replayed: events,

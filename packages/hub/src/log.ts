@@ -42,19 +42,40 @@ export interface Bounds {
   readonly bytes: number;
 }
 
+/** Who is told what becomes of a log. Neither call comes while the log answers another one but `append`. */
+export interface TailListener {
+  /** New events, in order: the first follows the last one of before, or `bounds().last` when this began to listen. */
+  append(entries: readonly LogEntry[]): void;
+  /**
+   * A new life of the log has begun, as when its store was lost or put back: `bounds()` shows the new epoch, and the
+   * numbers of before mean nothing. What the new life holds up to `bounds().last` is there to read; `append` goes on from
+   * there.
+   */
+  reset(): void;
+}
+
 /**
  * The ordered, bounded record of events: the queue of every stream, the history of every resume.
  *
- * Numbers are given in the order of appends, without reuse within an epoch. What `bounds` and `read` show is never
- * ahead of what the tail listeners were given, so that a stream which has read up to `bounds().last` misses nothing
- * and repeats nothing when it goes on with the tail.
+ * Numbers are given in the order of appends, without reuse within an epoch and without holes.
+ *
+ * A log that is told of its events by a store elsewhere shows each one to everybody in the same turn: hands it to the
+ * tail listeners, and from then on, not sooner, has it in `bounds` and `read`. So a stream which has read up to
+ * `bounds().last` misses nothing and repeats nothing when it goes on with the tail. The append that brought the event
+ * answers after that, so that its id is never an unknown one to a client that comes with it.
+ *
+ * What is asked of a log is answered when it can be: a store that is out of reach for the moment makes an answer late.
+ * Only what can never be answered any more is rejected, and ends the stream that asked.
  */
 export interface EventLog {
+  /** Null while the log can keep events; else why it cannot, in words for those who run it. */
+  readonly fault: string | null;
   /**
    * Keeps the events, all or none, in order after all earlier appends. Answers, once they are kept as durably as this
    * log promises, with an id for each; for an event whose topic and `publishId` the log already holds, the id it has there.
    *
-   * @throws whatever kept the log from keeping them; nothing of the batch is in the log then
+   * @throws HubError `log-failed` when the log cannot keep them now: nothing of the batch is in it, and the same append
+   *   may do later; `closed`
    */
   append(batch: readonly NewEvent[]): MaybePromise<readonly EventId[]>;
   /** The selected events after a cursor. Finding the cursor costs O(log n) or less, wherever it stands. */
@@ -65,8 +86,8 @@ export interface EventLog {
   rewind(count: number, selectors: SelectorSet): MaybePromise<Cursor>;
   /** For each topic the number of the event that ended it, 0 for one that has not ended (or has begun anew). */
   ends(topics: readonly Topic[]): MaybePromise<readonly Cursor[]>;
-  /** Calls the listener with all that is appended from now on, in order, until the returned function is called. */
-  tail(listener: (entries: readonly LogEntry[]) => void): () => void;
+  /** Tells the listener what happens from now on, until the returned function is called. */
+  tail(listener: TailListener): () => void;
   bounds(): Bounds;
   /** Appends of before are kept; everything after is refused. */
   close(): MaybePromise<void>;

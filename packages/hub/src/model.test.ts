@@ -2,7 +2,9 @@ import { describe, expect, test } from "bun:test";
 import { createDecoder, type Decoder } from "@sse/protocol";
 import fc from "fast-check";
 import { asyncLog } from "../test/async-log.ts";
+import { newEvent } from "../test/log-contract.ts";
 import { ManualClock } from "../test/manual-clock.ts";
+import { MortalLog } from "../test/mortal-log.ts";
 import {
   createHub,
   type Hub,
@@ -16,7 +18,7 @@ import {
 } from "./index.ts";
 
 /*
- * Any mix of publish, subscribe, stall, release, drop, resume, evict, end and restart must end with every client having
+ * Any mix of publish, subscribe, stall, release, drop, resume, evict, end, restart and reset must end with every client having
  * seen exactly the log's order minus the gaps that it was told of.
  */
 
@@ -124,6 +126,7 @@ const action = fc.oneof(
   { weight: 1, arbitrary: fc.record({ do: fc.constant("wait"), time: fc.nat(20_000) }) },
   { weight: 1, arbitrary: fc.record({ do: fc.constant("end"), topic: index(4) }) },
   { weight: 1, arbitrary: fc.record({ do: fc.constant("restart") }) },
+  { weight: 1, arbitrary: fc.record({ do: fc.constant("reset"), many: fc.nat(3) }) },
 );
 type Action = {
   do: string;
@@ -175,22 +178,26 @@ async function play({
   };
   const log: Published[] = [];
   const epochs: string[] = [];
-  const open = (): Hub => {
+  let counter = 0;
+  let life: MortalLog;
+  const newStore = (): MemoryLog => {
     const memory = new MemoryLog({ maxEvents, clock, random });
     epochs.push(memory.bounds().epoch);
-    const used = late ? asyncLog(memory, () => Math.floor(random() * 6)) : memory;
+    return memory;
+  };
+  const open = (): Hub => {
+    life = new MortalLog(newStore());
+    const used = late ? asyncLog(life, () => Math.floor(random() * 6)) : life;
     return createHub({ log: used, maxFrameBytes, writesPerTurn, clock, random });
   };
   let hub = open();
   let errors = 0;
-  let counter = 0;
   const clients = specs.map(
     ({ topics, lag, replay }) => new Client(selectors[topics % selectors.length]!, lag, replay),
   );
 
   const publish = (topic: string, key: string, end: boolean): void => {
     const data = end ? JSON.stringify({ topic }) : `event ${counter++}`;
-    // All promises of a turn settle in the order of the log.
     void hub
       .publish(topic, end ? { end } : { data, key })
       .then((id) => log.push({ id, topic, key: end ? "" : key, data, end }));
@@ -211,7 +218,16 @@ async function play({
     else if (step.do === "stall") client.sink?.stall();
     else if (step.do === "release") client.sink?.release();
     else if (step.do === "drop") client.drop(step.bytes!, step.told!);
-    else {
+    else if (step.do === "reset") {
+      const store = newStore();
+      for (let i = 0; i < step.many!; i++) {
+        // What other publishers had put there before.
+        const event = newEvent(TOPICS[i]!, `event ${counter++}`);
+        const [id] = store.append([event]);
+        log.push({ id: id!, ...event });
+      }
+      life!.reset(store);
+    } else {
       const closed = hub.close();
       await clock.settle();
       await closed;
@@ -232,15 +248,19 @@ async function play({
   for (const client of clients) client.read(Infinity);
   expect(hub.stats().blocked).toBe(0);
   expect(errors + hub.stats().closes.error).toBe(0);
+  log.sort((a, b) => rankOf(a.id, epochs) - rankOf(b.id, epochs));
   return { clients, log, epochs };
+}
+
+/** An id's place in all lives of the log. */
+function rankOf(id: string, epochs: readonly string[]): number {
+  const { epoch, cursor } = parseEventId(id)!;
+  return epochs.indexOf(epoch) * 1e6 + cursor;
 }
 
 /** Checks one client against the model: the list of what was published. */
 function check(client: Client, log: readonly Published[], epochs: readonly string[]): void {
-  const rank = (id: string): number => {
-    const { epoch, cursor } = parseEventId(id)!;
-    return epochs.indexOf(epoch) * 1e6 + cursor;
-  };
+  const rank = (id: string): number => rankOf(id, epochs);
   const first = client.seen[0];
   if (first === undefined) return;
   expect(first.type).toBe("sse:ready");

@@ -1,7 +1,7 @@
 import { type Clock, systemClock } from "./clock.ts";
 import type { CloseReason, Stream } from "./stream.ts";
 import type { EventLog } from "./log.ts";
-import { MemoryLog } from "./memory-log.ts";
+import { MemoryLog } from "./logs/memory-log.ts";
 
 /** `undefined` means the default, `null` turns a thing off. Times are in milliseconds. */
 export interface HubOptions {

@@ -1,15 +1,16 @@
 import type { Cohort } from "./cohort.ts";
 import type { ClosingReason } from "./control.ts";
-import type { Cursor } from "./cursor.ts";
+import type { Cursor, EventId } from "./cursor.ts";
 import type { Sink } from "./sink.ts";
 
 /**
+ * - `opening`: where it begins is being looked for; nothing was written yet
  * - `catching-up`: reads the log, slice by slice
  * - `live`: has had all that its cohort was sent, and is sent the cohort's next frame
  * - `blocked`: its last frame is on its way; the reader is behind
  * - `closed`: for good
  */
-export type StreamState = "catching-up" | "live" | "blocked" | "closed";
+export type StreamState = "opening" | "catching-up" | "live" | "blocked" | "closed";
 
 /**
  * What a stream is given after it fell behind: everything it missed (`catch-up`), per topic and key the newest event of
@@ -27,9 +28,11 @@ export class Stream {
   readonly sink: Sink;
   /** When it was opened, by the hub's clock. */
   readonly opened: number;
-  state: StreamState = "catching-up";
+  state: StreamState = "opening";
   /** The last event that it was given, or need not be given. While `live` its cohort knows more: `coveredFor`. */
-  cursor: Cursor;
+  cursor: Cursor = 0;
+  /** What it had been given when the log began a new life, until it is told so: before anything of the new one. */
+  lost: EventId | null = null;
   /** Events and bytes that its sink took; while it is `live`, without what its cohort was sent. */
   events = 0;
   bytes = 0;
@@ -44,18 +47,10 @@ export class Stream {
   /** Tells the hub that the client has gone. */
   readonly gone: () => void;
 
-  constructor(
-    cohort: Cohort,
-    lag: LagPolicy,
-    sink: Sink,
-    cursor: Cursor,
-    now: number,
-    gone: (stream: Stream) => void,
-  ) {
+  constructor(cohort: Cohort, lag: LagPolicy, sink: Sink, now: number, gone: (stream: Stream) => void) {
     this.cohort = cohort;
     this.lag = lag;
     this.sink = sink;
-    this.cursor = cursor;
     this.opened = now;
     this.lastWrite = now;
     this.gone = () => gone(this);

@@ -31,7 +31,7 @@ export function startSweep(delivery: Delivery, settings: HubSettings): () => voi
       const stream = streams[--next]!; // downwards: what moves into this place was met already
       if (stream.state === "blocked") {
         if (now - stream.blockedSince >= writeDeadline) delivery.close(stream, "slow");
-      } else if (now - lastWrite(stream) >= quiet) {
+      } else if (stream.state !== "opening" && now - lastWrite(stream) >= quiet) {
         delivery.heartbeat(stream, comment);
       }
     }

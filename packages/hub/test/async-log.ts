@@ -7,6 +7,9 @@ export function asyncLog(log: EventLog, delay: () => number): EventLog {
     return await answer();
   };
   return {
+    get fault() {
+      return log.fault;
+    },
     append: async (batch) => log.append(batch),
     read: (...query) => late(() => log.read(...query)),
     survey: (...query) => late(() => log.survey(...query)),

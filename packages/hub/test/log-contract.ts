@@ -187,7 +187,10 @@ export function logContract(name: string, open: (retention?: ContractRetention) 
     test("tails what is appended from now on, joining a read without loss or repetition", async () => {
       await append(newEvent("a", "1"));
       const tailed: LogEntry[] = [];
-      const stop = log.tail((entries) => tailed.push(...entries));
+      const stop = log.tail({
+        append: (entries) => void tailed.push(...entries),
+        reset: () => expect.unreachable(),
+      });
       await append(newEvent("a", "2"), newEvent("b", "3"));
       const { last } = log.bounds();
       const before = (await read(0, all)).entries.filter(({ seq }) => seq <= last);

@@ -1,8 +1,8 @@
 import { describe, expect, test } from "bun:test";
-import { logContract, newEvent } from "../test/log-contract.ts";
-import { ManualClock } from "../test/manual-clock.ts";
+import { logContract, newEvent } from "../../test/log-contract.ts";
+import { ManualClock } from "../../test/manual-clock.ts";
 import { MemoryLog } from "./memory-log.ts";
-import { parseTopic, SelectorSet } from "./topic.ts";
+import { parseTopic, SelectorSet } from "../topic.ts";
 
 logContract("memory", async (retention) => new MemoryLog(retention));
 

@@ -1,6 +1,6 @@
-import type { Cursor } from "./cursor.ts";
+import type { Cursor } from "../cursor.ts";
 
-/** The retained events of one topic in a memory log. */
+/** The retained events of one topic in a window. */
 export class Trail {
   /** Numbers, ascending; those before `start` are evicted. */
   seqs: Cursor[] = [];

@@ -1,29 +1,10 @@
-import { type Clock, systemClock } from "./clock.ts";
-import { createEpoch, type Cursor, type EventId, formatEventId } from "./cursor.ts";
-import { HubError } from "./errors.ts";
-import { endId, type LogEntry, logEntry, type NewEvent } from "./event.ts";
-import type { Bounds, EventLog, Page, ReadLimits } from "./log.ts";
-import type { SelectorSet, Topic } from "./topic.ts";
+import type { Cursor } from "../cursor.ts";
+import type { LogEntry } from "../event.ts";
+import type { Page, ReadLimits } from "../log.ts";
+import type { SelectorSet, Topic } from "../topic.ts";
+import { publishKey } from "./numbering.ts";
+import { type Limits, sizeOf } from "./retention.ts";
 import { merge, Trail } from "./trail.ts";
-
-/** How much a {@link MemoryLog} keeps. What is over a bound is evicted, oldest first; `null` lifts a bound. */
-export interface Retention {
-  /** Events; default 100,000. */
-  maxEvents?: number | null;
-  /** Bytes: events as they go over the wire, their names, and {@link ENTRY_BYTES} for each; default 64 MiB. */
-  maxBytes?: number | null;
-  /** Milliseconds; default 24 h. */
-  maxAge?: number | null;
-}
-
-/** What an event costs in memory beyond its encoded bytes, roughly: its objects and its places in the indexes. */
-export const ENTRY_BYTES = 256;
-
-export const MEMORY_LOG_DEFAULTS = Object.freeze({
-  maxEvents: 100_000,
-  maxBytes: 64 * 1024 * 1024,
-  maxAge: 24 * 3_600_000,
-}) satisfies Retention;
 
 /** How many topics without a retained event are remembered by the number of their last evicted one. */
 const MAX_FORGOTTEN = 16_384;
@@ -31,73 +12,56 @@ const MAX_FORGOTTEN = 16_384;
 const MAX_LOOKED_AT = 4096;
 
 /**
- * The log of one process's memory: nothing survives the process, and every start is a new epoch. Bounded by count,
- * bytes and age. Every operation answers at once. A cursor is found in O(1), a topic's events without touching others.
+ * The newest part of a log, in memory: an unbroken run of events, of which the oldest are evicted when it is over its
+ * bounds. A cursor is found in O(1), a topic's events without touching others.
+ *
+ * Of what came before it, it knows for each topic the last event, or an upper bound: what {@link floor} answers.
  */
-export class MemoryLog implements EventLog {
-  readonly #maxEvents: number;
-  readonly #maxBytes: number;
-  readonly #maxAge: number;
-  readonly #clock: Clock;
-  readonly #epoch: string;
+export class Window {
+  readonly #limits: Limits;
   /** A ring: the event with number n, kept since `#times[n & mask]`, is at `n & mask`. */
   #ring: (LogEntry | undefined)[] = Array.from({ length: 1024 });
   #times = new Float64Array(1024);
-  #first: Cursor = 1;
-  #last: Cursor = 0;
+  #first: Cursor;
+  #last: Cursor;
   #bytes = 0;
   readonly #trails = new Map<Topic, Trail>();
   readonly #published = new Map<string, Cursor>();
   /** Last evicted numbers of topics that have no trail; the oldest knowledge goes first, into `#forgottenUpTo`. */
   readonly #forgotten = new Map<Topic, Cursor>();
-  #forgottenUpTo: Cursor = 0;
-  readonly #listeners = new Set<(entries: readonly LogEntry[]) => void>();
-  #closed = false;
+  #forgottenUpTo: Cursor;
 
-  /** @throws RangeError when a bound is not a positive number */
-  constructor(options: Retention & { clock?: Clock; random?: () => number } = {}) {
-    const bound = (name: keyof Retention): number => {
-      const value = options[name] === undefined ? MEMORY_LOG_DEFAULTS[name] : options[name];
-      if (value === null) return Infinity;
-      if (typeof value === "number" && value > 0) return value;
-      throw new RangeError(`${name} must be a positive number or null, not ${String(value)}`);
-    };
-    this.#maxEvents = bound("maxEvents");
-    this.#maxBytes = bound("maxBytes");
-    this.#maxAge = bound("maxAge");
-    this.#clock = options.clock ?? systemClock;
-    this.#epoch = createEpoch(options.random ?? Math.random);
+  /** @param last the event before the first that will be pushed */
+  constructor(limits: Limits, last: Cursor = 0) {
+    this.#limits = limits;
+    this.#first = last + 1;
+    this.#last = last;
+    this.#forgottenUpTo = last;
   }
 
-  append(batch: readonly NewEvent[]): readonly EventId[] {
-    if (this.#closed) throw new HubError("closed", "the log is closed");
-    const now = this.#clock.now();
-    const ids: EventId[] = [];
-    const entries: LogEntry[] = [];
-    for (const event of batch) {
-      const known = event.publishId === "" ? undefined : this.#published.get(publishKey(event));
-      if (known === undefined) {
-        const entry = logEntry(this.#epoch, this.#last + 1, event);
-        // A message that comes anew, its event being evicted, ends its topic anew.
-        if (event.publishId !== "")
-          this.#published.delete(publishKey({ ...event, publishId: endId(event.publishId) }));
-        this.#keep(entry, now);
-        entries.push(entry);
-        ids.push(formatEventId(this.#epoch, entry.seq));
-      } else {
-        ids.push(formatEventId(this.#epoch, known));
-      }
-    }
-    this.#evict(now);
-    if (entries.length > 0) for (const listener of this.#listeners) listener(entries);
-    return ids;
+  get first(): Cursor {
+    return this.#first;
   }
 
-  #keep(entry: LogEntry, now: number): void {
-    if (this.#last - this.#first + 1 === this.#ring.length) this.#grow();
+  get last(): Cursor {
+    return this.#last;
+  }
+
+  get events(): number {
+    return this.#last - this.#first + 1;
+  }
+
+  /** As {@link sizeOf} counts. */
+  get bytes(): number {
+    return this.#bytes;
+  }
+
+  /** The event after the last one. @param time when the log took it */
+  push(entry: LogEntry, time: number): void {
+    if (this.events === this.#ring.length) this.#grow();
     const slot = entry.seq & (this.#ring.length - 1);
     this.#ring[slot] = entry;
-    this.#times[slot] = now;
+    this.#times[slot] = time;
     this.#last = entry.seq;
     this.#bytes += sizeOf(entry);
     let trail = this.#trails.get(entry.topic);
@@ -108,7 +72,7 @@ export class MemoryLog implements EventLog {
     }
     trail.seqs.push(entry.seq);
     if (!entry.end) trail.newest.set(entry.key, entry.seq); // an end is no news of what the topic is about
-    if (entry.publishId !== "") this.#published.set(publishKey(entry), entry.seq);
+    if (entry.publishId !== "") this.#published.set(publishKey(entry.topic, entry.publishId), entry.seq);
   }
 
   #grow(): void {
@@ -126,12 +90,14 @@ export class MemoryLog implements EventLog {
     return this.#ring[seq & (this.#ring.length - 1)]!;
   }
 
-  #evict(now: number): void {
+  /** Drops what is over the bounds at this time. */
+  evict(now: number): void {
+    const { maxEvents, maxBytes, maxAge } = this.#limits;
     while (
       this.#first <= this.#last &&
-      (this.#last - this.#first >= this.#maxEvents ||
-        this.#bytes > this.#maxBytes ||
-        now - this.#times[this.#first & (this.#ring.length - 1)]! > this.#maxAge)
+      (this.#last - this.#first >= maxEvents ||
+        this.#bytes > maxBytes ||
+        now - this.#times[this.#first & (this.#ring.length - 1)]! > maxAge)
     ) {
       this.#evictFirst();
     }
@@ -142,11 +108,15 @@ export class MemoryLog implements EventLog {
     this.#ring[this.#first & (this.#ring.length - 1)] = undefined;
     this.#first++;
     this.#bytes -= sizeOf(entry);
-    if (entry.publishId !== "") this.#published.delete(publishKey(entry));
+    if (entry.publishId !== "") this.#unpublish(publishKey(entry.topic, entry.publishId), entry.seq);
     const trail = this.#trails.get(entry.topic)!;
     trail.evictFirst();
     if (trail.newest.get(entry.key) === entry.seq) trail.newest.delete(entry.key);
     if (trail.start === trail.seqs.length) this.#forget(entry.topic, entry.seq);
+  }
+
+  #unpublish(key: string, seq: Cursor): void {
+    if (this.#published.get(key) === seq) this.#published.delete(key); // an end can have come anew under its id
   }
 
   #forget(topic: Topic, evicted: Cursor): void {
@@ -158,8 +128,13 @@ export class MemoryLog implements EventLog {
     this.#forgottenUpTo = upTo;
   }
 
-  /** The oldest cursor from which nothing that is selected is missing. */
-  #floor(after: Cursor, selectors: SelectorSet): Cursor {
+  /** The number of the event that is here under this topic and publisher's id. */
+  published(topic: Topic, publishId: string): Cursor | undefined {
+    return this.#published.get(publishKey(topic, publishId));
+  }
+
+  /** The oldest cursor, from this one on, from which nothing that is selected is missing here. */
+  floor(after: Cursor, selectors: SelectorSet): Cursor {
     if (after >= this.#first - 1) return after;
     if (selectors.patterns.length > 0) return this.#first - 1;
     let floor = after;
@@ -170,9 +145,9 @@ export class MemoryLog implements EventLog {
     return floor;
   }
 
+  /** As `EventLog.read`, of what is here. */
   read(after: Cursor, selectors: SelectorSet, limits: ReadLimits): Page {
-    this.#evict(this.#clock.now());
-    const from = Math.min(this.#floor(after, selectors), Math.max(after, limits.upTo));
+    const from = Math.min(this.floor(after, selectors), Math.max(after, limits.upTo));
     const byTopic = selectors.patterns.length === 0;
     const upTo = Math.min(limits.upTo, this.#last, byTopic ? Infinity : from + MAX_LOOKED_AT);
     const entries: LogEntry[] = [];
@@ -203,9 +178,9 @@ export class MemoryLog implements EventLog {
     return limits.latest === true ? { from, entries, superseded, cursor } : { from, entries, cursor };
   }
 
+  /** As `EventLog.survey`, of what is here. */
   survey(after: Cursor, selectors: SelectorSet): { from: Cursor; events: number } {
-    this.#evict(this.#clock.now());
-    const from = this.#floor(after, selectors);
+    const from = this.floor(after, selectors);
     const trails = this.#trailsOf(selectors, this.#last - from);
     let events = 0;
     if (trails === null) for (const _ of this.#scan(from, selectors, this.#last)) events++;
@@ -213,12 +188,11 @@ export class MemoryLog implements EventLog {
     return { from, events };
   }
 
-  rewind(count: number, selectors: SelectorSet): Cursor {
-    this.#evict(this.#clock.now());
-    const oldest = this.#floor(0, selectors);
+  /** The cursor before the last `count` selected events; null when there are fewer here. */
+  rewind(count: number, selectors: SelectorSet): Cursor | null {
     if (count === 0) return this.#last;
-    if (count > this.#last - this.#first) return oldest;
-    const trails = this.#trailsOf(selectors, this.#last - this.#first + 1);
+    if (count > this.events) return null;
+    const trails = this.#trailsOf(selectors, this.events);
     const lasts: Cursor[] = [];
     if (trails === null) {
       for (let seq = this.#last; seq >= this.#first && lasts.length < count; seq--) {
@@ -232,14 +206,13 @@ export class MemoryLog implements EventLog {
       lasts.sort((a, b) => b - a);
     }
     const nth = lasts[count - 1];
-    return nth === undefined ? oldest : nth - 1;
+    return nth === undefined ? null : nth - 1;
   }
 
-  ends(topics: readonly Topic[]): readonly Cursor[] {
-    return topics.map((topic) => {
-      const last = this.#trails.get(topic)?.last ?? 0;
-      return last > 0 && this.#entry(last).end ? last : 0;
-    });
+  /** The number of the event that ended the topic, 0 when it has not ended; undefined when none of its events is here. */
+  end(topic: Topic): Cursor | undefined {
+    const last = this.#trails.get(topic)?.last;
+    return last === undefined ? undefined : this.#entry(last).end ? last : 0;
   }
 
   /** The trails that hold all that is selected; null when walking `distance` events is cheaper than finding them. */
@@ -268,28 +241,4 @@ export class MemoryLog implements EventLog {
       if (selectors.matches(this.#entry(seq).topic)) yield seq;
     }
   }
-
-  tail(listener: (entries: readonly LogEntry[]) => void): () => void {
-    this.#listeners.add(listener);
-    return () => this.#listeners.delete(listener);
-  }
-
-  bounds(): Bounds {
-    this.#evict(this.#clock.now());
-    const events = this.#last - this.#first + 1;
-    return { epoch: this.#epoch, first: this.#first, last: this.#last, events, bytes: this.#bytes };
-  }
-
-  close(): void {
-    this.#closed = true;
-  }
-}
-
-function sizeOf({ bytes, topic, key, publishId }: LogEntry): number {
-  return bytes + topic.length + key.length + publishId.length + ENTRY_BYTES;
-}
-
-/** A publisher's id is its own within its topic. Neither can hold a NUL. */
-function publishKey({ topic, publishId }: { topic: Topic; publishId: string }): string {
-  return `${topic}\0${publishId}`;
 }

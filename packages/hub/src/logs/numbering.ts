@@ -1,0 +1,45 @@
+import { type Cursor, type EventId, formatEventId } from "../cursor.ts";
+import { endId, type LogEntry, logEntry, type NewEvent } from "../event.ts";
+import type { Topic } from "../topic.ts";
+
+/** A publisher's id is its own within its topic. Neither can hold a NUL. */
+export function publishKey(topic: Topic, publishId: string): string {
+  return `${topic}\0${publishId}`;
+}
+
+/**
+ * Numbers the events of a batch that a log does not hold yet, and answers with the id of each one.
+ *
+ * @param last the number of the log's last event
+ * @param known the number of the event that the log holds under this topic and publisher's id
+ */
+export function numberBatch(
+  batch: readonly NewEvent[],
+  epoch: string,
+  last: Cursor,
+  known: (topic: Topic, publishId: string) => Cursor | undefined,
+): { entries: LogEntry[]; ids: EventId[] } {
+  const entries: LogEntry[] = [];
+  const ids: EventId[] = [];
+  /** By publisher's id, what this batch has; null for an end that stands in the log and is to come anew. */
+  let fresh: Map<string, Cursor | null> | null = null;
+  for (const event of batch) {
+    const { topic, publishId } = event;
+    if (publishId !== "") {
+      const own = fresh?.get(publishKey(topic, publishId));
+      const seq = own === undefined ? known(topic, publishId) : own;
+      if (seq !== undefined && seq !== null) {
+        ids.push(formatEventId(epoch, seq));
+        continue;
+      }
+      fresh ??= new Map();
+      fresh.set(publishKey(topic, publishId), last + 1);
+      // A message that comes anew, its event being evicted, ends its topic anew.
+      if (!event.end) fresh.set(publishKey(topic, endId(publishId)), null);
+    }
+    const entry = logEntry(epoch, ++last, event);
+    entries.push(entry);
+    ids.push(formatEventId(epoch, last));
+  }
+  return { entries, ids };
+}
