@@ -3,6 +3,7 @@ import { otherMethods, problem, problemOf, sse } from "@sse/elysia";
 import { createHub, type Hub, MemoryLog } from "@sse/hub";
 import { Elysia } from "elysia";
 import type { Config } from "./config.ts";
+import { raiseBacklog } from "./backlog.ts";
 import { demoRoutes, startDemos } from "./demos.ts";
 import type { Logger } from "./logger.ts";
 import { createMetrics } from "./metrics.ts";
@@ -49,6 +50,7 @@ export async function startServer(config: Config, logger: Logger): Promise<Runni
   if (config.demos) app.use(demoRoutes(hub, maxBodyBytes, origins));
   app.listen({ port: config.port, hostname: config.host });
   const server = app.server!;
+  raiseBacklog(server.port!);
   const stopDemos = config.demos ? startDemos(hub) : () => {};
 
   const stop = async (): Promise<void> => {

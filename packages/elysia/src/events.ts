@@ -1,8 +1,15 @@
-import { directStream, type Hub, type LagPolicy, type Start, type StreamRequest } from "@sse/hub";
+import {
+  directStream,
+  type Hub,
+  type LagPolicy,
+  type MaybePromise,
+  type Start,
+  type StreamRequest,
+} from "@sse/hub";
 import { CONTENT_TYPE, encodeEvent } from "@sse/protocol";
 import type { Server } from "bun";
 import { problem, Refusal } from "./problem.ts";
-import { readQuery } from "./query.ts";
+import { queryOf, readQuery } from "./query.ts";
 
 /** The topic of streams that ask for none. */
 export const DEFAULT_TOPIC = "default";
@@ -21,16 +28,32 @@ export const STREAM_HEADERS = Object.freeze({
   connection: "close",
 });
 
-function streamRequest(request: Request, topics: readonly string[] | undefined): StreamRequest {
-  const query = readQuery(request, PARAMETERS, ["topic"]);
+/** The last query and what it asks for: when clients come in thousands, they come with the same one. */
+let last: { text: string; asks: StreamRequest } | null = null;
+
+function parseQuery(url: string): StreamRequest {
+  const text = queryOf(url);
+  if (last?.text === text) return last.asks;
+  const query = readQuery(url, PARAMETERS, ["topic"]);
   const wanted = query.getAll("topic");
-  return {
-    topics: topics ?? (wanted.length > 0 ? wanted : [DEFAULT_TOPIC]),
-    lastEventId: request.headers.get("last-event-id") || query.get("lastEventId") || "",
+  const asks = {
+    topics: wanted.length > 0 ? wanted : [DEFAULT_TOPIC],
+    lastEventId: query.get("lastEventId") ?? "",
     replay: parseReplay(query.get("replay")),
     lag: (query.get("lag") ?? undefined) as LagPolicy | undefined, // the hub checks it
   };
+  last = { text, asks };
+  return asks;
 }
+
+function streamRequest(request: Request, topics: readonly string[] | undefined): StreamRequest {
+  const asks = parseQuery(request.url);
+  const lastEventId = request.headers.get("last-event-id") || asks.lastEventId;
+  return { topics: topics ?? asks.topics, lastEventId, replay: asks.replay, lag: asks.lag };
+}
+
+/** Made once: Bun copies it for less than it takes to read an object. */
+const STREAM: ResponseInit = { headers: new Headers(STREAM_HEADERS) };
 
 function parseReplay(text: string | null): "all" | number | undefined {
   if (text === null) return undefined;
@@ -44,22 +67,25 @@ function parseReplay(text: string | null): "all" | number | undefined {
  *
  * @param topics what the stream is of; default: what the query asks for
  */
-export async function events(
+export function events(
   hub: Hub,
   request: Request,
   server: Server<unknown> | null,
   topics?: readonly string[],
-): Promise<Response> {
+): MaybePromise<Response> {
   const wanted = streamRequest(request, topics);
   if (hub.closing) return comeBackLater(request);
-  const start = await hub.locate(wanted);
-  if (start.over) return new Response(null, { status: 204 });
-  server?.timeout(request, 0);
-  return new Response(streamBody(hub, wanted, start), { headers: STREAM_HEADERS });
+  const begin = (start: Start): Response => {
+    if (start.over) return new Response(null, { status: 204 });
+    server?.timeout(request, 0);
+    return new Response(streamBody(hub, wanted, start), STREAM);
+  };
+  const start = hub.locate(wanted);
+  return start instanceof Promise ? start.then(begin) : begin(start);
 }
 
 function streamBody(hub: Hub, wanted: StreamRequest, start: Start): ReadableStream<Uint8Array> {
-  return directStream((sink) => hub.subscribe({ ...wanted, start, sink }).gone);
+  return directStream((sink) => hub.subscribe({ ...wanted, start, sink }));
 }
 
 /**

@@ -115,7 +115,7 @@ function publicationOf(value: unknown, where: string): Publication {
 }
 
 function textPublication(request: Request, data: string): Publication {
-  const query = readQuery(request, TEXT_PARAMETERS);
+  const query = readQuery(request.url, TEXT_PARAMETERS);
   if (!query.has("topic"))
     throw new Refusal(400, "a text body needs its topic in the query: /publish?topic=NAME");
   return { ...Object.fromEntries(query), data } as unknown as Publication;
@@ -136,7 +136,7 @@ export async function publish(
       `${given}; send application/json, application/x-ndjson, or text/plain with ?topic=NAME`,
     );
   }
-  if (type !== "text/plain") readQuery(request, []); // what belongs into the body must not be lost in the query
+  if (type !== "text/plain") readQuery(request.url, []); // what belongs into the body must not be lost in the query
   const text = await readText(request, maxBodyBytes);
   if (type === "application/x-ndjson") {
     const events: Publication[] = [];

@@ -1,18 +1,23 @@
 import { Refusal } from "./problem.ts";
 
+/** Read from the text of the URL: without a `Host` header, as in HTTP/1.0, it is a path only. */
+export function queryOf(url: string): string {
+  const start = url.indexOf("?");
+  return start === -1 ? "" : url.slice(start + 1);
+}
+
 /**
- * The query's parameters. Read from the text of the URL: without a `Host` header, as in HTTP/1.0, it is a path only.
+ * The query's parameters.
  *
  * @param repeatable the parameters that may be given several times
  * @throws Refusal 400 for a parameter that is not known, which may be a misspelt one, or given twice
  */
 export function readQuery(
-  request: Request,
+  url: string,
   known: readonly string[],
   repeatable: readonly string[] = [],
 ): URLSearchParams {
-  const start = request.url.indexOf("?");
-  const query = new URLSearchParams(start === -1 ? "" : request.url.slice(start + 1));
+  const query = new URLSearchParams(queryOf(url));
   for (const name of query.keys()) {
     if (!known.includes(name)) {
       throw new Refusal(

@@ -22,7 +22,10 @@ export function readyEvent(
   retry: number,
   data: { resume: Resume; replayed: number; reason?: GapReason },
 ): string {
-  return encodeEvent({ event: "sse:ready", id, retry, data: JSON.stringify(data) });
+  // Written out, because it is what a storm of reconnecting clients waits for: nothing in it can hold a line end.
+  const { resume, replayed, reason } = data;
+  const json = `{"resume":"${resume}","replayed":${replayed}${reason === undefined ? "" : `,"reason":"${reason}"`}}`;
+  return `event: sse:ready\nretry: ${retry}\nid: ${id}\ndata: ${json}\n\n`;
 }
 
 /** Stands before the first event after a hole; its id is `to`, so that the next reconnect is a clean resume. */

@@ -27,7 +27,7 @@ beforeAll(() => {
         directStream((sink) => {
           const stream = hub.subscribe({ topics: ["t"], sink });
           opened.push(stream);
-          return stream.gone;
+          return stream;
         }),
         { headers: { "content-type": "text/event-stream" } },
       ),

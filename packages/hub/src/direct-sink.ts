@@ -1,16 +1,23 @@
 import type { Sink } from "./sink.ts";
 
+/** Who has to know that the client has gone: a `Stream`. */
+interface Reader {
+  gone(): void;
+}
+
+type Open = (sink: Sink) => Reader;
+
 /**
  * A sink for one of Bun's direct streams (`new ReadableStream({ type: "direct" })`), as the underlying source itself:
  * `new Response(directStream(open))`.
  */
 class DirectSink implements Sink {
   readonly type = "direct";
-  #open: ((sink: Sink) => () => void) | null;
+  #open: Open | null;
   #controller: ReadableStreamDirectController | null = null;
-  #gone: (() => void) | null = null;
+  #reader: Reader | null = null;
 
-  constructor(open: (sink: Sink) => () => void) {
+  constructor(open: Open) {
     this.#open = open;
   }
 
@@ -23,14 +30,14 @@ class DirectSink implements Sink {
     if (open === null) return;
     this.#open = null;
     this.#controller = controller;
-    this.#gone = open(this);
+    this.#reader = open(this);
   }
 
   /** Bun's only word that the client has gone. It does not come for a stream that we close. */
   cancel(): void {
     this.#controller = null;
-    this.#gone?.();
-    this.#gone = null;
+    this.#reader?.gone();
+    this.#reader = null;
   }
 
   /** Not flushed: Bun sends what was written at the end of the turn, for less than a call of `flush` costs. */
@@ -41,14 +48,14 @@ class DirectSink implements Sink {
   close(): void {
     const controller = this.#controller;
     this.#controller = null;
-    this.#gone = null;
+    this.#reader = null;
     controller?.close();
   }
 
   abort(): void {
     const controller = this.#controller;
     this.#controller = null;
-    this.#gone = null;
+    this.#reader = null;
     controller?.close(new Error("the stream was aborted"));
   }
 }
@@ -56,9 +63,9 @@ class DirectSink implements Sink {
 /**
  * A body for a `Response` in Bun. Nothing is opened before Bun asks for the first bytes: for a HEAD request it never does.
  *
- * @param open opens the stream on the sink, writes its first bytes at once, and answers what to call when the client
+ * @param open opens the stream on the sink, writes its first bytes at once, and answers whom to tell when the client
  *   has gone
  */
-export function directStream(open: (sink: Sink) => () => void): ReadableStream<Uint8Array> {
+export function directStream(open: Open): ReadableStream<Uint8Array> {
   return new ReadableStream(new DirectSink(open));
 }

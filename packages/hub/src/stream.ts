@@ -44,15 +44,19 @@ export class Stream {
   /** Its places in the hub's list of streams and in its cohort's. */
   place = -1;
   livePlace = -1;
-  /** Tells the hub that the client has gone. */
-  readonly gone: () => void;
+  readonly #onGone: (stream: Stream) => void;
 
-  constructor(cohort: Cohort, lag: LagPolicy, sink: Sink, now: number, gone: (stream: Stream) => void) {
+  constructor(cohort: Cohort, lag: LagPolicy, sink: Sink, now: number, onGone: (stream: Stream) => void) {
     this.cohort = cohort;
     this.lag = lag;
     this.sink = sink;
     this.opened = now;
     this.lastWrite = now;
-    this.gone = () => gone(this);
+    this.#onGone = onGone;
+  }
+
+  /** Tells the hub that the client has gone. */
+  gone(): void {
+    this.#onGone(this);
   }
 }

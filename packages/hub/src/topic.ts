@@ -63,7 +63,7 @@ export class SelectorSet {
    */
   constructor(selectors: readonly string[]) {
     if (selectors.length === 0) throw new HubError("bad-selector", "at least one topic is needed");
-    const distinct = [...new Set(selectors)].toSorted();
+    const distinct = selectors.length === 1 ? selectors : [...new Set(selectors)].toSorted();
     this.topics = distinct.filter((selector) => !selector.includes("*")).map(parseSelectorTopic);
     this.patterns = distinct.filter((selector) => selector.includes("*")).map(parsePattern);
     const segments = this.patterns.reduce((sum, pattern) => sum + pattern.segments.length, 0);
