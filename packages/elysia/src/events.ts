@@ -9,7 +9,7 @@ import {
 import { CONTENT_TYPE, encodeEvent } from "@sse/protocol";
 import type { Server } from "bun";
 import { problem, Refusal } from "./problem.ts";
-import { queryOf, readQuery } from "./query.ts";
+import { queryOf, readQuery, remembering } from "./query.ts";
 
 /** The topic of streams that ask for none. */
 export const DEFAULT_TOPIC = "default";
@@ -28,26 +28,19 @@ export const STREAM_HEADERS = Object.freeze({
   connection: "close",
 });
 
-/** The last query and what it asks for: when clients come in thousands, they come with the same one. */
-let last: { text: string; asks: StreamRequest } | null = null;
-
-function parseQuery(url: string): StreamRequest {
-  const text = queryOf(url);
-  if (last?.text === text) return last.asks;
-  const query = readQuery(url, PARAMETERS, ["topic"]);
+const parseQuery = remembering((text): StreamRequest => {
+  const query = readQuery(text, PARAMETERS, ["topic"]);
   const wanted = query.getAll("topic");
-  const asks = {
+  return {
     topics: wanted.length > 0 ? wanted : [DEFAULT_TOPIC],
     lastEventId: query.get("lastEventId") ?? "",
     replay: parseReplay(query.get("replay")),
     lag: (query.get("lag") ?? undefined) as LagPolicy | undefined, // the hub checks it
   };
-  last = { text, asks };
-  return asks;
-}
+});
 
 function streamRequest(request: Request, topics: readonly string[] | undefined): StreamRequest {
-  const asks = parseQuery(request.url);
+  const asks = parseQuery(queryOf(request.url));
   const lastEventId = request.headers.get("last-event-id") || asks.lastEventId;
   return { topics: topics ?? asks.topics, lastEventId, replay: asks.replay, lag: asks.lag };
 }

@@ -6,6 +6,15 @@ export function queryOf(url: string): string {
   return start === -1 ? "" : url.slice(start + 1);
 }
 
+/** Reads a text anew only when it is not the one of the last time: when requests come in thousands, they are alike. */
+export function remembering<T>(read: (text: string) => T): (text: string) => T {
+  let last: { text: string; value: T } | null = null;
+  return (text) => {
+    if (last?.text !== text) last = { text, value: read(text) };
+    return last.value;
+  };
+}
+
 /**
  * The query's parameters.
  *
@@ -13,11 +22,11 @@ export function queryOf(url: string): string {
  * @throws Refusal 400 for a parameter that is not known, which may be a misspelt one, or given twice
  */
 export function readQuery(
-  url: string,
+  text: string,
   known: readonly string[],
   repeatable: readonly string[] = [],
 ): URLSearchParams {
-  const query = new URLSearchParams(queryOf(url));
+  const query = new URLSearchParams(text);
   for (const name of query.keys()) {
     if (!known.includes(name)) {
       throw new Refusal(
