@@ -163,19 +163,23 @@ export async function publish(
       if (line.trim() !== "")
         events.push(publicationOf(parseJson(line, `line ${index + 1}`), `line ${index + 1}`));
     }
-    return answer(`"ids":${JSON.stringify(await hub.publishMany(events))}`);
+    return answer(idList(await hub.publishMany(events)));
   }
   if (type === "application/json") {
     const body = parseJson(text);
     if (Array.isArray(body)) {
       const events = body.map((event, at) => publicationOf(event, `event ${at}`));
-      return answer(`"ids":${JSON.stringify(await hub.publishMany(events))}`);
+      return answer(idList(await hub.publishMany(events)));
     }
     const event = publicationOf(body, "the event");
     return answer(`"id":"${await hub.publish(event.topic, event)}"`);
   }
   const event = parseTextQuery(query);
   return answer(`"id":"${await hub.publish(event.topic, { ...event, data: text })}"`);
+}
+
+function idList(ids: readonly string[]): string {
+  return ids.length === 0 ? `"ids":[]` : `"ids":["${ids.join('","')}"]`;
 }
 
 /** An id holds nothing that JSON would have to escape. */

@@ -77,9 +77,15 @@ function dataText(data: unknown): string {
  * The one door for events: one event, plus the one that ends the topic when the message asks for it.
  *
  * @param maxEventBytes the most UTF-8 bytes of data, as it goes over the wire
+ * @param events what to add them to
  * @throws HubError `bad-topic`, `bad-event` or `too-large`, naming the field
  */
-export function parseMessage(topicText: unknown, message: Message, maxEventBytes: number): NewEvent[] {
+export function parseMessage(
+  topicText: unknown,
+  message: Message,
+  maxEventBytes: number,
+  events: NewEvent[] = [],
+): NewEvent[] {
   const topic = parseTopic(topicText);
   const type = name("event", message.event);
   if (type.startsWith("sse:")) {
@@ -94,10 +100,9 @@ export function parseMessage(topicText: unknown, message: Message, maxEventBytes
     throw new HubError("bad-event", "end must be true or false");
   }
   const end = message.end === true;
-  const events: NewEvent[] = [];
   if (message.data !== undefined || !end) {
     const data = dataText(message.data);
-    if (data.length > maxEventBytes || wireLength(data) > maxEventBytes) {
+    if (data.length * MOST_BYTES > maxEventBytes && wireLength(data) > maxEventBytes) {
       throw new HubError(
         "too-large",
         `data is over the limit of ${maxEventBytes} bytes, of which each line after the first takes ${LINE_BYTES}; send a reference instead`,
@@ -121,6 +126,9 @@ export function endId(publishId: string): string {
 /** What a line costs on the wire besides its text: `data: ` and the line end. */
 const LINE_BYTES = 7;
 
+/** The most bytes that a character of a text can take on the wire: a line end, and the line that it begins. */
+const MOST_BYTES = 1 + LINE_BYTES;
+
 /** A megabyte of line ends must not become seven on the wire. */
 function wireLength(data: string): number {
   let length = Buffer.byteLength(data);
@@ -133,6 +141,19 @@ function wireLength(data: string): number {
 export function logEntry(epoch: string, seq: Cursor, event: NewEvent): LogEntry {
   const { topic, key, publishId, end } = event;
   const id = formatEventId(epoch, seq);
-  const wire = end ? endEvent(id, topic) : encodeEvent({ id, event: event.type, data: event.data });
-  return { seq, topic, key, publishId, end, wire, bytes: Buffer.byteLength(wire) };
+  if (end) {
+    const wire = endEvent(id, topic);
+    return { seq, topic, key, publishId, end, wire, bytes: Buffer.byteLength(wire) };
+  }
+  const { type, data } = event;
+  // The id is ours, and needs no check. Counting the bytes of the parts leaves the engine free to put the text together
+  // when it is first sent, with the rest of its frame.
+  const wire = `id: ${id}\n${encodeEvent({ event: type, data })}`;
+  const bytes = wire.length + beyondLength(data) + (type === "" ? 0 : beyondLength(type));
+  return { seq, topic, key, publishId, end, wire, bytes };
+}
+
+/** By how much the UTF-8 bytes of a text are more than its length. */
+function beyondLength(text: string): number {
+  return Buffer.byteLength(text) - text.length;
 }

@@ -77,8 +77,7 @@ export class Hub {
    * @throws HubError (as a rejection) for a bad topic or message, or when the hub is closing
    */
   async publish(topic: string, message: Message): Promise<EventId> {
-    const ids = await this.#submit(parseMessage(topic, message, this.#settings.maxEventBytes));
-    return ids[0]!;
+    return (await this.#submit(parseMessage(topic, message, this.#settings.maxEventBytes)))[0]!;
   }
 
   /** Publishes all or nothing, in this order, and resolves with an id for each message. */
@@ -92,10 +91,11 @@ export class Hub {
     }
     const places: number[] = [];
     const events: NewEvent[] = [];
-    for (const [index, message] of messages.entries()) {
+    for (let index = 0; index < messages.length; index++) {
+      const message = messages[index]!;
       places.push(events.length);
       try {
-        events.push(...parseMessage(message.topic, message, maxEventBytes));
+        parseMessage(message.topic, message, maxEventBytes, events);
       } catch (error) {
         if (!(error instanceof HubError)) throw error;
         throw new HubError(error.code, `event ${index} of ${messages.length}: ${error.message}`);
