@@ -13,7 +13,7 @@ async function run(
   env: Record<string, string> = {},
 ): Promise<{ code: number; out: string; error: string }> {
   const process = Bun.spawn(["bun", MAIN, ...args], {
-    env: { ...Bun.env, ...env },
+    env: { ...Bun.env, SSE_LOG: "memory:", ...env },
     stdout: "pipe",
     stderr: "pipe",
   });
@@ -32,7 +32,9 @@ describe("starting", () => {
     [[], { PORT: "-1" }, "PORT must be a port number"],
     [["--heartbeat", "3 seconds"], {}, "--heartbeat must be a whole number"],
     [["--max-log-events", "10k"], {}, "--max-log-events must be a whole number"],
-    [["--log", "postgres://x"], {}, "--log must be memory:"],
+    [["--log", "postgres://x"], {}, "--log must be sqlite:PATH or memory:"],
+    [["--log", "sqlite:"], {}, "--log must be sqlite:PATH or memory:"],
+    [["--durability", "high"], {}, "--durability must be one of full, normal, off"],
     [[], { SSE_LOG_LEVEL: "loud" }, "SSE_LOG_LEVEL must be one of debug, info, warn, error"],
     [["--cors-origins", "example.com"], {}, "--cors-origins must be a list of origins"],
     [["--cors-origins", "*"], {}, "--cors-origins must be a list of origins"],

@@ -18,15 +18,18 @@ export class ServerProcess implements AsyncDisposable {
     return Number(new URL(this.url).port);
   }
 
-  /** @param flags in place of the defaults, which are a free port and no time to drain */
+  /** @param flags in place of the defaults, which are a free port, no time to drain, and a log in memory */
   static async start(...flags: string[]): Promise<ServerProcess> {
     const lines: string[] = [];
     const listening = Promise.withResolvers<string>();
-    const process = Bun.spawn(["bun", MAIN, "--port", "0", "--drain", "100ms", ...flags], {
-      stdout: "pipe",
-      stderr: "inherit",
-      env: { ...Bun.env, NO_COLOR: "1" },
-    });
+    const process = Bun.spawn(
+      ["bun", MAIN, "--port", "0", "--drain", "100ms", "--log", "memory:", ...flags],
+      {
+        stdout: "pipe",
+        stderr: "inherit",
+        env: { ...Bun.env, NO_COLOR: "1" },
+      },
+    );
     void (async () => {
       const decoder = new TextDecoder();
       let text = "";

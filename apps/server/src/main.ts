@@ -1,3 +1,4 @@
+import { HubError } from "@sse/hub";
 import { ConfigError, help, readConfig } from "./config.ts";
 import { createLogger } from "./logger.ts";
 import { type RunningServer, startServer } from "./server.ts";
@@ -49,6 +50,7 @@ async function start(): Promise<RunningServer> {
   try {
     return await startServer(config!, logger);
   } catch (error) {
+    if (error instanceof HubError) refuse(`cannot open the log that --log names: ${error.message}`);
     const { code, message } = error as { code?: string; message: string };
     if (code === "EADDRINUSE") {
       refuse(`port ${config!.port} is in use; stop what listens there, or choose another with --port`);
