@@ -65,3 +65,27 @@ export class ServerProcess implements AsyncDisposable {
     await this.process.exited;
   }
 }
+
+/** Runs the server until it ends, or says what it is waited for and is told to end. */
+export async function runServer(
+  args: string[],
+  env: Record<string, string> = {},
+  { cwd, until }: { cwd?: string; until?: string } = {},
+): Promise<{ code: number; out: string; error: string }> {
+  const process = Bun.spawn(["bun", MAIN, ...args], {
+    env: { ...Bun.env, SSE_LOG: "memory:", ...env },
+    ...(cwd === undefined ? {} : { cwd }),
+    stdout: "pipe",
+    stderr: "pipe",
+  });
+  const read = async (): Promise<string> => {
+    let out = "";
+    for await (const chunk of process.stdout) {
+      out += new TextDecoder().decode(chunk);
+      if (until !== undefined && out.includes(until)) process.kill("SIGTERM");
+    }
+    return out;
+  };
+  const [code, out, error] = await Promise.all([process.exited, read(), process.stderr.text()]);
+  return { code, out, error };
+}

@@ -25,9 +25,6 @@ if (config === null) {
 }
 const logger = createLogger(config.logLevel);
 const server = await start();
-logger.info("listening", { url: server.url, log: config.log });
-if (config.open)
-  logger.warn("open to everybody who can reach it: no authentication is configured", { host: config.host });
 
 /** A terminal signals the whole group, and `bun run` passes the signal on: what comes this soon is the same one again. */
 const SAME_SIGNAL = 250;
@@ -45,6 +42,10 @@ for (const signal of ["SIGTERM", "SIGINT"] as const) {
     });
   });
 }
+
+logger.info("listening", { url: server.url, log: config.log });
+if (config.open)
+  logger.warn("open to everybody who can reach it: no authentication is configured", { host: config.host });
 
 async function start(): Promise<RunningServer> {
   try {
