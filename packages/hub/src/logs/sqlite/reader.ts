@@ -1,12 +1,12 @@
 import type { Cursor } from "../../cursor.ts";
-import { type LogEntry, logEntry } from "../../event.ts";
+import type { LogEntry } from "../../event.ts";
 import type { Page, ReadLimits } from "../../log.ts";
 import type { SelectorSet, Topic } from "../../topic.ts";
 import { PageBuilder } from "../page-builder.ts";
 import { ENTRY_BYTES } from "../retention.ts";
 import type { SqliteFile } from "./file.ts";
 import type { Slices } from "./slices.ts";
-import type { SqliteStore } from "./store.ts";
+import { ENTRY_COLUMNS, entryOf, type SqliteStore } from "./store.ts";
 
 /** Events that one slice finds, roughly; and that it looks at when the selected topics are too many. */
 const FOUND_PER_SLICE = 512;
@@ -21,8 +21,6 @@ interface Found {
   readonly rows: readonly Row[];
   readonly next: Cursor;
 }
-
-type Fetched = [Cursor, Topic, 0 | 1, string, string, string, string];
 
 /** 1 for an event that has a newer one of its topic and key. */
 const STALE = `NOT "end" AND seq IS NOT (SELECT seq FROM newest WHERE newest.topic = events.topic AND newest.key = events.key)`;
@@ -58,7 +56,7 @@ function statements(file: SqliteFile) {
        WHERE topic = ? AND seq > ? AND seq <= ? ORDER BY seq LIMIT ${COUNTED_PER_SLICE})`,
     ),
     fetch: file.prepare(
-      `SELECT seq, name, "end", events.key, publish_id, events.type, data FROM json_each(?)
+      `SELECT ${ENTRY_COLUMNS} FROM json_each(?)
        CROSS JOIN events ON seq = value CROSS JOIN topics ON topics.id = topic`,
     ),
     end: file.prepare(
@@ -93,12 +91,14 @@ export class SqliteReader {
     return Math.max(after, ...topics.map((topic) => this.#store.topics.evicted(topic) ?? forgotten));
   }
 
-  /** The selected topics; null when all events have to be looked at. */
-  async #topicsOf(selectors: SelectorSet): Promise<readonly number[] | null> {
-    if (selectors.selectsAll) return null;
+  /** Answers by the selected topics, all that there are in this moment; null when all events have to be looked at. */
+  async #withTopics<T>(selectors: SelectorSet, use: (ids: readonly number[] | null) => T): Promise<T> {
     for (;;) {
-      const ids = await this.#slices.run(() => this.#store.topics.select(selectors));
-      if (ids !== undefined) return ids;
+      const answer = await this.#slices.run(() => {
+        const ids = selectors.selectsAll ? null : this.#store.topics.select(selectors);
+        return ids === undefined ? null : [use(ids)];
+      });
+      if (answer !== null) return answer[0]!;
     }
   }
 
@@ -125,9 +125,8 @@ export class SqliteReader {
     return { rows: isAll ? rows : rows.filter(([, , , name]) => selectors.matches(name!)), next };
   }
 
-  async read(after: Cursor, selectors: SelectorSet, limits: ReadLimits): Promise<Page> {
-    const ids = await this.#topicsOf(selectors);
-    return this.#slices.run(() => this.#page(after, selectors, ids, limits));
+  read(after: Cursor, selectors: SelectorSet, limits: ReadLimits): Promise<Page> {
+    return this.#withTopics(selectors, (ids) => this.#page(after, selectors, ids, limits));
   }
 
   #page(after: Cursor, selectors: SelectorSet, ids: readonly number[] | null, limits: ReadLimits): Page {
@@ -151,16 +150,15 @@ export class SqliteReader {
 
   #fetch(seqs: readonly Cursor[]): LogEntry[] {
     const { epoch } = this.#store;
-    return (this.#sql.fetch.values(JSON.stringify(seqs)) as Fetched[]).map(
-      ([seq, topic, end, key, publishId, type, data]) =>
-        logEntry(epoch, seq, { topic, type, data, key, publishId, end: end === 1 }),
-    );
+    return this.#sql.fetch.values(JSON.stringify(seqs)).map((row) => entryOf(epoch, row));
   }
 
   async survey(after: Cursor, selectors: SelectorSet): Promise<{ from: Cursor; events: number }> {
-    const ids = await this.#topicsOf(selectors);
-    const upTo = this.#store.last;
-    const from = await this.#slices.run(() => this.#floor(after, selectors));
+    const { ids, from, upTo } = await this.#withTopics(selectors, (found) => ({
+      ids: found,
+      from: this.#floor(after, selectors),
+      upTo: this.#store.last,
+    }));
     if (selectors.selectsAll) return { from, events: upTo - from };
     const count = ids === null ? this.#countAmongAll(from, upTo, selectors) : this.#countOf(ids, from, upTo);
     return { from, events: await count };
@@ -198,15 +196,18 @@ export class SqliteReader {
 
   /** The cursor before the last `count` selected events, or before the first when there are fewer. */
   async rewind(count: number, selectors: SelectorSet): Promise<Cursor> {
-    const ids = await this.#topicsOf(selectors);
     if (selectors.selectsAll) return Math.max(this.#store.last - count, this.#store.first - 1);
+    const { ids, last } = await this.#withTopics(selectors, (found) => ({
+      ids: found,
+      last: this.#store.last,
+    }));
     let wanted = count;
-    for (let before = this.#store.last; wanted <= before && before >= this.#store.first;) {
-      const seqs = await this.#slices.run(() => this.#findLast(selectors, ids, before));
-      const nth = seqs.rows[seqs.rows.length - wanted];
+    for (let before = last; wanted <= before && before >= this.#store.first;) {
+      const { rows, next } = await this.#slices.run(() => this.#findLast(selectors, ids, before));
+      const nth = rows[rows.length - wanted];
       if (nth !== undefined) return nth[0] - 1;
-      wanted -= seqs.rows.length;
-      before = seqs.next;
+      wanted -= rows.length;
+      before = next;
     }
     return this.#slices.run(() => this.#floor(0, selectors));
   }

@@ -170,6 +170,34 @@ describe("a file", () => {
     log.close();
   });
 
+  test("tells no gap to a topic that lost nothing, also after it was opened again", async () => {
+    const path = newPath();
+    const log = new SqliteLog(path, { maxEvents: 10 });
+    log.append([newEvent("rare", "1"), newEvent("rare", "2")]);
+    for (const at of numbers(100)) log.append([newEvent("busy", `${at}`)]);
+    log.close();
+    const again = new SqliteLog(path, { maxEvents: 10 });
+    const from = async (after: number, topic: string) =>
+      (await again.read(after, new SelectorSet([topic]), limits)).from;
+    expect(await from(2, "rare")).toBe(2);
+    expect(await from(1, "rare")).toBe(2);
+    expect(await from(2, "busy")).toBe(92);
+    expect(await from(0, "never")).toBe(0);
+    again.close();
+  });
+
+  test("that is opened with lower bounds evicts what is over them", async () => {
+    const path = newPath();
+    const log = new SqliteLog(path);
+    log.append(numbers(2000).map((at) => newEvent("t", `${at}`)));
+    log.close();
+    const clock = new ManualClock();
+    const again = new SqliteLog(path, { maxEvents: 100, clock });
+    await clock.settle();
+    expect(again.bounds()).toMatchObject({ first: 1901, events: 100 });
+    again.close();
+  });
+
   test("does not grow when as much is evicted as comes in", () => {
     const path = newPath();
     const log = new SqliteLog(path, { maxEvents: 2000 });

@@ -92,6 +92,7 @@ export class SqliteLog implements EventLog {
       throw new HubError("log-failed", reason(error, path), { cause: error });
     }
     this.#stopRounds = clock.every(ROUND, () => this.#round());
+    this.#round(); // what grew too old meanwhile, or is over bounds that were lowered
   }
 
   #fill(maxEvents: number, maxBytes: number): { window: Window; newest: number } {
@@ -164,7 +165,7 @@ export class SqliteLog implements EventLog {
 
   /** Whether the window alone can answer what is asked of the events after a cursor. */
   #isRecent(after: Cursor, selectors: SelectorSet): boolean {
-    return this.#isWhole || this.#window.floor(after, selectors) === after;
+    return this.#window.floor(after, selectors) === after;
   }
 
   read(after: Cursor, selectors: SelectorSet, limits: ReadLimits): MaybePromise<Page> {

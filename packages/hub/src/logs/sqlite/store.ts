@@ -8,7 +8,7 @@ import { SqliteTopics } from "./topics.ts";
 /** How many topics without an event are remembered by the number of their last evicted one. */
 const MAX_FORGOTTEN = 16_384;
 /** Events that are evicted in one go, besides as many as come in. */
-export const EVICTED_PER_SLICE = 500;
+const EVICTED_PER_SLICE = 500;
 
 /** What a commit changes besides rows: kept beside the file only once the file has it. */
 interface State {
@@ -21,7 +21,16 @@ interface State {
   oldest: number;
 }
 
-type EventRow = [Cursor, number, Topic, 0 | 1, string, string, string, string];
+type EventRow = [Cursor, Topic, 0 | 1, string, string, string, string, time: number];
+type OldestRow = [seq: Cursor, time: number, size: number, topic: number, key: string];
+
+/** Of `events` and `topics`: what {@link entryOf} takes. */
+export const ENTRY_COLUMNS = `seq, name, "end", events.key, publish_id, events.type, data, time`;
+
+export function entryOf(epoch: string, row: unknown[]): LogEntry {
+  const [seq, topic, end, key, publishId, type, data] = row as EventRow;
+  return logEntry(epoch, seq, { topic, type, data, key, publishId, end: end === 1 });
+}
 
 function statements(file: SqliteFile) {
   return {
@@ -48,7 +57,7 @@ function statements(file: SqliteFile) {
       "SELECT max(seq) FROM events WHERE topic = (SELECT id FROM topics WHERE name = ?) AND publish_id = ? AND publish_id <> ''",
     ),
     newestFirst: file.prepare(
-      `SELECT seq, time, name, "end", key, publish_id, type, data FROM events JOIN topics ON topics.id = topic
+      `SELECT ${ENTRY_COLUMNS} FROM events JOIN topics ON topics.id = topic
        WHERE seq < ? ORDER BY seq DESC LIMIT 100`,
     ),
   };
@@ -102,12 +111,9 @@ export class SqliteStore {
     let before = this.last + 1;
     for (;;) {
       const rows = this.#sql.newestFirst.values(before) as EventRow[];
-      for (const [seq, time, topic, end, key, publishId, type, data] of rows) {
-        yield {
-          entry: logEntry(this.epoch, seq, { topic, type, data, key, publishId, end: end === 1 }),
-          time,
-        };
-        before = seq;
+      for (const row of rows) {
+        yield { entry: entryOf(this.epoch, row), time: row[7] };
+        before = row[0];
       }
       if (rows.length === 0) return;
     }
@@ -185,13 +191,7 @@ export class SqliteStore {
     // As many as are too many; when they are too large or too old nobody knows how many that is.
     let chunk = Math.max(8, state.last - state.first + 1 - maxEvents);
     for (let left = atMost; left > 0 && this.#isOver(state, now); chunk *= 4) {
-      const rows = this.#sql.oldest.values(state.first, Math.min(left, chunk)) as [
-        number,
-        number,
-        number,
-        number,
-        string,
-      ][];
+      const rows = this.#sql.oldest.values(state.first, Math.min(left, chunk)) as OldestRow[];
       for (const [seq, time, size, topic, key] of rows) {
         state.oldest = time;
         if (!this.#isOver(state, now)) break;
@@ -216,7 +216,7 @@ export class SqliteStore {
   }
 
   #setOldest(state: State): void {
-    state.oldest = (this.#sql.oldest.values(state.first, 1)[0] as number[] | undefined)?.[1] ?? Infinity;
+    state.oldest = (this.#sql.oldest.values(state.first, 1) as OldestRow[])[0]?.[1] ?? Infinity;
   }
 
   #forget(state: State): void {
