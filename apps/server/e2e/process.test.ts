@@ -1,29 +1,10 @@
 import { describe, expect, test } from "bun:test";
 import { HUB_DEFAULTS } from "@sse/hub";
 import { SETTINGS } from "../src/config.ts";
-import { ServerProcess } from "./server-process.ts";
+import { runServer, ServerProcess } from "./server-process.ts";
 import { publish, SseClient, until } from "./sse-client.ts";
 
 /* The server's life as a process: how it starts, refuses to start, stops, and comes back. */
-
-const MAIN = new URL("../src/main.ts", import.meta.url).pathname;
-
-async function run(
-  args: string[],
-  env: Record<string, string> = {},
-): Promise<{ code: number; out: string; error: string }> {
-  const process = Bun.spawn(["bun", MAIN, ...args], {
-    env: { ...Bun.env, ...env },
-    stdout: "pipe",
-    stderr: "pipe",
-  });
-  const [code, out, error] = await Promise.all([
-    process.exited,
-    process.stdout.text(),
-    process.stderr.text(),
-  ]);
-  return { code, out, error };
-}
 
 describe("starting", () => {
   test.each([
@@ -32,7 +13,9 @@ describe("starting", () => {
     [[], { PORT: "-1" }, "PORT must be a port number"],
     [["--heartbeat", "3 seconds"], {}, "--heartbeat must be a whole number"],
     [["--max-log-events", "10k"], {}, "--max-log-events must be a whole number"],
-    [["--log", "postgres://x"], {}, "--log must be memory:"],
+    [["--log", "postgres://x"], {}, "--log must be sqlite:PATH or memory:"],
+    [["--log", "sqlite:"], {}, "--log must be sqlite:PATH or memory:"],
+    [["--durability", "high"], {}, "--durability must be one of full, normal, off"],
     [[], { SSE_LOG_LEVEL: "loud" }, "SSE_LOG_LEVEL must be one of debug, info, warn, error"],
     [["--cors-origins", "example.com"], {}, "--cors-origins must be a list of origins"],
     [["--cors-origins", "*"], {}, "--cors-origins must be a list of origins"],
@@ -55,7 +38,7 @@ describe("starting", () => {
     [["--unknown"], {}, "--help lists all settings"],
     [["stray"], {}, "--help lists all settings"],
   ])("%j with %j is refused in one line", async (args, env, message) => {
-    const { code, out, error } = await run(args, env);
+    const { code, out, error } = await runServer(args, env);
     expect({ code, out }).toEqual({ code: 2, out: "" });
     expect(error).toStartWith("error: ");
     expect(error).toContain(message);
@@ -64,7 +47,7 @@ describe("starting", () => {
 
   test("on a port that is taken is refused, and says so", async () => {
     await using server = await ServerProcess.start();
-    const { code, error } = await run(["--port", String(server.port)]);
+    const { code, error } = await runServer(["--port", String(server.port)]);
     expect({ code, error }).toEqual({
       code: 2,
       error: `error: port ${server.port} is in use; stop what listens there, or choose another with --port\n`,
@@ -72,7 +55,7 @@ describe("starting", () => {
   });
 
   test("--help lists every setting with its default", async () => {
-    const { code, out } = await run(["--help"]);
+    const { code, out } = await runServer(["--help"]);
     expect(code).toBe(0);
     for (const { flag, env, fallback } of SETTINGS) {
       expect(out).toContain(`--${flag}${fallback ? ` ${fallback}` : ""}`);

@@ -18,15 +18,18 @@ export class ServerProcess implements AsyncDisposable {
     return Number(new URL(this.url).port);
   }
 
-  /** @param flags in place of the defaults, which are a free port and no time to drain */
+  /** @param flags in place of the defaults, which are a free port, no time to drain, and a log in memory */
   static async start(...flags: string[]): Promise<ServerProcess> {
     const lines: string[] = [];
     const listening = Promise.withResolvers<string>();
-    const process = Bun.spawn(["bun", MAIN, "--port", "0", "--drain", "100ms", ...flags], {
-      stdout: "pipe",
-      stderr: "inherit",
-      env: { ...Bun.env, NO_COLOR: "1" },
-    });
+    const process = Bun.spawn(
+      ["bun", MAIN, "--port", "0", "--drain", "100ms", "--log", "memory:", ...flags],
+      {
+        stdout: "pipe",
+        stderr: "inherit",
+        env: { ...Bun.env, NO_COLOR: "1" },
+      },
+    );
     void (async () => {
       const decoder = new TextDecoder();
       let text = "";
@@ -61,4 +64,28 @@ export class ServerProcess implements AsyncDisposable {
     this.process.kill("SIGKILL");
     await this.process.exited;
   }
+}
+
+/** Runs the server until it ends, or says what it is waited for and is told to end. */
+export async function runServer(
+  args: string[],
+  env: Record<string, string> = {},
+  { cwd, until }: { cwd?: string; until?: string } = {},
+): Promise<{ code: number; out: string; error: string }> {
+  const process = Bun.spawn(["bun", MAIN, ...args], {
+    env: { ...Bun.env, SSE_LOG: "memory:", ...env },
+    ...(cwd === undefined ? {} : { cwd }),
+    stdout: "pipe",
+    stderr: "pipe",
+  });
+  const read = async (): Promise<string> => {
+    let out = "";
+    for await (const chunk of process.stdout) {
+      out += new TextDecoder().decode(chunk);
+      if (until !== undefined && out.includes(until)) process.kill("SIGTERM");
+    }
+    return out;
+  };
+  const [code, out, error] = await Promise.all([process.exited, read(), process.stderr.text()]);
+  return { code, out, error };
 }

@@ -1,5 +1,6 @@
 import { parseArgs } from "node:util";
 import { HUB_DEFAULTS, MEMORY_LOG_DEFAULTS } from "@sse/hub";
+import { type Durability, SQLITE_LOG_DEFAULTS } from "@sse/hub/sqlite";
 import { MAX_BODY_BYTES } from "@sse/elysia";
 
 /** A mistake in the flags or the environment; the message names the setting and what to do. */
@@ -16,9 +17,11 @@ export interface Config {
   host: string;
   open: boolean;
   log: string;
-  maxLogEvents: number | null;
-  maxLogBytes: number | null;
-  maxLogAge: number | null;
+  durability: Durability;
+  /** Undefined: the log's own default. */
+  maxLogEvents: number | null | undefined;
+  maxLogBytes: number | null | undefined;
+  maxLogAge: number | null | undefined;
   heartbeat: number | null;
   retry: number;
   writeDeadline: number | null;
@@ -40,6 +43,8 @@ interface Setting {
   /** As it would be written; undefined for a switch. */
   readonly fallback?: string;
   readonly parse?: Parse;
+  /** True: what is the default depends on other settings, and `fallback` only tells of it. */
+  readonly isOwn?: boolean;
   readonly help: string;
 }
 
@@ -76,8 +81,16 @@ function port(text: string): number {
 }
 
 function logUrl(text: string): string {
-  if (text === "memory:") return text;
-  throw new ConfigError(`must be memory: (this version has no other log), not ${JSON.stringify(text)}`);
+  if (text === "memory:" || /^sqlite:./.test(text)) return text;
+  throw new ConfigError(`must be sqlite:PATH or memory:, not ${JSON.stringify(text)}`);
+}
+
+function oneOf<T extends string>(values: readonly T[]): (text: string) => T {
+  return (text) => {
+    const value = values.find((each) => each === text);
+    if (value !== undefined) return value;
+    throw new ConfigError(`must be one of ${values.join(", ")}`);
+  };
 }
 
 function origins(text: string): string[] {
@@ -90,12 +103,6 @@ function origins(text: string): string[] {
         `must be a list of origins as https://example.com, parted by commas, not ${JSON.stringify(origin)}`,
       );
     });
-}
-
-function logLevel(text: string): LogLevel {
-  const level = LOG_LEVELS.find((each) => each === text);
-  if (level !== undefined) return level;
-  throw new ConfigError(`must be one of ${LOG_LEVELS.join(", ")}`);
 }
 
 /** Every setting: the order is that of `--help`. */
@@ -126,33 +133,44 @@ export const SETTINGS: readonly Setting[] = [
     name: "log",
     flag: "log",
     env: "SSE_LOG",
-    fallback: "memory:",
+    fallback: "sqlite:./data/events.db",
     parse: logUrl,
-    help: "where events are kept: memory:",
+    help: "where events are kept: sqlite:PATH, or memory: for as long as the process lives",
+  },
+  {
+    name: "durability",
+    flag: "durability",
+    env: "SSE_DURABILITY",
+    fallback: "normal",
+    parse: oneOf<Durability>(["full", "normal", "off"]),
+    help: "what events in a file survive: a loss of power (full), or the end of the process (normal, off)",
   },
   {
     name: "maxLogEvents",
     flag: "max-log-events",
     env: "SSE_MAX_LOG_EVENTS",
-    fallback: String(MEMORY_LOG_DEFAULTS.maxEvents),
+    isOwn: true,
+    fallback: String(SQLITE_LOG_DEFAULTS.maxEvents),
     parse: orOff(count),
-    help: "most events in the log, or off",
+    help: `most events in the log, or off; with memory: ${MEMORY_LOG_DEFAULTS.maxEvents}`,
   },
   {
     name: "maxLogBytes",
     flag: "max-log-bytes",
     env: "SSE_MAX_LOG_BYTES",
-    fallback: written(MEMORY_LOG_DEFAULTS.maxBytes, SIZE),
+    isOwn: true,
+    fallback: written(SQLITE_LOG_DEFAULTS.maxBytes, SIZE),
     parse: orOff(size),
-    help: "most bytes in the log, or off",
+    help: `most bytes in the log, or off; with memory: ${written(MEMORY_LOG_DEFAULTS.maxBytes, SIZE)}`,
   },
   {
     name: "maxLogAge",
     flag: "max-log-age",
     env: "SSE_MAX_LOG_AGE",
-    fallback: written(MEMORY_LOG_DEFAULTS.maxAge, TIME),
+    isOwn: true,
+    fallback: written(SQLITE_LOG_DEFAULTS.maxAge, TIME),
     parse: orOff(time),
-    help: "how long the log keeps an event, or off",
+    help: `how long the log keeps an event, or off; with memory: ${written(MEMORY_LOG_DEFAULTS.maxAge, TIME)}`,
   },
   {
     name: "heartbeat",
@@ -217,7 +235,7 @@ export const SETTINGS: readonly Setting[] = [
     flag: "log-level",
     env: "SSE_LOG_LEVEL",
     fallback: "info",
-    parse: logLevel,
+    parse: oneOf(LOG_LEVELS),
     help: `${LOG_LEVELS.join(", ")}; debug has a line for every stream that closes`,
   },
 ];
@@ -273,12 +291,15 @@ export function readConfig(
   }
   if (flags.help === true) return null;
   const config: Record<string, unknown> = {};
-  for (const { name, flag, env: variable, fallback, parse } of SETTINGS) {
+  for (const { name, flag, env: variable, fallback, parse, isOwn } of SETTINGS) {
     const given = flags[flag];
     const source = given === undefined ? variable : `--${flag}`;
     try {
       if (parse === undefined) config[name] = given === true || isOn(env[variable]);
-      else config[name] = parse(String(given ?? (env[variable] || fallback)));
+      else {
+        const text = given ?? (env[variable] || (isOwn === true ? undefined : fallback));
+        config[name] = text === undefined ? undefined : parse(String(text));
+      }
     } catch (error) {
       if (error instanceof ConfigError) throw new ConfigError(`${source} ${error.message}`);
       throw error;

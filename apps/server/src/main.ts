@@ -1,3 +1,4 @@
+import { HubError } from "@sse/hub";
 import { ConfigError, help, readConfig } from "./config.ts";
 import { createLogger } from "./logger.ts";
 import { type RunningServer, startServer } from "./server.ts";
@@ -24,9 +25,6 @@ if (config === null) {
 }
 const logger = createLogger(config.logLevel);
 const server = await start();
-logger.info("listening", { url: server.url, log: config.log });
-if (config.open)
-  logger.warn("open to everybody who can reach it: no authentication is configured", { host: config.host });
 
 /** A terminal signals the whole group, and `bun run` passes the signal on: what comes this soon is the same one again. */
 const SAME_SIGNAL = 250;
@@ -45,10 +43,15 @@ for (const signal of ["SIGTERM", "SIGINT"] as const) {
   });
 }
 
+logger.info("listening", { url: server.url, log: config.log });
+if (config.open)
+  logger.warn("open to everybody who can reach it: no authentication is configured", { host: config.host });
+
 async function start(): Promise<RunningServer> {
   try {
     return await startServer(config!, logger);
   } catch (error) {
+    if (error instanceof HubError) refuse(`cannot open the log that --log names: ${error.message}`);
     const { code, message } = error as { code?: string; message: string };
     if (code === "EADDRINUSE") {
       refuse(`port ${config!.port} is in use; stop what listens there, or choose another with --port`);

@@ -1,6 +1,7 @@
 import { cors } from "@elysiajs/cors";
 import { otherMethods, problem, problemOf, sse } from "@sse/elysia";
-import { createHub, type Hub, MemoryLog } from "@sse/hub";
+import { createHub, type EventLog, type Hub, MemoryLog } from "@sse/hub";
+import { SqliteLog } from "@sse/hub/sqlite";
 import { Elysia } from "elysia";
 import type { Config } from "./config.ts";
 import { raiseBacklog } from "./backlog.ts";
@@ -19,12 +20,16 @@ export interface RunningServer {
   stop(): Promise<void>;
 }
 
-/** Starts the server; resolves when it listens. */
+/**
+ * Starts the server; resolves when it listens.
+ *
+ * @throws HubError `log-failed` when the log cannot be opened
+ */
 export async function startServer(config: Config, logger: Logger): Promise<RunningServer> {
-  const { maxLogEvents: maxEvents, maxLogBytes: maxBytes, maxLogAge: maxAge } = config;
   const { heartbeat, retry, writeDeadline, maxEventBytes, maxBodyBytes, corsOrigins: origins } = config;
+  const log = openLog(config, logger);
   const hub = createHub({
-    log: new MemoryLog({ maxEvents, maxBytes, maxAge }),
+    log,
     heartbeat,
     retry,
     writeDeadline,
@@ -63,6 +68,16 @@ export async function startServer(config: Config, logger: Logger): Promise<Runni
   const { hostname, port } = server;
   const name = hostname === "127.0.0.1" || hostname === "0.0.0.0" ? "localhost" : hostname;
   return { hub, url: `http://${name?.includes(":") ? `[${name}]` : name}:${port}`, stop };
+}
+
+function openLog(config: Config, logger: Logger): EventLog {
+  const { durability, maxLogEvents: maxEvents, maxLogBytes: maxBytes, maxLogAge: maxAge } = config;
+  if (config.log === "memory:") return new MemoryLog({ maxEvents, maxBytes, maxAge });
+  const log = new SqliteLog(config.log.slice("sqlite:".length), { durability, maxEvents, maxBytes, maxAge });
+  if (log.begun !== null) {
+    logger.warn("a new log has begun: clients that come back are told a gap", { reason: log.begun });
+  }
+  return log;
 }
 
 /** Cross-origin requests from the origins listed; without any, nothing is said, and browsers refuse them. */

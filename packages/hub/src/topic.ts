@@ -76,6 +76,11 @@ export class SelectorSet {
     this.key = distinct.join(" "); // a selector cannot hold a space
   }
 
+  /** True when one of the patterns is `**`. */
+  get selectsAll(): boolean {
+    return this.patterns.some(({ segments, rest }) => rest && segments.length === 0);
+  }
+
   matches(topic: Topic): boolean {
     if (this.topics.includes(topic)) return true;
     if (this.patterns.length === 0) return false;

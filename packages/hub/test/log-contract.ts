@@ -8,6 +8,7 @@ import {
   parseTopic,
   SelectorSet,
 } from "../src/index.ts";
+import { ManualClock } from "./manual-clock.ts";
 
 export function newEvent(topic: string, data: string, more: Partial<NewEvent> = {}): NewEvent {
   return { topic: parseTopic(topic), type: "", data, key: "", publishId: "", end: false, ...more };
@@ -17,10 +18,18 @@ export function newEvent(topic: string, data: string, more: Partial<NewEvent> = 
 export interface ContractRetention {
   maxEvents?: number;
   maxBytes?: number;
+  maxAge?: number;
+}
+
+export interface LogUnderTest {
+  /** A new and empty log. */
+  open: (options?: ContractRetention & { clock?: ManualClock }) => Promise<EventLog>;
+  /** The log that was opened last and closed since, as the next process finds it; left out when nothing is kept. */
+  reopen?: () => Promise<EventLog>;
 }
 
 /** The contract of {@link EventLog}: every implementation runs it. */
-export function logContract(name: string, open: (retention?: ContractRetention) => Promise<EventLog>): void {
+export function logContract(name: string, { open, reopen }: LogUnderTest): void {
   describe(`log contract: ${name}`, () => {
     let log: EventLog;
     beforeEach(async () => {
@@ -235,6 +244,142 @@ export function logContract(name: string, open: (retention?: ContractRetention) 
       await append(newEvent("a", "2"), newEvent("a", "3"));
       expect((await publish())[0]).toBeGreaterThan(first!);
     });
+
+    test("evicts by age, also when nothing is appended, and gives no number twice", async () => {
+      await log.close();
+      const clock = new ManualClock();
+      log = await open({ maxAge: 5000, clock });
+      const [first] = await append(newEvent("a", "1"));
+      await clock.advance(3000);
+      await append(newEvent("a", "2"));
+      await clock.advance(3000);
+      expect(log.bounds()).toMatchObject({ first: first! + 1, last: first! + 1, events: 1 });
+      await clock.advance(4000);
+      expect(log.bounds()).toMatchObject({ first: first! + 2, last: first! + 1, events: 0, bytes: 0 });
+      expect(await append(newEvent("a", "3"))).toEqual([first! + 2]);
+    });
+
+    describe("of many events", () => {
+      const TOPICS = ["a", "b", "a/b"];
+      const topicOf = (at: number): string => TOPICS[(at * at) % 3]!;
+      const fill = async (count: number): Promise<number[]> => {
+        const seqs: number[] = [];
+        for (let at = 0; at < count; at += 10) {
+          seqs.push(
+            ...(await append(
+              ...Array.from({ length: 10 }, (_, i) =>
+                newEvent(topicOf(at + i), `${at + i}`, { key: `${(at + i) % 7}` }),
+              ),
+            )),
+          );
+        }
+        return seqs;
+      };
+      const pages = async (after: number, set: SelectorSet, bytes: number, latest = false) => {
+        const entries: LogEntry[] = [];
+        const { last } = log.bounds();
+        let { from } = await log.read(after, set, { bytes, upTo: last, latest });
+        for (let cursor = after; cursor < last;) {
+          const page = await log.read(cursor, set, { bytes, upTo: last, latest });
+          expect(page.cursor).toBeGreaterThan(cursor);
+          from = Math.max(from, cursor === after ? page.from : from);
+          entries.push(...page.entries);
+          cursor = page.cursor;
+        }
+        return { from, entries };
+      };
+
+      test.each([[["a"]], [["a", "b"]], [["**"]], [["*"]], [["a/*", "b"]], [["c"]]])(
+        "%j can be read, counted and rewound from every cursor, at the ends and beyond",
+        async (selectors) => {
+          await log.close();
+          log = await open({ maxEvents: 60 });
+          const seqs = await fill(100);
+          const set = new SelectorSet(selectors);
+          const expected = seqs
+            .map((seq, at) => ({ seq, topic: parseTopic(topicOf(at)), at }))
+            .filter(({ topic }) => set.matches(topic));
+          const { first, last } = log.bounds();
+          expect([first, last]).toEqual([seqs[40]!, seqs[99]!]);
+          for (let after = seqs[0]! - 1; after <= last + 1; after++) {
+            const wanted = expected.filter(({ seq }) => seq > after && seq >= first);
+            const { from, entries } = await pages(after, set, 200);
+            expect(entries.map(({ seq }) => seq)).toEqual(wanted.map(({ seq }) => seq));
+            expect(texts(entries)).toEqual(wanted.map(({ at }) => `${at}`));
+            const lost = expected.findLast(({ seq }) => seq > after && seq < first)?.seq;
+            if (lost !== undefined) expect(from).toBeGreaterThanOrEqual(lost);
+            expect(from).toBeLessThan(Math.max(first, after + 1));
+            if (after > last) continue;
+            expect(await log.survey(after, set)).toMatchObject({ events: wanted.length });
+          }
+          const held = expected.filter(({ seq }) => seq >= first);
+          for (const count of [0, 1, 2, 7, held.length - 1, held.length, held.length + 1, Infinity]) {
+            if (count < 0) continue;
+            const { entries } = await pages(await log.rewind(count, set), set, Infinity);
+            expect(entries.map(({ seq }) => seq)).toEqual(
+              count === 0 ? [] : held.slice(-count).map(({ seq }) => seq),
+            );
+          }
+        },
+      );
+
+      test("latest gives the newest of each topic and key, wherever the pages are cut", async () => {
+        await fill(100);
+        const newest = new Map<string, string>();
+        for (let at = 0; at < 100; at++) newest.set(`${topicOf(at)} ${at % 7}`, `${at}`);
+        for (const bytes of [1, 300, Infinity]) {
+          const { entries } = await pages(0, all, bytes, true);
+          expect(texts(entries)).toEqual([...newest.values()].toSorted((a, b) => +a - +b));
+        }
+      });
+
+      test("what is tailed joins what is read, though there are appends meanwhile", async () => {
+        await fill(50);
+        const tailed: string[] = [];
+        const stop = log.tail({
+          append: (entries) => void tailed.push(...texts(entries)),
+          reset: () => expect.unreachable(),
+        });
+        const { last } = log.bounds();
+        const seen: string[] = [];
+        for (let cursor = 0, at = 50; cursor < last; at++) {
+          const page = log.read(cursor, all, { bytes: 200, upTo: last });
+          await append(newEvent("a", `${at}`));
+          const { entries, cursor: next } = await page;
+          seen.push(...texts(entries));
+          cursor = next;
+        }
+        stop();
+        expect([...seen, ...tailed]).toEqual(
+          Array.from({ length: seen.length + tailed.length }, (_, at) => `${at}`),
+        );
+        expect(seen.length).toBe(50);
+      });
+    });
+
+    test("has no fault while it can keep events", () => {
+      expect(log.fault).toBeNull();
+    });
+
+    if (reopen !== undefined)
+      test("goes on where it stopped when it is opened again", async () => {
+        const publish = (): NewEvent => newEvent("a", "1", { publishId: "p", key: "k" });
+        const ids = await log.append([
+          publish(),
+          newEvent("b", "", { end: true }),
+          newEvent("a", "2", { key: "k" }),
+        ]);
+        const bounds = log.bounds();
+        const { entries } = await read(0, all);
+        await log.close();
+        log = await reopen();
+        expect(log.bounds()).toEqual(bounds);
+        expect((await read(0, all)).entries).toEqual([...entries]);
+        expect(texts((await read(0, all, { latest: true })).entries)).toEqual(['{"topic":"b"}', "2"]);
+        expect(await log.ends(["a", "b"].map(parseTopic))).toEqual([0, bounds.last - 1]);
+        expect(await log.append([publish()])).toEqual([ids[0]!]);
+        expect(await append(newEvent("a", "3"))).toEqual([bounds.last + 1]);
+      });
 
     test("refuses appends after it was closed", async () => {
       await log.close();

@@ -4,7 +4,7 @@ import { ManualClock } from "../../test/manual-clock.ts";
 import { MemoryLog } from "./memory-log.ts";
 import { parseTopic, SelectorSet } from "../topic.ts";
 
-logContract("memory", async (retention) => new MemoryLog(retention));
+logContract("memory", { open: async (options) => new MemoryLog(options) });
 
 const limits = { bytes: Infinity, upTo: Infinity };
 const number = (log: MemoryLog): number => log.bounds().last;

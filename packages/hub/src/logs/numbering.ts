@@ -8,7 +8,7 @@ export function publishKey(topic: Topic, publishId: string): string {
 }
 
 /**
- * Numbers the events of a batch that a log does not hold yet, and answers with the id of each one.
+ * Numbers the events of a batch that a log does not hold yet, and answers with an id for each of the batch.
  *
  * @param last the number of the log's last event
  * @param known the number of the event that the log holds under this topic and publisher's id
@@ -18,7 +18,8 @@ export function numberBatch(
   epoch: string,
   last: Cursor,
   known: (topic: Topic, publishId: string) => Cursor | undefined,
-): { entries: LogEntry[]; ids: EventId[] } {
+): { entries: LogEntry[]; events: NewEvent[]; ids: EventId[] } {
+  const events: NewEvent[] = [];
   const entries: LogEntry[] = [];
   const ids: EventId[] = [];
   /** By publisher's id, what this batch has; null for an end that stands in the log and is to come anew. */
@@ -39,7 +40,8 @@ export function numberBatch(
     }
     const entry = logEntry(epoch, ++last, event);
     entries.push(entry);
+    events.push(event);
     ids.push(formatEventId(epoch, last));
   }
-  return { entries, ids };
+  return { entries, events, ids };
 }

@@ -3,6 +3,7 @@ import type { LogEntry } from "../event.ts";
 import type { Page, ReadLimits } from "../log.ts";
 import type { SelectorSet, Topic } from "../topic.ts";
 import { publishKey } from "./numbering.ts";
+import { PageBuilder } from "./page-builder.ts";
 import { type Limits, sizeOf } from "./retention.ts";
 import { merge, Trail } from "./trail.ts";
 
@@ -103,6 +104,11 @@ export class Window {
     }
   }
 
+  /** Drops what the log itself no longer holds. */
+  evictUpTo(cursor: Cursor): void {
+    while (this.#first <= Math.min(cursor, this.#last)) this.#evictFirst();
+  }
+
   #evictFirst(): void {
     const entry = this.#entry(this.#first);
     this.#ring[this.#first & (this.#ring.length - 1)] = undefined;
@@ -150,32 +156,24 @@ export class Window {
     const from = Math.min(this.floor(after, selectors), Math.max(after, limits.upTo));
     const byTopic = selectors.patterns.length === 0;
     const upTo = Math.min(limits.upTo, this.#last, byTopic ? Infinity : from + MAX_LOOKED_AT);
-    const entries: LogEntry[] = [];
-    const superseded: Cursor[] = [];
-    let left = limits.bytes;
-    let dropped = 0;
+    const page = new PageBuilder<LogEntry>(limits.bytes);
     let cursor = Math.max(from, upTo);
     for (const seq of byTopic ? this.#walkTopics(from, selectors, upTo) : this.#scan(from, selectors, upTo)) {
       const entry = this.#entry(seq);
-      if (
-        limits.latest === true &&
-        !entry.end &&
-        this.#trails.get(entry.topic)!.newest.get(entry.key) !== seq
-      ) {
-        dropped = seq;
-        continue;
-      }
-      if (entries.length > 0 && entry.bytes > left) {
-        cursor = dropped > 0 ? dropped : entries[entries.length - 1]!.seq;
+      if (limits.latest === true && !entry.end && this.#newest(entry) !== seq) page.drop(seq);
+      else if (!page.take(entry, seq, entry.bytes)) {
+        cursor = page.end;
         break;
       }
-      left -= entry.bytes;
-      entries.push(entry);
-      superseded.push(dropped);
-      dropped = 0;
     }
-    superseded.push(dropped);
-    return limits.latest === true ? { from, entries, superseded, cursor } : { from, entries, cursor };
+    const { items: entries } = page;
+    return limits.latest === true
+      ? { from, entries, superseded: page.superseded, cursor }
+      : { from, entries, cursor };
+  }
+
+  #newest({ topic, key }: LogEntry): Cursor | undefined {
+    return this.#trails.get(topic)!.newest.get(key);
   }
 
   /** As `EventLog.survey`, of what is here. */

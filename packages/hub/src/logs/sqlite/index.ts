@@ -1,0 +1,2 @@
+export type { Durability } from "./file.ts";
+export { SQLITE_LOG_DEFAULTS, SqliteLog, type SqliteLogOptions } from "./sqlite-log.ts";

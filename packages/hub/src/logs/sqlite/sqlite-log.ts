@@ -1,0 +1,204 @@
+import { type Clock, systemClock } from "../../clock.ts";
+import type { Cursor, EventId } from "../../cursor.ts";
+import { HubError } from "../../errors.ts";
+import type { LogEntry, NewEvent } from "../../event.ts";
+import type { Bounds, EventLog, MaybePromise, Page, ReadLimits, TailListener } from "../../log.ts";
+import type { SelectorSet, Topic } from "../../topic.ts";
+import { numberBatch } from "../numbering.ts";
+import { limitsOf, type Retention, sizeOf } from "../retention.ts";
+import { Tail } from "../tail.ts";
+import { Window } from "../window.ts";
+import { type Durability, isPassing, reason, SqliteFile } from "./file.ts";
+import { SqliteReader } from "./reader.ts";
+import { Slices } from "./slices.ts";
+import { SqliteStore } from "./store.ts";
+
+/** 10 million events, 1 GiB, 7 days. */
+export const SQLITE_LOG_DEFAULTS = Object.freeze({
+  maxEvents: 10_000_000,
+  maxBytes: 1024 * 1024 * 1024,
+  maxAge: 7 * 24 * 3_600_000,
+}) satisfies Retention;
+
+const WINDOW = Object.freeze({ maxEvents: 65_536, maxBytes: 32 * 1024 * 1024, maxAge: null });
+
+/** How often events are looked for that are too old, and a file that failed is tried again, in milliseconds. */
+const ROUND = 1000;
+
+export interface SqliteLogOptions extends Retention {
+  /** Default `normal`. */
+  durability?: Durability | undefined;
+  /** The newest events, which are in memory too; default 65,536 of them, or 32 MiB if that is less. */
+  window?: Pick<Retention, "maxEvents" | "maxBytes">;
+  clock?: Clock;
+  /** The time of day in milliseconds, for the age of events of earlier processes; default `Date.now`. */
+  date?: () => number;
+  random?: () => number;
+}
+
+/**
+ * A log in a SQLite file, which only one process can open at a time. Whoever opens it again goes on where it stopped: the
+ * same epoch, the next number, the same answers to repeated publishes.
+ *
+ * An append is one commit, made before it answers. The newest events are in memory too; what is older is read from the
+ * file, in slices of some milliseconds between which the process does everything else. Eviction comes in slices as
+ * well, so that for a while there may be more in the log than its bounds allow.
+ */
+export class SqliteLog implements EventLog {
+  /** Why this is a new life of the log; null when it goes on with the one that the file holds. */
+  readonly begun: string | null;
+  readonly #path: string;
+  readonly #clock: Clock;
+  /** What to add to the clock to get the time of day, which never goes back, over processes neither. */
+  readonly #dateOffset: number;
+  readonly #file: SqliteFile;
+  readonly #store: SqliteStore;
+  readonly #slices: Slices;
+  readonly #reader: SqliteReader;
+  readonly #window: Window;
+  readonly #tail = new Tail();
+  readonly #stopRounds: () => void;
+  readonly #known = (topic: Topic, publishId: string) =>
+    this.#window.published(topic, publishId) ??
+    (this.#isWhole ? undefined : this.#store.published(topic, publishId));
+  #fault: string | null = null;
+  #closed = false;
+
+  /**
+   * @param path the file; it is made, with its folder, when there is none
+   * @throws HubError `log-failed` when the file cannot be used, saying what to do
+   * @throws RangeError when a bound is not a positive number
+   */
+  constructor(path: string, options: SqliteLogOptions = {}) {
+    const { durability = "normal", clock = systemClock, date = Date.now, random = Math.random } = options;
+    const limits = limitsOf(options, SQLITE_LOG_DEFAULTS);
+    this.#path = path;
+    this.#clock = clock;
+    this.#slices = new Slices(clock, isPassing);
+    this.#file = new SqliteFile(path, durability, random);
+    this.begun = this.#file.begun;
+    try {
+      this.#store = new SqliteStore(this.#file, limits);
+      this.#reader = new SqliteReader(this.#file, this.#store, this.#slices);
+      const { maxEvents, maxBytes } = limitsOf(options.window ?? {}, WINDOW);
+      const { window, newest } = this.#fill(
+        Math.min(limits.maxEvents, maxEvents),
+        Math.min(limits.maxBytes, maxBytes),
+      );
+      this.#window = window;
+      this.#dateOffset = Math.max(date(), newest) - clock.now();
+    } catch (error) {
+      this.#file.close();
+      throw new HubError("log-failed", reason(error, path), { cause: error });
+    }
+    this.#stopRounds = clock.every(ROUND, () => this.#round());
+    this.#round(); // what grew too old meanwhile, or is over bounds that were lowered
+  }
+
+  #fill(maxEvents: number, maxBytes: number): { window: Window; newest: number } {
+    const found: { entry: LogEntry; time: number }[] = [];
+    let bytes = 0;
+    for (const each of this.#store.newestFirst()) {
+      bytes += sizeOf(each.entry);
+      if (found.length === maxEvents || bytes > maxBytes) break;
+      found.push(each);
+    }
+    const window = new Window({ maxEvents, maxBytes, maxAge: Infinity }, this.#store.last - found.length);
+    for (const { entry, time } of found.toReversed()) window.push(entry, time);
+    return { window, newest: found[0]?.time ?? 0 };
+  }
+
+  get fault(): string | null {
+    return this.#fault;
+  }
+
+  /** True when all events are in memory. */
+  get #isWhole(): boolean {
+    return this.#window.first === this.#store.first;
+  }
+
+  #now(): number {
+    return Math.floor(this.#clock.now() + this.#dateOffset);
+  }
+
+  append(batch: readonly NewEvent[]): readonly EventId[] {
+    if (this.#closed) throw new HubError("closed", "the log is closed");
+    const now = this.#now();
+    const { entries, ids } = this.#write(() => {
+      const numbered = numberBatch(batch, this.#store.epoch, this.#store.last, this.#known);
+      if (numbered.entries.length > 0) this.#store.append(numbered.entries, numbered.events, now);
+      return numbered;
+    });
+    for (const entry of entries) this.#window.push(entry, now);
+    this.#window.evict(now);
+    this.#window.evictUpTo(this.#store.first - 1);
+    this.#tail.append(entries);
+    return ids;
+  }
+
+  /** @throws HubError `log-failed`, which {@link fault} repeats until a write succeeds */
+  #write<T>(change: () => T): T {
+    try {
+      const result = change();
+      this.#fault = null;
+      return result;
+    } catch (error) {
+      this.#fault = reason(error, this.#path);
+      throw new HubError("log-failed", this.#fault, { cause: error });
+    }
+  }
+
+  #round(): void {
+    if (this.#closed) return;
+    this.#slices.retry();
+    try {
+      const isMore = this.#write(() => {
+        if (this.#fault !== null) this.#store.probe();
+        return this.#store.evict(this.#now());
+      });
+      if (isMore) this.#clock.defer(() => this.#round());
+    } catch {
+      // The fault says why; the next round tries again.
+    }
+    this.#window.evictUpTo(this.#store.first - 1);
+  }
+
+  /** Whether the window alone can answer what is asked of the events after a cursor. */
+  #isRecent(after: Cursor, selectors: SelectorSet): boolean {
+    return this.#window.floor(after, selectors) === after;
+  }
+
+  read(after: Cursor, selectors: SelectorSet, limits: ReadLimits): MaybePromise<Page> {
+    return (this.#isRecent(after, selectors) ? this.#window : this.#reader).read(after, selectors, limits);
+  }
+
+  survey(after: Cursor, selectors: SelectorSet): MaybePromise<{ from: Cursor; events: number }> {
+    return (this.#isRecent(after, selectors) ? this.#window : this.#reader).survey(after, selectors);
+  }
+
+  rewind(count: number, selectors: SelectorSet): MaybePromise<Cursor> {
+    return this.#window.rewind(count, selectors) ?? this.#reader.rewind(count, selectors);
+  }
+
+  ends(topics: readonly Topic[]): MaybePromise<readonly Cursor[]> {
+    const ends = topics.map((topic) => this.#window.end(topic) ?? (this.#isWhole ? 0 : undefined));
+    return ends.every((end) => end !== undefined) ? ends : this.#reader.ends(topics);
+  }
+
+  tail(listener: TailListener): () => void {
+    return this.#tail.add(listener);
+  }
+
+  bounds(): Bounds {
+    const { epoch, first, last, bytes } = this.#store;
+    return { epoch, first, last, events: last - first + 1, bytes };
+  }
+
+  close(): void {
+    if (this.#closed) return;
+    this.#closed = true;
+    this.#stopRounds();
+    this.#slices.close();
+    this.#file.close();
+  }
+}
