@@ -28,6 +28,10 @@ export interface Config {
   maxEventBytes: number;
   maxBodyBytes: number;
   corsOrigins: string[];
+  /** Files; both or none. */
+  tlsCert: string | null;
+  tlsKey: string | null;
+  http3: boolean;
   demos: boolean;
   dev: boolean;
   drain: number;
@@ -91,6 +95,11 @@ function oneOf<T extends string>(values: readonly T[]): (text: string) => T {
     if (value !== undefined) return value;
     throw new ConfigError(`must be one of ${values.join(", ")}`);
   };
+}
+
+/** The name of a file; "" for none. */
+function file(text: string): string | null {
+  return text === "" ? null : text;
 }
 
 function origins(text: string): string[] {
@@ -220,6 +229,28 @@ export const SETTINGS: readonly Setting[] = [
     parse: origins,
     help: "origins whose pages may read and publish, parted by commas",
   },
+  {
+    name: "tlsCert",
+    flag: "tls-cert",
+    env: "SSE_TLS_CERT",
+    fallback: "",
+    parse: file,
+    help: "file with the certificate chain, for https with HTTP/2 and HTTP/1.1; default none, http",
+  },
+  {
+    name: "tlsKey",
+    flag: "tls-key",
+    env: "SSE_TLS_KEY",
+    fallback: "",
+    parse: file,
+    help: "file with the key of the certificate",
+  },
+  {
+    name: "http3",
+    flag: "http3",
+    env: "SSE_HTTP3",
+    help: "offer HTTP/3 too, on the same port of UDP; browsers remember that for a day",
+  },
   { name: "demos", flag: "no-demos", env: "SSE_NO_DEMOS", help: "leave out the demo topics and endpoints" },
   { name: "dev", flag: "dev", env: "SSE_DEV", help: "bundle the page anew at each visit, for work on it" },
   {
@@ -311,6 +342,12 @@ export function readConfig(
     throw new ConfigError(
       `--max-event-bytes ${result.maxEventBytes} can never be reached with --max-body-bytes ${result.maxBodyBytes}`,
     );
+  }
+  if ((result.tlsCert === null) !== (result.tlsKey === null)) {
+    throw new ConfigError("--tls-cert and --tls-key are of use together only; give the other one too");
+  }
+  if (result.http3 && result.tlsCert === null) {
+    throw new ConfigError("--http3 needs --tls-cert and --tls-key: there is no HTTP/3 without TLS");
   }
   const hostGiven = flags.host !== undefined || Boolean(env.HOST);
   if (result.open && !hostGiven) result.host = "0.0.0.0";

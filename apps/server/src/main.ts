@@ -51,6 +51,7 @@ async function start(): Promise<RunningServer> {
   try {
     return await startServer(config!, logger);
   } catch (error) {
+    if (error instanceof ConfigError) refuse(error.message);
     if (error instanceof HubError) refuse(`cannot open the log that --log names: ${error.message}`);
     const { code, message } = error as { code?: string; message: string };
     if (code === "EADDRINUSE") {

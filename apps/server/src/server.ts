@@ -9,6 +9,7 @@ import { demoRoutes, startDemos } from "./demos.ts";
 import type { Logger } from "./logger.ts";
 import { createMetrics } from "./metrics.ts";
 import { pageRoutes } from "./page.ts";
+import { tlsOptions } from "./tls.ts";
 
 /** How long the last answers may take once all streams are closed, in milliseconds. */
 const LAST_ANSWERS = 1000;
@@ -24,9 +25,11 @@ export interface RunningServer {
  * Starts the server; resolves when it listens.
  *
  * @throws HubError `log-failed` when the log cannot be opened
+ * @throws ConfigError when a file that a setting names is not what it should be
  */
 export async function startServer(config: Config, logger: Logger): Promise<RunningServer> {
   const { heartbeat, retry, writeDeadline, maxEventBytes, maxBodyBytes, corsOrigins: origins } = config;
+  const tls = tlsOptions(config);
   const log = openLog(config, logger);
   const hub = createHub({
     log,
@@ -53,7 +56,7 @@ export async function startServer(config: Config, logger: Logger): Promise<Runni
     .all("/metrics", otherMethods("GET, HEAD, OPTIONS"))
     .use(await pageRoutes(config.dev));
   if (config.demos) app.use(demoRoutes(hub, maxBodyBytes, origins));
-  app.listen({ port: config.port, hostname: config.host });
+  app.listen({ port: config.port, hostname: config.host, ...tls });
   const server = app.server!;
   raiseBacklog(server.port!);
   const stopDemos = config.demos ? startDemos(hub) : () => {};
@@ -67,7 +70,8 @@ export async function startServer(config: Config, logger: Logger): Promise<Runni
   };
   const { hostname, port } = server;
   const name = hostname === "127.0.0.1" || hostname === "0.0.0.0" ? "localhost" : hostname;
-  return { hub, url: `http://${name?.includes(":") ? `[${name}]` : name}:${port}`, stop };
+  const scheme = tls.tls === undefined ? "http" : "https";
+  return { hub, url: `${scheme}://${name?.includes(":") ? `[${name}]` : name}:${port}`, stop };
 }
 
 function openLog(config: Config, logger: Logger): EventLog {
