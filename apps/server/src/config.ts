@@ -2,6 +2,7 @@ import { parseArgs } from "node:util";
 import { HUB_DEFAULTS, MEMORY_LOG_DEFAULTS } from "@sse/hub";
 import { type Durability, SQLITE_LOG_DEFAULTS } from "@sse/hub/sqlite";
 import { MAX_BODY_BYTES } from "@sse/elysia";
+import { logUrlFault } from "./log-url.ts";
 
 /** A mistake in the flags or the environment; the message names the setting and what to do. */
 export class ConfigError extends Error {
@@ -85,8 +86,9 @@ function port(text: string): number {
 }
 
 function logUrl(text: string): string {
-  if (text === "memory:" || /^sqlite:./.test(text)) return text;
-  throw new ConfigError(`must be sqlite:PATH or memory:, not ${JSON.stringify(text)}`);
+  const wrong = logUrlFault(text);
+  if (wrong !== null) throw new ConfigError(wrong);
+  return text;
 }
 
 function oneOf<T extends string>(values: readonly T[]): (text: string) => T {
@@ -144,7 +146,7 @@ export const SETTINGS: readonly Setting[] = [
     env: "SSE_LOG",
     fallback: "sqlite:./data/events.db",
     parse: logUrl,
-    help: "where events are kept: sqlite:PATH, or memory: for as long as the process lives",
+    help: "where events are kept: sqlite:PATH, memory: for as long as the process lives, or for several nodes redis://host:6379 or nats://host:4222 (docs/scaling.md)",
   },
   {
     name: "durability",

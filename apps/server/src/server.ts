@@ -1,13 +1,13 @@
 import { cors } from "@elysiajs/cors";
 import { otherMethods, problem, problemOf, sse } from "@sse/elysia";
-import { createHub, type EventLog, type Hub, MemoryLog } from "@sse/hub";
-import { SqliteLog } from "@sse/hub/sqlite";
+import { createHub, type Hub } from "@sse/hub";
 import { Elysia } from "elysia";
 import type { Config } from "./config.ts";
 import { raiseBacklog } from "./backlog.ts";
 import { demoRoutes, startDemos } from "./demos.ts";
 import type { Logger } from "./logger.ts";
 import { createMetrics } from "./metrics.ts";
+import { openLog } from "./open-log.ts";
 import { pageRoutes } from "./page.ts";
 import { tlsOptions } from "./tls.ts";
 
@@ -30,7 +30,7 @@ export interface RunningServer {
 export async function startServer(config: Config, logger: Logger): Promise<RunningServer> {
   const { heartbeat, retry, writeDeadline, maxEventBytes, maxBodyBytes, corsOrigins: origins } = config;
   const tls = tlsOptions(config);
-  const log = openLog(config, logger);
+  const log = await openLog(config, logger);
   const hub = createHub({
     log,
     heartbeat,
@@ -72,16 +72,6 @@ export async function startServer(config: Config, logger: Logger): Promise<Runni
   const name = hostname === "127.0.0.1" || hostname === "0.0.0.0" ? "localhost" : hostname;
   const scheme = tls.tls === undefined ? "http" : "https";
   return { hub, url: `${scheme}://${name?.includes(":") ? `[${name}]` : name}:${port}`, stop };
-}
-
-function openLog(config: Config, logger: Logger): EventLog {
-  const { durability, maxLogEvents: maxEvents, maxLogBytes: maxBytes, maxLogAge: maxAge } = config;
-  if (config.log === "memory:") return new MemoryLog({ maxEvents, maxBytes, maxAge });
-  const log = new SqliteLog(config.log.slice("sqlite:".length), { durability, maxEvents, maxBytes, maxAge });
-  if (log.begun !== null) {
-    logger.warn("a new log has begun: clients that come back are told a gap", { reason: log.begun });
-  }
-  return log;
 }
 
 /** Cross-origin requests from the origins listed; without any, nothing is said, and browsers refuse them. */

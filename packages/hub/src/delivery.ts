@@ -116,13 +116,13 @@ export class Delivery {
    * of the new one, once it has been told.
    */
   reset(): void {
-    const { epoch, first, last } = this.#settings.log.bounds();
+    const { epoch, first, last, inherited = 0 } = this.#settings.log.bounds();
     this.#catchingUp = [];
     for (const stream of this.streams) {
       if (stream.state === "opening") continue; // the hub looks anew
       const isLive = stream.state === "live";
       stream.lost ??= this.id(isLive ? stream.cohort.coveredFor(stream, this.#head) : stream.cursor);
-      stream.cursor = first - 1;
+      stream.cursor = Math.max(first - 1, inherited);
       if (isLive) {
         stream.cohort.leave(stream);
         stream.state = "catching-up";
@@ -132,6 +132,19 @@ export class Delivery {
     for (const cohort of this.#cohorts.values()) cohort.reset();
     this.#epoch = epoch;
     this.#head = last;
+    this.#wake();
+  }
+
+  /** Events are gone that were never routed: live streams find out by reading the log, and are told. */
+  skip(): void {
+    for (const stream of this.streams) {
+      if (stream.state !== "live") continue;
+      stream.cursor = stream.cohort.coveredFor(stream, this.#head);
+      stream.cohort.leave(stream);
+      stream.state = "catching-up";
+      this.#catchingUp.push(stream);
+    }
+    this.#head = this.#settings.log.bounds().last;
     this.#wake();
   }
 

@@ -62,6 +62,7 @@ export class Hub {
     this.#stopTail = this.#settings.log.tail({
       append: (entries) => this.#delivery.route(entries),
       reset: () => this.#delivery.reset(),
+      skip: () => this.#delivery.skip(),
     });
     this.#stopSweep = startSweep(this.#delivery, this.#settings);
   }
@@ -133,11 +134,24 @@ export class Hub {
     });
   }
 
-  /** One append for all that was published since the last turn. */
+  /** One append for all that was published since the last turn, or as few as the log wants. */
   #commit(): void {
-    const publications = this.#publications;
-    if (publications.length === 0) return;
-    this.#publications = [];
+    const { maxAppend = Infinity } = this.#settings.log;
+    let together: Publication[] = [];
+    let events = 0;
+    for (const publication of this.#publications.splice(0)) {
+      if (together.length > 0 && events + publication.events.length > maxAppend) {
+        this.#append(together);
+        together = [];
+        events = 0;
+      }
+      together.push(publication);
+      events += publication.events.length;
+    }
+    if (together.length > 0) this.#append(together);
+  }
+
+  #append(publications: readonly Publication[]): void {
     const batch =
       publications.length === 1 ? publications[0]!.events : publications.flatMap((each) => each.events);
     const fail = (cause: unknown): void => {
