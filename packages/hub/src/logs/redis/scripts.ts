@@ -49,6 +49,8 @@ local function evict(life, bounds, budget)
   local now = call('TIME')
   local oldest = now[1] * 1000000 + now[2] - maxAge * 1000
   local log = key(life.epoch, 'log')
+  -- Some more than has to be at once: what a call costs is shared by all of them.
+  if life.last - life.first + 1 > maxEvents then maxEvents = maxEvents - math.min(64, math.floor(maxEvents / 128)) end
   local evicted, members, names, numbers, ids, lost = 0, {}, {}, {}, {}, {}
   while life.first <= life.last and evicted < budget do
     local over = life.last - life.first + 1 - maxEvents
