@@ -6,7 +6,7 @@ import type { Config } from "./config.ts";
 import { raiseBacklog } from "./backlog.ts";
 import { demoRoutes, startDemos } from "./demos.ts";
 import type { Logger } from "./logger.ts";
-import { createMetrics } from "./metrics.ts";
+import { Metrics } from "./metrics.ts";
 import { openLog } from "./open-log.ts";
 import { pageRoutes } from "./page.ts";
 import { tlsOptions } from "./tls.ts";
@@ -31,8 +31,10 @@ export async function startServer(config: Config, logger: Logger): Promise<Runni
   const { heartbeat, retry, writeDeadline, maxEventBytes, maxBodyBytes, corsOrigins: origins } = config;
   const tls = tlsOptions(config);
   const log = await openLog(config, logger);
+  const metrics = new Metrics();
   const hub = createHub({
     log,
+    observer: metrics.observer,
     heartbeat,
     retry,
     writeDeadline,
@@ -42,7 +44,7 @@ export async function startServer(config: Config, logger: Logger): Promise<Runni
       logger.debug("stream closed", { reason, seconds, events, bytes, topics: cohort.selectors.key });
     },
   });
-  const metrics = createMetrics(hub);
+  metrics.watch(hub);
   const app = new Elysia({ serve: { development: false, reusePort: false } })
     .onError(({ code, error, path }) =>
       code === "NOT_FOUND" ? problem(404, `there is nothing at ${path}`) : problemOf(error),
@@ -50,7 +52,7 @@ export async function startServer(config: Config, logger: Logger): Promise<Runni
     .use(allowOrigins(origins))
     .use(sse({ hub, maxBodyBytes, origins }))
     .get("/metrics", async () => {
-      const { body, type } = await metrics();
+      const { body, type } = await metrics.text();
       return new Response(body, { headers: { "content-type": type } });
     })
     .all("/metrics", otherMethods("GET, HEAD, OPTIONS"))

@@ -12,6 +12,9 @@ export interface SseOptions {
   origins?: readonly string[];
 }
 
+/** Streams that `/stats` names. */
+const SLOWEST = 10;
+
 export const MAX_BODY_BYTES = 4 * 1024 * 1024;
 
 /** Answers a method that a path does not know: 405 with the ones it does (RFC 9110, 15.5.6), and OPTIONS with just those. */
@@ -45,7 +48,11 @@ export function sse({ hub, maxBodyBytes = MAX_BODY_BYTES, origins = [] }: SseOpt
     })
     .all("/readyz", read)
     .get("/stats", () =>
-      Response.json({ uptime: Math.round((performance.now() - started) / 1000), ...hub.stats() }),
+      Response.json({
+        uptime: Math.round((performance.now() - started) / 1000),
+        ...hub.stats(),
+        slowest: hub.slowest(SLOWEST),
+      }),
     )
     .all("/stats", read);
 }
