@@ -34,7 +34,7 @@ export interface HubOptions {
   maxFrameBytes?: number | undefined;
   /**
    * The most writes to streams in one turn of the event loop, before accepts, publishes and other I/O have their turn;
-   * default 2,048, some milliseconds.
+   * default 512, one or two milliseconds. Events that come while a fan-out is under way go out together after it.
    */
   writesPerTurn?: number | undefined;
   /** The most selectors of one stream; default 100. */
@@ -58,7 +58,7 @@ export const HUB_DEFAULTS = Object.freeze({
   maxEventBytes: 1024 * 1024,
   maxBatch: 10_000,
   maxFrameBytes: 64 * 1024,
-  writesPerTurn: 2048,
+  writesPerTurn: 512,
   maxSelectors: 100,
 }) satisfies HubOptions;
 
