@@ -53,7 +53,7 @@ export const fanout: Scenario<FanoutCase> = {
     await stage.warmUp();
     const empty = stage.resident();
     await stage.open("streams", { streams, channels: channelsOf(1, inFlight) });
-    await Bun.sleep(IDLE);
+    await Bun.sleep(Math.min(IDLE, duration ?? IDLE));
     const memory = difference(stage.resident(), empty);
     const publisher = stage.publisher(inFlight);
 
