@@ -23,7 +23,7 @@ function settled(log: BrokerLog, alone: boolean): EventLog {
           for (const part of alone ? batch.map((event) => [event]) : [batch])
             ids.push(...(await target.append(part)));
           for (const id of ids) await target.reach(parseEventId(id)!.cursor);
-          await Bun.sleep(3 * CHECK_EVERY);
+          await target.checked();
           return ids;
         };
       }
@@ -108,9 +108,8 @@ export function brokerLogTests(name: string, open: Open, countsArrays: boolean):
       expect(entries[0]!.wire).toContain(`event: ${type}\n`);
       expect(entries[0]!.wire).toContain("😀");
     }
-    expect(
-      log.append([newEvent("x".repeat(1024), "", { key: "k".repeat(1024), publishId: "p".repeat(1024) })]),
-    ).resolves.toBeArray();
+    const longest = newEvent("x".repeat(1024), "", { key: "k".repeat(1024), publishId: "p".repeat(1024) });
+    expect(await log.append([longest])).toHaveLength(1);
     await log.close();
   });
 
@@ -121,6 +120,7 @@ export function brokerLogTests(name: string, open: Open, countsArrays: boolean):
       const events = batch.map((publishId) => newEvent("a", "x", { publishId }));
       const answers = await Promise.all(Array.from({ length: 30 }, (_, at) => nodes[at % 3]!.append(events)));
       expect(new Set(answers.map(String)).size).toBe(1);
+      await nodes[0]!.reach(parseEventId(answers[0]!.at(-1)!)!.cursor);
     }
     expect((await nodes[0]!.survey(0, all)).events).toBe(3);
     for (const node of nodes) await node.close();

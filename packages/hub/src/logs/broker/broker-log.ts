@@ -76,6 +76,8 @@ export class BrokerLog implements EventLog {
   #mark: string | null = null;
   /** Those who wait until an event has come. */
   #waiting: { readonly cursor: Cursor; readonly resolve: () => void }[] = [];
+  /** Settled, and made anew, when the broker has told its state. */
+  #checked = Promise.withResolvers<void>();
   readonly #appending = new Set<Promise<unknown>>();
   readonly #closing = Promise.withResolvers<void>();
   #closed = false;
@@ -327,7 +329,15 @@ export class BrokerLog implements EventLog {
     while (this.#session === session) {
       await Promise.race([Bun.sleep(this.#checkEvery), this.#closing.promise]);
       if (this.#session === session) await this.#check(session);
+      this.#checked.resolve();
+      this.#checked = Promise.withResolvers();
     }
+  }
+
+  /** Resolves when the broker has answered a question for its state that was not asked before now. */
+  async checked(): Promise<void> {
+    await this.#checked.promise; // of one that may have been under way
+    await this.#checked.promise;
   }
 
   /** Finds out whether this is still the log that it was, and begins another life when it is not. */

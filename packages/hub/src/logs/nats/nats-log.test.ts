@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
 import { type JetStreamManager, jetstreamManager } from "@nats-io/jetstream";
 import { connect } from "@nats-io/transport-node";
 import { brokerLogTests } from "../../../test/broker-log-tests.ts";
@@ -7,6 +7,9 @@ import { parseEventId } from "../../cursor.ts";
 import { SelectorSet } from "../../topic.ts";
 import { BrokerProcess, missing } from "../../../test/broker-process.ts";
 import { openNatsLog } from "./nats-log.ts";
+
+/** A test that times out takes the broker with it. */
+setDefaultTimeout(30_000);
 
 const reason = missing("nats");
 

@@ -1,9 +1,12 @@
-import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
 import { brokerLogTests } from "../../../test/broker-log-tests.ts";
 import { newEvent } from "../../../test/log-contract.ts";
 import { SelectorSet } from "../../topic.ts";
 import { BrokerProcess, missing } from "../../../test/broker-process.ts";
 import { openRedisLog } from "./redis-log.ts";
+
+/** A test that times out takes the broker with it. */
+setDefaultTimeout(30_000);
 
 const reason = missing("redis");
 
