@@ -41,7 +41,7 @@ export class Delivery {
     bytes: 0,
     heartbeats: 0,
     gaps: { evicted: 0, epoch: 0, "unknown-id": 0, lag: 0 },
-    closes: { client: 0, ended: 0, error: 0, drain: 0, slow: 0 },
+    closes: { client: 0, ended: 0, error: 0, drain: 0, slow: 0, "auth-expired": 0 },
   };
   readonly #settings: HubSettings;
   #epoch: string;
@@ -88,7 +88,7 @@ export class Delivery {
   }
 
   /** A new stream that has yet to be {@link start started}. Its cohort is complete before anything is read. */
-  open(selectors: SelectorSet, lag: LagPolicy, sink: Sink): Stream {
+  open(selectors: SelectorSet, lag: LagPolicy, sink: Sink, expiresIn = Infinity): Stream {
     let cohort = this.#cohorts.get(selectors.key);
     if (cohort === undefined) {
       cohort = new Cohort(selectors);
@@ -97,6 +97,7 @@ export class Delivery {
     }
     cohort.members++;
     const stream = new Stream(cohort, lag, sink, this.#settings.clock.now(), this.#gone);
+    stream.until = stream.opened + expiresIn;
     stream.place = this.streams.push(stream) - 1;
     return stream;
   }
@@ -361,7 +362,7 @@ export class Delivery {
       stream.sink.abort();
       return;
     }
-    if ((reason === "drain" || reason === "slow") && stream.state !== "opening") {
+    if (reason !== "ended" && reason !== "error" && stream.state !== "opening") {
       const cursor = stream.state === "live" ? stream.cohort.coveredFor(stream, this.#head) : stream.cursor;
       const bytes = encoder.encode(closingEvent(stream.lost ?? this.id(cursor), reason, this.retry()));
       try {
