@@ -1,7 +1,9 @@
 import { HubError } from "@sse/hub";
-import { ConfigError, help, readConfig } from "./config.ts";
+import { help, readConfig } from "./config.ts";
 import { createLogger } from "./logger.ts";
 import { type RunningServer, startServer } from "./server.ts";
+import { ConfigError } from "./setting.ts";
+import { tokenCommand } from "./token-command.ts";
 
 /** Tells what is wrong in one line, without a stack, and ends. */
 function refuse(message: string): never {
@@ -18,6 +20,15 @@ function configuration() {
   }
 }
 
+if (process.argv[2] === "token") {
+  try {
+    process.stdout.write(await tokenCommand(process.argv.slice(3), process.env));
+    process.exit(0);
+  } catch (error) {
+    if (error instanceof ConfigError) refuse(error.message);
+    throw error;
+  }
+}
 const config = configuration();
 if (config === null) {
   process.stdout.write(help());
@@ -51,6 +62,7 @@ async function start(): Promise<RunningServer> {
   try {
     return await startServer(config!, logger);
   } catch (error) {
+    if (error instanceof ConfigError) refuse(error.message);
     if (error instanceof HubError) refuse(`cannot open the log that --log names: ${error.message}`);
     const { code, message } = error as { code?: string; message: string };
     if (code === "EADDRINUSE") {

@@ -1,8 +1,9 @@
 import { cors } from "@elysiajs/cors";
-import { otherMethods, problem, problemOf, sse } from "@sse/elysia";
+import { otherMethods, problem, problemOf, requireAdmin, sse, withAccess } from "@sse/elysia";
 import { createHub, type EventLog, type Hub, MemoryLog } from "@sse/hub";
 import { SqliteLog } from "@sse/hub/sqlite";
 import { Elysia } from "elysia";
+import { createAuth } from "./auth.ts";
 import type { Config } from "./config.ts";
 import { raiseBacklog } from "./backlog.ts";
 import { demoRoutes, startDemos } from "./demos.ts";
@@ -23,10 +24,11 @@ export interface RunningServer {
 /**
  * Starts the server; resolves when it listens.
  *
- * @throws HubError `log-failed` when the log cannot be opened
+ * @throws HubError `log-failed` when the log cannot be opened, ConfigError for a key or a token that cannot be used
  */
 export async function startServer(config: Config, logger: Logger): Promise<RunningServer> {
   const { heartbeat, retry, writeDeadline, maxEventBytes, maxBodyBytes, corsOrigins: origins } = config;
+  const { authorize, tickets } = await createAuth(config);
   const log = openLog(config, logger);
   const hub = createHub({
     log,
@@ -44,15 +46,18 @@ export async function startServer(config: Config, logger: Logger): Promise<Runni
     .onError(({ code, error, path }) =>
       code === "NOT_FOUND" ? problem(404, `there is nothing at ${path}`) : problemOf(error),
     )
-    .use(allowOrigins(origins))
-    .use(sse({ hub, maxBodyBytes, origins }))
-    .get("/metrics", async () => {
-      const { body, type } = await metrics();
-      return new Response(body, { headers: { "content-type": type } });
-    })
+    .use(allowOrigins(origins, config.authCookie !== undefined))
+    .use(sse({ hub, maxBodyBytes, origins, authorize, tickets }))
+    .get("/metrics", ({ request }) =>
+      withAccess(authorize, request, async (access) => {
+        if (access !== undefined) requireAdmin(access);
+        const { body, type } = await metrics();
+        return new Response(body, { headers: { "content-type": type } });
+      }),
+    )
     .all("/metrics", otherMethods("GET, HEAD, OPTIONS"))
     .use(await pageRoutes(config.dev));
-  if (config.demos) app.use(demoRoutes(hub, maxBodyBytes, origins));
+  if (config.demos) app.use(demoRoutes(hub, { maxBodyBytes, origins, authorize }));
   app.listen({ port: config.port, hostname: config.host });
   const server = app.server!;
   raiseBacklog(server.port!);
@@ -80,15 +85,19 @@ function openLog(config: Config, logger: Logger): EventLog {
   return log;
 }
 
-/** Cross-origin requests from the origins listed; without any, nothing is said, and browsers refuse them. */
-function allowOrigins(origins: readonly string[]) {
+/**
+ * Cross-origin requests from the origins listed; without any, nothing is said, and browsers refuse them.
+ *
+ * @param withCookies lets their pages send cookies
+ */
+function allowOrigins(origins: readonly string[], withCookies: boolean) {
   if (origins.length === 0) return new Elysia();
   return cors({
     origin: [...origins],
     methods: ["GET", "POST", "OPTIONS"],
     allowedHeaders: ["Content-Type", "Last-Event-ID", "Authorization"],
     exposeHeaders: [],
-    credentials: false,
+    credentials: withCookies,
     maxAge: 86_400,
   });
 }
