@@ -13,6 +13,8 @@ export interface MintOptions extends Grant {
   audience?: string | undefined;
   /** `jti`; default: a random UUID. */
   id?: string | undefined;
+  /** When it is made, in milliseconds since 1970; default now. */
+  now?: number | undefined;
 }
 
 /**
@@ -27,15 +29,16 @@ export async function mintToken({
   issuer,
   audience,
   id = crypto.randomUUID(),
+  now = Date.now(),
   ...grant
 }: MintOptions): Promise<string> {
   secretKey(secret);
   accessOf(grant);
-  const now = Math.floor(Date.now() / 1000);
+  const issued = Math.floor(now / 1000);
   const token = new SignJWT({ sse: grant })
     .setProtectedHeader({ alg: "HS256", typ: "JWT" })
-    .setIssuedAt(now)
-    .setExpirationTime(now + Math.max(1, Math.round(ttl / 1000)))
+    .setIssuedAt(issued)
+    .setExpirationTime(issued + Math.max(1, Math.round(ttl / 1000)))
     .setJti(id);
   if (subject !== undefined) token.setSubject(subject);
   if (issuer !== undefined) token.setIssuer(issuer);
