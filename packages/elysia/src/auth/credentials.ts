@@ -42,7 +42,7 @@ export function createAuthorize({
   const anonymous = accessOf({ subscribe: anonymousSubscribe }, { isAnonymous: true });
 
   const check = (token: string): MaybePromise<Access> => {
-    const found = findToken(tokens, token);
+    const found = tokens.length === 0 ? null : findToken(tokens, token);
     if (found !== null) return found;
     if (jwt === undefined) throw unauthorized("the token is not known here");
     return jwt(token);

@@ -2,7 +2,7 @@ import { HubError, type MaybePromise } from "@sse/hub";
 import { errors, type JWTPayload, jwtVerify } from "jose";
 import { Refusal } from "../problem.ts";
 import { type Access, accessOf, parseGrant, unauthorized } from "./access.ts";
-import { digestOf } from "./digest.ts";
+import { digestKey } from "./digest.ts";
 import { type JwtKey, KeysUnavailable } from "./jwt-key.ts";
 
 export interface JwtOptions {
@@ -63,7 +63,7 @@ export function createJwtVerifier({
   };
 
   return (token) => {
-    const digest = digestOf(token).toString("base64");
+    const digest = digestKey(token);
     const found = known.get(digest);
     if (found !== undefined && now() < found.until) return found.access;
     known.delete(digest);

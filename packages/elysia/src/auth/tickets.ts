@@ -1,7 +1,7 @@
 import { randomBytes } from "node:crypto";
 import { Refusal } from "../problem.ts";
 import { type Access, unauthorized } from "./access.ts";
-import { digestOf } from "./digest.ts";
+import { digestKey } from "./digest.ts";
 
 export interface TicketOptions {
   /** How long a ticket is good for, in milliseconds; default 30,000. */
@@ -52,7 +52,7 @@ export class Tickets {
     }
     const ticket = randomBytes(TICKET_BYTES).toString("base64url");
     const expires = Math.min(this.#now() + this.#ttl, access.expires ?? Infinity);
-    this.#waiting.set(keyOf(ticket), { access: { ...access, publish: null, admin: false }, expires });
+    this.#waiting.set(digestKey(ticket), { access: { ...access, publish: null, admin: false }, expires });
     return { ticket, expires };
   }
 
@@ -71,14 +71,10 @@ export class Tickets {
    * @throws Refusal 401 when it is unknown, used or late, which is not told apart
    */
   redeem(ticket: string): Access {
-    const key = keyOf(ticket);
+    const key = digestKey(ticket);
     const found = this.#waiting.get(key);
     this.#waiting.delete(key);
     if (found !== undefined && this.#now() < found.expires) return found.access;
     throw unauthorized("the ticket is unknown, used or expired; get another one from POST /tickets");
   }
-}
-
-function keyOf(ticket: string): string {
-  return digestOf(ticket).toString("base64");
 }
