@@ -2,6 +2,7 @@ import { check } from "./check.ts";
 import { environment } from "./environment.ts";
 import { freePort } from "./free-port.ts";
 import type { Peer, RunningPeer } from "./peers/peer.ts";
+import { hub } from "./peers/hub.ts";
 import { PEERS } from "./peers/index.ts";
 import type { Progress } from "./progress.ts";
 import type { Result, Run } from "./result.ts";
@@ -30,6 +31,7 @@ export function peersNamed(names: readonly string[]): Peer[] {
 async function excluded(scenario: Scenario, peer: Peer): Promise<string | null> {
   if (scenario.needs === "topics" && !peer.topics) return "it has no topics";
   if (scenario.needs === "resumes" && !peer.resumes) return "its streams cannot resume";
+  if (scenario.needs === "profile" && peer !== hub) return "its profile would have other parts";
   return await peer.prepare();
 }
 

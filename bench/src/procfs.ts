@@ -29,13 +29,23 @@ function sum(pids: readonly number[], value: (pid: number) => number | null): nu
 
 /** CPU time that processes have used, user and system, in seconds; exact to a hundredth. */
 export function cpuSeconds(pids: readonly number[]): number | null {
-  return sum(pids, (pid) => {
-    const stat = read(`/proc/${pid}/stat`);
-    if (stat === null) return null;
-    // After the name, which may have spaces and brackets: utime and stime are the 14th and 15th fields.
-    const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
-    return (Number(fields[11]) + Number(fields[12])) * TICK_SECONDS;
-  });
+  const [user, system] = [userSeconds(pids), systemSeconds(pids)];
+  return user === null || system === null ? null : user + system;
+}
+
+export function userSeconds(pids: readonly number[]): number | null {
+  return sum(pids, (pid) => ticks(pid, 11));
+}
+
+export function systemSeconds(pids: readonly number[]): number | null {
+  return sum(pids, (pid) => ticks(pid, 12));
+}
+
+/** @param field counted from the one after the name, which may have spaces and brackets */
+function ticks(pid: number, field: number): number | null {
+  const stat = read(`/proc/${pid}/stat`);
+  if (stat === null) return null;
+  return Number(stat.slice(stat.lastIndexOf(")") + 2).split(" ")[field]) * TICK_SECONDS;
 }
 
 /** Resident memory of processes, in bytes. */

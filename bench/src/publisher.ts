@@ -45,6 +45,8 @@ export class Publisher implements Disposable {
   payloadBytes: number;
   /** How late events went out, in microseconds: because the timer was late, or no connection was free. */
   readonly lateness: Histogram = createHistogram();
+  /** From the sending of a request to its answer, in microseconds. */
+  readonly answers: Histogram = createHistogram();
   /** Answers other than 2xx, and requests that broke, by reason. */
   readonly refusals: Map<string, number> = new Map<string, number>();
 
@@ -152,9 +154,11 @@ export class Publisher implements Disposable {
     const topic = topics > 1 ? channel : 0;
     const number = this.#counts[channel]!++;
     const body = requests[topic]!.body(payload(mark, channel, number, intended, this.payloadBytes));
+    const sent = now();
     const answer = await this.#lanes[lane]!.request(
       `${this.#heads[topic]}${Buffer.byteLength(body)}\r\n\r\n${body}`,
     );
+    record(this.answers, now() - sent);
     this.#done++;
     if (answer === null) return;
     if (answer === NO_ANSWER) this.#hangs = true;

@@ -16,6 +16,10 @@ export const IN_FLIGHT = 256;
 export const OPEN_WITHIN = 15_000;
 /** How long nothing may come before what is missing counts as lost; milliseconds. */
 export const FINISH_WITHIN = 10_000;
+const WARM_UP_STREAMS = 500;
+const WARM_UP_EVENTS = 100;
+/** Until the server has seen that streams are gone; milliseconds. */
+const GONE_WITHIN = 500;
 /** Between the heads of the streams and the first event: some servers subscribe a stream after they have answered. */
 const SETTLE = 250;
 
@@ -51,9 +55,25 @@ export class Stage implements AsyncDisposable {
     return new Stage(peer, generator, target, options.payloadBytes ?? PAYLOAD_BYTES);
   }
 
+  /**
+   * Lets the server serve some streams, and waits until they are gone: what its memory grows by from then on, streams take, and
+   * not the code that the system loads and the compilers make.
+   */
+  async warmUp(): Promise<void> {
+    await using generator = await Generator.start(WARM_UP_STREAMS, 1);
+    const publisher = this.publisher(1);
+    await this.open("warm-up", { streams: WARM_UP_STREAMS, channels: 1 }, generator);
+    await this.settle();
+    await publisher.publish(WARM_UP_EVENTS);
+    await generator.finish("warm-up", publisher.published, FINISH_WITHIN);
+    await generator.disconnect("warm-up");
+    await Bun.sleep(GONE_WITHIN);
+    this.renewMark();
+  }
+
   /** Opens streams of the topic, unless other paths are given. */
-  async open(group: string, options: StreamOptions): Promise<void> {
-    await this.generator.open(group, {
+  async open(group: string, options: StreamOptions, generator: Generator = this.generator): Promise<void> {
+    await generator.open(group, {
       target: this.#target,
       paths: [pathOf(this.peer.eventsUrl(TOPIC))],
       headers: {},

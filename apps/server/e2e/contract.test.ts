@@ -390,6 +390,9 @@ describe("other requests", () => {
     expect(metrics.headers.get("content-type")).toStartWith("text/plain; version=0.0.4");
     const text = await metrics.text();
     expect(text).toMatch(/^sse_streams [0-9]+$/m);
+    expect(text).toMatch(/^sse_commit_seconds_count [1-9]/m);
+    expect(text).toMatch(/^sse_fan_out_seconds_count [1-9]/m);
+    expect(text).toMatch(/^sse_log_up 1$/m);
     expect(text).toMatch(/^sse_streams_closed_total\{reason="client"\} [0-9]+$/m);
   });
 

@@ -15,6 +15,12 @@ describe("starting", () => {
     [["--max-log-events", "10k"], {}, "--max-log-events must be a whole number"],
     [["--log", "postgres://x"], {}, "--log must be sqlite:PATH or memory:"],
     [["--log", "sqlite:"], {}, "--log must be sqlite:PATH or memory:"],
+    [
+      ["--log", "redis://:secret@x?prefx=y"],
+      {},
+      '--log has the unknown parameter "prefx"; redis: takes prefix',
+    ],
+    [["--log", "nats://x?prefix=a.b"], {}, "--log has a prefix that is not"],
     [["--durability", "high"], {}, "--durability must be one of full, normal, off"],
     [[], { SSE_LOG_LEVEL: "loud" }, "SSE_LOG_LEVEL must be one of debug, info, warn, error"],
     [["--cors-origins", "example.com"], {}, "--cors-origins must be a list of origins"],

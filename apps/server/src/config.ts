@@ -16,6 +16,7 @@ import {
   time,
   written,
 } from "./setting.ts";
+import { logUrlFault } from "./log-url.ts";
 
 export const LOG_LEVELS = ["debug", "info", "warn", "error"] as const;
 export type LogLevel = (typeof LOG_LEVELS)[number];
@@ -37,6 +38,10 @@ export interface Config extends AuthConfig {
   maxEventBytes: number;
   maxBodyBytes: number;
   corsOrigins: string[];
+  /** Files; both or none. */
+  tlsCert: string | null;
+  tlsKey: string | null;
+  http3: boolean;
   demos: boolean;
   dev: boolean;
   drain: number;
@@ -49,8 +54,14 @@ function port(text: string): number {
 }
 
 function logUrl(text: string): string {
-  if (text === "memory:" || /^sqlite:./.test(text)) return text;
-  throw new ConfigError(`must be sqlite:PATH or memory:, not ${JSON.stringify(text)}`);
+  const wrong = logUrlFault(text);
+  if (wrong !== null) throw new ConfigError(wrong);
+  return text;
+}
+
+/** The name of a file; "" for none. */
+function file(text: string): string | null {
+  return text === "" ? null : text;
 }
 
 /** Every setting: the order is that of `--help`. */
@@ -83,7 +94,7 @@ export const SETTINGS: readonly Setting[] = [
     env: "SSE_LOG",
     fallback: "sqlite:./data/events.db",
     parse: logUrl,
-    help: "where events are kept: sqlite:PATH, or memory: for as long as the process lives",
+    help: "where events are kept: sqlite:PATH, memory: for as long as the process lives, or for several nodes redis://host:6379 or nats://host:4222 (docs/scaling.md)",
   },
   {
     name: "durability",
@@ -169,6 +180,28 @@ export const SETTINGS: readonly Setting[] = [
     help: "origins whose pages may read and publish, parted by commas",
   },
   ...AUTH_SETTINGS,
+  {
+    name: "tlsCert",
+    flag: "tls-cert",
+    env: "SSE_TLS_CERT",
+    fallback: "",
+    parse: file,
+    help: "file with the certificate chain, for https with HTTP/2 and HTTP/1.1; default none, http",
+  },
+  {
+    name: "tlsKey",
+    flag: "tls-key",
+    env: "SSE_TLS_KEY",
+    fallback: "",
+    parse: file,
+    help: "file with the key of the certificate",
+  },
+  {
+    name: "http3",
+    flag: "http3",
+    env: "SSE_HTTP3",
+    help: "offer HTTP/3 too, on the same port of UDP; browsers remember that for a day",
+  },
   { name: "demos", flag: "no-demos", env: "SSE_NO_DEMOS", help: "leave out the demo topics and endpoints" },
   { name: "dev", flag: "dev", env: "SSE_DEV", help: "bundle the page anew at each visit, for work on it" },
   {
@@ -266,6 +299,12 @@ export function readConfig(
     );
   }
   checkAuth(result);
+  if ((result.tlsCert === null) !== (result.tlsKey === null)) {
+    throw new ConfigError("--tls-cert and --tls-key are of use together only; give the other one too");
+  }
+  if (result.http3 && result.tlsCert === null) {
+    throw new ConfigError("--http3 needs --tls-cert and --tls-key: there is no HTTP/3 without TLS");
+  }
   const hostGiven = flags.host !== undefined || Boolean(env.HOST);
   if (result.open && !hostGiven) result.host = "0.0.0.0";
   if (!result.open && !isAuthenticated(result) && !LOOPBACK.test(result.host)) {

@@ -1,5 +1,6 @@
 import { HubError } from "@sse/hub";
 import { help, readConfig } from "./config.ts";
+import { withoutSecrets } from "./log-url.ts";
 import { createLogger } from "./logger.ts";
 import { type RunningServer, startServer } from "./server.ts";
 import { ConfigError } from "./setting.ts";
@@ -54,7 +55,7 @@ for (const signal of ["SIGTERM", "SIGINT"] as const) {
   });
 }
 
-logger.info("listening", { url: server.url, log: config.log });
+logger.info("listening", { url: server.url, log: withoutSecrets(config.log) });
 if (config.open)
   logger.warn("open to everybody who can reach it: no authentication is configured", { host: config.host });
 

@@ -1,54 +1,107 @@
-import type { Hub } from "@sse/hub";
-import { Counter, Gauge, Registry } from "prom-client";
+import type { Hub, HubObserver, HubStats } from "@sse/hub";
+import { Counter, Gauge, Histogram, Registry, collectDefaultMetrics } from "prom-client";
 
-/** The hub's state and counters as Prometheus text. */
-export function createMetrics(hub: Hub): () => Promise<{ body: string; type: string }> {
-  const registry = new Registry();
-  const registers = [registry];
-  type Stats = ReturnType<Hub["stats"]>;
-  const gauges: [string, string, (stats: Stats) => number][] = [
-    ["sse_streams", "Open streams", ({ streams }) => streams],
-    ["sse_streams_catching_up", "Streams that read the log", ({ catchingUp }) => catchingUp],
-    ["sse_streams_blocked", "Streams whose reader is behind", ({ blocked }) => blocked],
-    ["sse_cohorts", "Sets of streams with the same selectors", ({ cohorts }) => cohorts],
-    ["sse_log_events", "Events in the log", ({ log }) => log.events],
-    ["sse_log_bytes", "Bytes in the log", ({ log }) => log.bytes],
-    ["process_resident_memory_bytes", "Resident memory", () => process.memoryUsage.rss()],
-  ];
-  const counters: [string, string, (stats: Stats) => number][] = [
-    ["sse_events_published_total", "Events taken from publishers", ({ published }) => published],
-    ["sse_events_delivered_total", "Events written to streams", ({ deliveries }) => deliveries],
-    ["sse_bytes_delivered_total", "Bytes written to streams", ({ bytes }) => bytes],
-    ["sse_heartbeats_total", "Comments written to quiet streams", ({ heartbeats }) => heartbeats],
-  ];
-  const read = [
-    ...gauges.map(([name, help, value]) => {
-      const gauge = new Gauge({ name, help, registers });
-      return (stats: Stats) => gauge.set(value(stats));
-    }),
-    ...counters.map(([name, help, value]) => {
-      const counter = new Counter({ name, help, registers });
-      return (stats: Stats) => {
-        counter.reset();
-        counter.inc(value(stats));
-      };
-    }),
-    ...(
+/** Seconds, from a tenth of a millisecond on. */
+const BUCKETS = [0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5];
+
+/** The hub's state and counters, and how long things take in it, as Prometheus text. */
+export class Metrics {
+  readonly #registry = new Registry();
+  /** What a hub is to be given, so that it tells how long things take. */
+  readonly observer: HubObserver;
+
+  constructor() {
+    const registers = [this.#registry];
+    collectDefaultMetrics({ register: this.#registry });
+    const seconds = (name: string, help: string): ((duration: number) => void) => {
+      const histogram = new Histogram({ name, help, registers, buckets: BUCKETS });
+      return (duration) => histogram.observe(duration / 1000);
+    };
+    this.observer = {
+      committed: seconds(
+        "sse_commit_seconds",
+        "From the first publish of a turn until the log has acknowledged it",
+      ),
+      fannedOut: seconds(
+        "sse_fan_out_seconds",
+        "From the commit of an event until the last live stream of a cohort was written to",
+      ),
+    };
+  }
+
+  /** Shows this hub. */
+  watch(hub: Hub): void {
+    const gauges: [string, string, (stats: HubStats) => number][] = [
+      ["sse_streams", "Open streams", ({ streams }) => streams],
+      ["sse_streams_catching_up", "Streams that read the log", ({ catchingUp }) => catchingUp],
+      ["sse_streams_blocked", "Streams whose reader is behind", ({ blocked }) => blocked],
+      ["sse_streams_lag_max", "Events that the slowest stream is behind", () => hub.slowest(1)[0]?.lag ?? 0],
+      ["sse_cohorts", "Sets of streams with the same selectors", ({ cohorts }) => cohorts],
+      ["sse_log_events", "Events in the log", ({ log }) => log.events],
+      ["sse_log_bytes", "Bytes in the log", ({ log }) => log.bytes],
+      ["sse_log_up", "1 while the log can keep events, else 0", ({ log }) => (log.fault === null ? 1 : 0)],
+    ];
+    const counters: [string, string, (stats: HubStats) => number][] = [
+      ["sse_events_published_total", "Events taken from publishers", ({ published }) => published],
       [
-        ["sse_streams_closed_total", "Closed streams by reason", "closes"],
-        ["sse_gaps_total", "Gaps told to streams by reason", "gaps"],
-      ] as const
-    ).map(([name, help, key]) => {
-      const counter = new Counter({ name, help, registers, labelNames: ["reason"] });
-      return (stats: Stats) => {
-        counter.reset();
-        for (const [reason, value] of Object.entries(stats[key])) counter.inc({ reason }, value);
-      };
-    }),
-  ];
-  return async () => {
-    const stats = hub.stats();
-    for (const take of read) take(stats);
-    return { body: await registry.metrics(), type: registry.contentType };
-  };
+        "sse_bytes_taken_total",
+        "Bytes of events that came into the log, as they are sent",
+        ({ bytesTaken }) => bytesTaken,
+      ],
+      ["sse_events_delivered_total", "Events written to streams", ({ deliveries }) => deliveries],
+      ["sse_bytes_delivered_total", "Bytes written to streams", ({ bytes }) => bytes],
+      ["sse_heartbeats_total", "Comments written to quiet streams", ({ heartbeats }) => heartbeats],
+    ];
+    const labelled = [
+      ["sse_streams_opened_total", "Opened streams by how they began", "resume", "resumes"],
+      ["sse_streams_closed_total", "Closed streams by reason", "reason", "closes"],
+      ["sse_gaps_total", "Gaps told to streams by reason", "reason", "gaps"],
+    ] as const;
+    // All are read from one look at the hub, which the first of them takes.
+    let stats = hub.stats();
+    for (const [at, [name, help, value]] of gauges.entries()) {
+      this.#registry.registerMetric(
+        new Gauge({
+          name,
+          help,
+          registers: [],
+          collect() {
+            if (at === 0) stats = hub.stats();
+            this.set(value(stats));
+          },
+        }),
+      );
+    }
+    for (const [name, help, value] of counters) {
+      this.#registry.registerMetric(
+        new Counter({
+          name,
+          help,
+          registers: [],
+          collect() {
+            this.reset();
+            this.inc(value(stats));
+          },
+        }),
+      );
+    }
+    for (const [name, help, label, key] of labelled) {
+      this.#registry.registerMetric(
+        new Counter({
+          name,
+          help,
+          registers: [],
+          labelNames: [label],
+          collect() {
+            this.reset();
+            for (const [text, count] of Object.entries(stats[key])) this.inc({ [label]: text }, count);
+          },
+        }),
+      );
+    }
+  }
+
+  async text(): Promise<{ body: string; type: string }> {
+    return { body: await this.#registry.metrics(), type: this.#registry.contentType };
+  }
 }

@@ -1,15 +1,16 @@
 import { cors } from "@elysiajs/cors";
 import { otherMethods, problem, problemOf, requireAdmin, sse, withAccess } from "@sse/elysia";
-import { createHub, type EventLog, type Hub, MemoryLog } from "@sse/hub";
-import { SqliteLog } from "@sse/hub/sqlite";
+import { createHub, type Hub } from "@sse/hub";
 import { Elysia } from "elysia";
 import { createAuth } from "./auth.ts";
 import type { Config } from "./config.ts";
 import { raiseBacklog } from "./backlog.ts";
 import { demoRoutes, startDemos } from "./demos.ts";
 import type { Logger } from "./logger.ts";
-import { createMetrics } from "./metrics.ts";
+import { Metrics } from "./metrics.ts";
+import { openLog } from "./open-log.ts";
 import { pageRoutes } from "./page.ts";
+import { tlsOptions } from "./tls.ts";
 
 /** How long the last answers may take once all streams are closed, in milliseconds. */
 const LAST_ANSWERS = 1000;
@@ -24,14 +25,18 @@ export interface RunningServer {
 /**
  * Starts the server; resolves when it listens.
  *
- * @throws HubError `log-failed` when the log cannot be opened, ConfigError for a key or a token that cannot be used
+ * @throws HubError `log-failed` when the log cannot be opened
+ * @throws ConfigError when a file that a setting names is not what it should be, or a key or a token cannot be used
  */
 export async function startServer(config: Config, logger: Logger): Promise<RunningServer> {
   const { heartbeat, retry, writeDeadline, maxEventBytes, maxBodyBytes, corsOrigins: origins } = config;
   const { authorize, tickets } = await createAuth(config);
-  const log = openLog(config, logger);
+  const tls = tlsOptions(config);
+  const log = await openLog(config, logger);
+  const metrics = new Metrics();
   const hub = createHub({
     log,
+    observer: metrics.observer,
     heartbeat,
     retry,
     writeDeadline,
@@ -41,7 +46,7 @@ export async function startServer(config: Config, logger: Logger): Promise<Runni
       logger.debug("stream closed", { reason, seconds, events, bytes, topics: cohort.selectors.key });
     },
   });
-  const metrics = createMetrics(hub);
+  metrics.watch(hub);
   const app = new Elysia({ serve: { development: false, reusePort: false } })
     .onError(({ code, error, path }) =>
       code === "NOT_FOUND" ? problem(404, `there is nothing at ${path}`) : problemOf(error),
@@ -51,14 +56,14 @@ export async function startServer(config: Config, logger: Logger): Promise<Runni
     .get("/metrics", ({ request }) =>
       withAccess(authorize, request, async (access) => {
         if (access !== undefined) requireAdmin(access);
-        const { body, type } = await metrics();
+        const { body, type } = await metrics.text();
         return new Response(body, { headers: { "content-type": type } });
       }),
     )
     .all("/metrics", otherMethods("GET, HEAD, OPTIONS"))
     .use(await pageRoutes(config.dev));
   if (config.demos) app.use(demoRoutes(hub, { maxBodyBytes, origins, authorize }));
-  app.listen({ port: config.port, hostname: config.host });
+  app.listen({ port: config.port, hostname: config.host, ...tls });
   const server = app.server!;
   raiseBacklog(server.port!);
   const stopDemos = config.demos ? startDemos(hub) : () => {};
@@ -72,17 +77,8 @@ export async function startServer(config: Config, logger: Logger): Promise<Runni
   };
   const { hostname, port } = server;
   const name = hostname === "127.0.0.1" || hostname === "0.0.0.0" ? "localhost" : hostname;
-  return { hub, url: `http://${name?.includes(":") ? `[${name}]` : name}:${port}`, stop };
-}
-
-function openLog(config: Config, logger: Logger): EventLog {
-  const { durability, maxLogEvents: maxEvents, maxLogBytes: maxBytes, maxLogAge: maxAge } = config;
-  if (config.log === "memory:") return new MemoryLog({ maxEvents, maxBytes, maxAge });
-  const log = new SqliteLog(config.log.slice("sqlite:".length), { durability, maxEvents, maxBytes, maxAge });
-  if (log.begun !== null) {
-    logger.warn("a new log has begun: clients that come back are told a gap", { reason: log.begun });
-  }
-  return log;
+  const scheme = tls.tls === undefined ? "http" : "https";
+  return { hub, url: `${scheme}://${name?.includes(":") ? `[${name}]` : name}:${port}`, stop };
 }
 
 /**

@@ -43,6 +43,7 @@ export const limits: Scenario = {
   async run(peer, { streams }, { duration, payload, processes }) {
     await using stage = await Stage.set(peer, { streams, processes, payloadBytes: payload ?? undefined });
     const { generator } = stage;
+    await stage.warmUp();
     const { groups, open, held, memory, cpu, overflows, seconds, gave } = await ramp(
       stage,
       streams,

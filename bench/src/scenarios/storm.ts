@@ -9,6 +9,8 @@ interface StormCase extends Case {
 }
 
 const EVENTS = 10;
+/** Missed by each stream that resumes. */
+const MISSED = 100;
 const IN_FLIGHT = 8;
 /** Until the server has seen that everybody is gone; milliseconds. */
 const GONE = 500;
@@ -39,7 +41,7 @@ export const storm: Scenario<StormCase> = {
     const label = `${count.toLocaleString("en")} streams`;
     return [
       { label: `${label} connect`, streams: count, resume: false },
-      { label: `${label} resume, ${events ?? EVENTS} events missed`, streams: count, resume: true },
+      { label: `${label} resume, ${events ?? MISSED} events missed`, streams: count, resume: true },
     ];
   },
 
@@ -57,7 +59,7 @@ export const storm: Scenario<StormCase> = {
       await generator.finish("streams", publisher.published, FINISH_WITHIN);
       await generator.disconnect("streams");
       await Bun.sleep(GONE);
-      await publisher.publish(events ?? EVENTS);
+      await publisher.publish(events ?? MISSED);
       await generator.measure(Infinity);
       [cpu, start] = [stage.cpu(), now()];
       await generator.reconnect("streams", streams);

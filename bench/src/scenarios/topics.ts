@@ -32,6 +32,7 @@ export const topics: Scenario = {
   async run(peer, { streams }, { duration, payload, processes }) {
     await using stage = await Stage.set(peer, { streams, processes, payloadBytes: payload ?? undefined });
     const { generator } = stage;
+    await stage.warmUp();
     const names = Array.from({ length: streams }, (_, index) => `bench/${index}`);
     const empty = stage.resident();
     await stage.open("streams", {

@@ -1,6 +1,7 @@
 import {
   directStream,
   type Hub,
+  HubError,
   type LagPolicy,
   type MaybePromise,
   type Start,
@@ -87,14 +88,18 @@ export function events(
   access?: Access,
 ): MaybePromise<Response> {
   const wanted = streamRequest(request, topics, access);
-  if (hub.closing) return comeBackLater(request);
+  if (hub.closing) return comeBackLater(request, "drain", "the server is shutting down; connect again later");
   const begin = (start: Start): Response => {
     if (start.over) return new Response(null, { status: 204 });
     server?.timeout(request, 0);
     return new Response(streamBody(hub, wanted, start), STREAM);
   };
   const start = hub.locate(wanted);
-  return start instanceof Promise ? start.then(begin) : begin(start);
+  if (!(start instanceof Promise)) return begin(start);
+  return start.then(begin, (error: unknown) => {
+    if (!(error instanceof HubError) || error.code !== "log-failed") throw error;
+    return comeBackLater(request, "overload", error.message);
+  });
 }
 
 function streamBody(hub: Hub, wanted: StreamRequest, start: Start): ReadableStream<Uint8Array> {
@@ -105,15 +110,13 @@ function streamBody(hub: Hub, wanted: StreamRequest, start: Start): ReadableStre
  * An EventSource dies for good on any status but 200 (WHATWG HTML 9.2.3), so it is sent away in the stream; other
  * clients understand 503.
  */
-function comeBackLater(request: Request): Response {
-  if (request.headers.get("accept") !== CONTENT_TYPE) {
-    return problem(503, "the server is shutting down; connect again later");
-  }
+function comeBackLater(request: Request, reason: "drain" | "overload", why: string): Response {
+  if (request.headers.get("accept") !== CONTENT_TYPE) return problem(503, why);
   const retry = Math.round(1000 + Math.random() * 4000);
   const closing = encodeEvent({
     event: "sse:closing",
     retry,
-    data: JSON.stringify({ reason: "drain", retry }),
+    data: JSON.stringify({ reason, retry }),
   });
   return new Response(closing, { headers: STREAM_HEADERS });
 }

@@ -23,6 +23,9 @@ export interface SseOptions {
   tickets?: Tickets | undefined;
 }
 
+/** Streams that `/stats` names. */
+const SLOWEST = 10;
+
 export const MAX_BODY_BYTES = 4 * 1024 * 1024;
 
 /**
@@ -58,7 +61,11 @@ export function sse({ hub, maxBodyBytes = MAX_BODY_BYTES, origins = [], authoriz
     .get("/stats", ({ request }) =>
       withAccess(authorize, request, (access) => {
         if (access !== undefined) requireAdmin(access);
-        return Response.json({ uptime: Math.round((performance.now() - started) / 1000), ...hub.stats() });
+        return Response.json({
+          uptime: Math.round((performance.now() - started) / 1000),
+          ...hub.stats(),
+          slowest: hub.slowest(SLOWEST),
+        });
       }),
     )
     .all("/stats", read);

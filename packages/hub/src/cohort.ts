@@ -33,6 +33,9 @@ export class Cohort {
   lastWrite = 0;
   /** True while it stands in the queue of cohorts with something to send. */
   queued = false;
+  /** When the oldest event of the frame, and of what is pending, was routed. */
+  frameSince = 0;
+  #pendingSince = 0;
   #pending: LogEntry[] = [];
   #pendingBytes = 0;
   /** Set when the events outran the streams: the cursor from which they must read the log instead. */
@@ -46,13 +49,14 @@ export class Cohort {
   }
 
   /** An event of one of its topics. True when there are live streams to send it to. */
-  take(entry: LogEntry, maxPendingBytes: number): boolean {
+  take(entry: LogEntry, maxPendingBytes: number, now: number): boolean {
     if (entry.seq === this.#lastTaken) return false; // several of its selectors match
     this.#lastTaken = entry.seq;
     if (entry.end) this.learnEnd(entry.topic, entry.seq);
     else if (this.#ends.size > 0) this.#ends.delete(entry.topic);
     if (this.live.length === 0) return false;
     if (this.#overrunFrom !== null) return true;
+    if (this.#pending.length === 0) this.#pendingSince = now;
     this.#pending.push(entry);
     this.#pendingBytes += entry.bytes + PENDING_BYTES;
     if (this.#pendingBytes > maxPendingBytes && this.#pending.length > 1) {
@@ -99,6 +103,7 @@ export class Cohort {
   /** The next frame, to be written to all that are live now. */
   begin(frame: Frame): void {
     this.frame = frame;
+    this.frameSince = this.#pendingSince;
     this.unsent = this.live.length;
     this.#sentEvents += frame.events;
     this.#sentBytes += frame.bytes.byteLength;

@@ -1,6 +1,6 @@
 import { Cohort, type Frame } from "./cohort.ts";
 import { CohortIndex } from "./cohort-index.ts";
-import { closingEvent, type ClosingReason, gapEvent, type GapReason } from "./control.ts";
+import { closingEvent, type ClosingReason, gapEvent, type GapReason, type Resume } from "./control.ts";
 import { type Cursor, type EventId, formatEventId } from "./cursor.ts";
 import type { LogEntry } from "./event.ts";
 import type { HubSettings } from "./options.ts";
@@ -26,6 +26,10 @@ export interface Counters {
   deliveries: number;
   bytes: number;
   heartbeats: number;
+  /** Bytes of events that came into the log, as they go over the wire. */
+  bytesTaken: number;
+  /** Streams by how they began. */
+  resumes: Record<Resume, number>;
   gaps: Record<GapReason, number>;
   closes: Record<CloseReason, number>;
 }
@@ -40,6 +44,8 @@ export class Delivery {
     deliveries: 0,
     bytes: 0,
     heartbeats: 0,
+    bytesTaken: 0,
+    resumes: { fresh: 0, resumed: 0, reset: 0 },
     gaps: { evicted: 0, epoch: 0, "unknown-id": 0, lag: 0 },
     closes: { client: 0, ended: 0, error: 0, drain: 0, slow: 0, "auth-expired": 0 },
   };
@@ -76,6 +82,12 @@ export class Delivery {
 
   id(cursor: Cursor): EventId {
     return formatEventId(this.#epoch, cursor);
+  }
+
+  /** How many events of the log a stream has yet to get, of its topics or not. */
+  lag(stream: Stream): number {
+    const { cohort, cursor, state } = stream;
+    return Math.max(0, this.#head - (state === "live" ? cohort.coveredFor(stream, this.#head) : cursor));
   }
 
   /** How many streams would be given an event of this topic. */
@@ -117,13 +129,13 @@ export class Delivery {
    * of the new one, once it has been told.
    */
   reset(): void {
-    const { epoch, first, last } = this.#settings.log.bounds();
+    const { epoch, first, last, inherited = 0 } = this.#settings.log.bounds();
     this.#catchingUp = [];
     for (const stream of this.streams) {
       if (stream.state === "opening") continue; // the hub looks anew
       const isLive = stream.state === "live";
       stream.lost ??= this.id(isLive ? stream.cohort.coveredFor(stream, this.#head) : stream.cursor);
-      stream.cursor = first - 1;
+      stream.cursor = Math.max(first - 1, inherited);
       if (isLive) {
         stream.cohort.leave(stream);
         stream.state = "catching-up";
@@ -133,6 +145,19 @@ export class Delivery {
     for (const cohort of this.#cohorts.values()) cohort.reset();
     this.#epoch = epoch;
     this.#head = last;
+    this.#wake();
+  }
+
+  /** Events are gone that were never routed: live streams find out by reading the log, and are told. */
+  skip(): void {
+    for (const stream of this.streams) {
+      if (stream.state !== "live") continue;
+      stream.cursor = stream.cohort.coveredFor(stream, this.#head);
+      stream.cohort.leave(stream);
+      stream.state = "catching-up";
+      this.#catchingUp.push(stream);
+    }
+    this.#head = this.#settings.log.bounds().last;
     this.#wake();
   }
 
@@ -156,9 +181,11 @@ export class Delivery {
   /** Hands new events of the log to the cohorts that want them. */
   route(entries: readonly LogEntry[]): void {
     const maxPendingBytes = this.#settings.maxFrameBytes * PENDING_FRAMES;
+    const now = this.#settings.clock.now();
     for (const entry of entries) {
+      this.counters.bytesTaken += entry.bytes;
       this.#index.match(entry.topic, (cohort) => {
-        if (!cohort.take(entry, maxPendingBytes) || cohort.queued) return;
+        if (!cohort.take(entry, maxPendingBytes, now) || cohort.queued) return;
         cohort.queued = true;
         this.#sending.push(cohort);
       });
@@ -219,6 +246,7 @@ export class Delivery {
     if (cohort.unsent === 0) {
       cohort.frame = null;
       cohort.lastWrite = this.#now;
+      this.#settings.observer.fannedOut(this.#settings.clock.now() - cohort.frameSince);
       if (!cohort.hasPending && cohort.hasEnded) {
         for (const stream of cohort.live.slice()) this.close(stream, "ended");
       }

@@ -2,7 +2,8 @@
  * Why the hub refuses, as a closed set:
  * - `bad-topic`, `bad-selector`, `bad-event`, `bad-request`: the value was refused, nothing was published or opened.
  * - `too-large`: the event is over `maxEventBytes`.
- * - `log-failed`: the log could not keep the events, for the reason in the message; nothing of them was published.
+ * - `log-failed`: the log could not keep the events, for the reason in the message. Nothing of them was published, unless
+ *   it says that they may have been: then publish again with the same ids.
  * - `closed`: the hub is closing or closed; try another node, or this one when it is back.
  */
 export type HubErrorCode =

@@ -1,6 +1,6 @@
 import { encodeEvent } from "@sse/protocol";
 import { endEvent } from "./control.ts";
-import { type Cursor, formatEventId } from "./cursor.ts";
+import { type Cursor, type EventId, formatEventId } from "./cursor.ts";
 import { HubError } from "./errors.ts";
 import { parseTopic, type Topic } from "./topic.ts";
 
@@ -138,9 +138,13 @@ function wireLength(data: string): number {
 }
 
 /** The event with the number that the log gave it, encoded once for all its streams. */
-export function logEntry(epoch: string, seq: Cursor, event: NewEvent): LogEntry {
+export function logEntry(
+  epoch: string,
+  seq: Cursor,
+  event: NewEvent,
+  id: EventId = formatEventId(epoch, seq),
+): LogEntry {
   const { topic, key, publishId, end } = event;
-  const id = formatEventId(epoch, seq);
   if (end) {
     const wire = endEvent(id, topic);
     return { seq, topic, key, publishId, end, wire, bytes: Buffer.byteLength(wire) };

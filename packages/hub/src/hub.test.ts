@@ -713,3 +713,48 @@ describe("options", () => {
     expect(() => createHub(options)).toThrow(/must be a whole number/);
   });
 });
+
+describe("what is told of it", () => {
+  test("names the streams that are furthest behind, the furthest first", async () => {
+    const { hub, publish, clock } = setUp();
+    const [one, two] = [connect(hub), connect(hub, { topics: ["t", "u"] })];
+    connect(hub);
+    await clock.settle();
+    expect(hub.slowest(10)).toEqual([]);
+    two.sink.stall();
+    await publish("t", "1");
+    await clock.advance(10);
+    one.sink.stall();
+    await publish("t", "2");
+    await publish("t", "3", "4");
+    expect(hub.slowest(10)).toEqual([
+      { topics: ["t", "u"], state: "blocked", age: 10, lag: 3 },
+      { topics: ["t"], state: "blocked", age: 10, lag: 2 },
+    ]);
+    expect(hub.slowest(1)).toHaveLength(1);
+    two.sink.release();
+    one.sink.release();
+    await clock.settle();
+    expect(hub.slowest(10)).toEqual([]);
+  });
+
+  test("tells how long commits and fan-outs take, once for a turn and once for a frame", async () => {
+    const committed: number[] = [];
+    const fannedOut: number[] = [];
+    const { hub, clock } = setUp({
+      writesPerTurn: 4, // of which a cohort has one
+      observer: {
+        committed: (duration) => committed.push(duration),
+        fannedOut: (duration) => fannedOut.push(duration),
+      },
+    });
+    for (let at = 0; at < 3; at++) connect(hub);
+    await clock.settle();
+    const published = [hub.publish("t", { data: "1" }), hub.publish("t", { data: "2" })];
+    await clock.advance(5);
+    await Promise.all(published);
+    expect(committed).toHaveLength(1);
+    expect(fannedOut).toHaveLength(1);
+    expect(hub.stats()).toMatchObject({ bytesTaken: expect.any(Number), resumes: { fresh: 3 } });
+  });
+});

@@ -8,7 +8,7 @@ import { locate, type Start, type StreamRequest } from "./locate.ts";
 import type { Bounds, EventLog, MaybePromise } from "./log.ts";
 import { type HubOptions, type HubSettings, resolveOptions } from "./options.ts";
 import type { Sink } from "./sink.ts";
-import type { Stream } from "./stream.ts";
+import type { Stream, StreamState } from "./stream.ts";
 import { startSweep } from "./sweep.ts";
 import { parseTopic, SelectorSet } from "./topic.ts";
 
@@ -24,10 +24,22 @@ export interface HubStats {
   deliveries: number;
   bytes: number;
   heartbeats: number;
+  bytesTaken: number;
+  resumes: Counters["resumes"];
   gaps: Counters["gaps"];
   closes: Counters["closes"];
   /** `fault`: see {@link EventLog.fault}. */
   log: Bounds & { fault: string | null };
+}
+
+/** A stream that has not had everything. */
+export interface SlowStream {
+  topics: readonly string[];
+  state: StreamState;
+  /** Milliseconds since it was opened. */
+  age: number;
+  /** Events of the log that it has yet to get, of its topics or not. */
+  lag: number;
 }
 
 interface Publication {
@@ -53,6 +65,8 @@ export class Hub {
   #publications: Publication[] = [];
   #turnDue = false;
   #published = 0;
+  /** When the first of `#publications` came. */
+  #publishedSince = 0;
   #closing: Promise<void> | null = null;
 
   constructor(options: HubOptions = {}) {
@@ -62,6 +76,7 @@ export class Hub {
     this.#stopTail = this.#settings.log.tail({
       append: (entries) => this.#delivery.route(entries),
       reset: () => this.#delivery.reset(),
+      skip: () => this.#delivery.skip(),
     });
     this.#stopSweep = startSweep(this.#delivery, this.#settings);
   }
@@ -115,6 +130,7 @@ export class Hub {
     if (this.#closing !== null)
       throw new HubError("closed", "the server is shutting down; publish again later");
     return new Promise((resolve, reject) => {
+      if (this.#publications.length === 0) this.#publishedSince = this.#clock.now();
       this.#publications.push({ events, resolve, reject });
       this.#takeTurn();
     });
@@ -133,11 +149,25 @@ export class Hub {
     });
   }
 
-  /** One append for all that was published since the last turn. */
+  /** One append for all that was published since the last turn, or as few as the log wants. */
   #commit(): void {
-    const publications = this.#publications;
-    if (publications.length === 0) return;
-    this.#publications = [];
+    const { maxAppend = Infinity } = this.#settings.log;
+    let together: Publication[] = [];
+    let events = 0;
+    for (const publication of this.#publications.splice(0)) {
+      if (together.length > 0 && events + publication.events.length > maxAppend) {
+        this.#append(together);
+        together = [];
+        events = 0;
+      }
+      together.push(publication);
+      events += publication.events.length;
+    }
+    if (together.length > 0) this.#append(together);
+  }
+
+  #append(publications: readonly Publication[]): void {
+    const since = this.#publishedSince;
     const batch =
       publications.length === 1 ? publications[0]!.events : publications.flatMap((each) => each.events);
     const fail = (cause: unknown): void => {
@@ -149,6 +179,7 @@ export class Hub {
     };
     const acknowledge = (ids: readonly EventId[]): void => {
       this.#published += ids.length;
+      this.#settings.observer.committed(this.#clock.now() - since);
       let place = 0;
       for (const { events, resolve } of publications) {
         resolve(publications.length === 1 ? ids : ids.slice(place, place + events.length));
@@ -209,6 +240,7 @@ export class Hub {
     const { cohort } = stream;
     const id = this.#delivery.id(start.cursor);
     const { resume, replayed, gap } = start;
+    this.#delivery.counters.resumes[resume]++;
     let text = readyEvent(
       id,
       this.#delivery.retry(),
@@ -248,6 +280,22 @@ export class Hub {
       ...counters,
       log: { ...log.bounds(), fault: log.fault },
     };
+  }
+
+  /** The streams that are furthest behind, the furthest first. Looks at every stream. */
+  slowest(count: number): SlowStream[] {
+    const now = this.#clock.now();
+    return this.#delivery.streams
+      .map((stream) => ({ stream, lag: this.#delivery.lag(stream) }))
+      .filter(({ lag }) => lag > 0)
+      .toSorted((a, b) => b.lag - a.lag)
+      .slice(0, count)
+      .map(({ stream: { cohort, state, opened }, lag }) => ({
+        topics: cohort.selectors.key.split(" "),
+        state,
+        age: Math.round(now - opened),
+        lag,
+      }));
   }
 
   /** Why the log cannot keep events now; null while it can. */

@@ -61,13 +61,21 @@ export function locate(log: EventLog, request: StreamRequest, maxSelectors: numb
     throw new HubError("bad-request", 'replay must be "all" or a whole number from 0 on');
   }
   const selectors = new SelectorSet(topics);
+  const { epoch, last } = log.bounds();
+  const id = parseEventId(lastEventId);
+  const isAhead = id !== null && id.epoch === epoch && id.cursor > last;
+  return after(isAhead ? log.reach?.(id.cursor) : undefined, () => find(log, request, selectors));
+}
+
+function find(log: EventLog, request: StreamRequest, selectors: SelectorSet): MaybePromise<Start> {
+  const { lag = "catch-up", replay, lastEventId = "" } = request;
   const bounds = log.bounds();
   const { resume, cursor, reason } = recognise(lastEventId, bounds);
   return after(cursor ?? replayFrom(log, replay, selectors), (asked) =>
     after(log.survey(asked, selectors), ({ from, events }) =>
       after(log.ends(selectors.topics), (ends): MaybePromise<Start> => {
         // The log has begun a new life meanwhile: these answers mix two.
-        if (log.bounds().epoch !== bounds.epoch) return locate(log, request, maxSelectors);
+        if (log.bounds().epoch !== bounds.epoch) return find(log, request, selectors);
         const evicted = resume === "resumed" && from > asked;
         const gap = evicted ? "evicted" : reason;
         const ended = selectors.patterns.length === 0 && ends.every((end) => end > 0);
@@ -99,14 +107,14 @@ function replayFrom(
 /** What an id says of where to go on; without a cursor, as a client that has none. */
 function recognise(
   lastEventId: string,
-  { epoch, last }: Bounds,
+  { epoch, last, inherited = 0 }: Bounds,
 ): { resume: Resume; cursor: Cursor | null; reason: GapReason | null } {
   if (lastEventId === "") return { resume: "fresh", cursor: null, reason: null };
   const id = parseEventId(lastEventId);
   if (id === null || (id.epoch === epoch && id.cursor > last)) {
     return { resume: "reset", cursor: null, reason: "unknown-id" };
   }
-  // All that this life of the log holds is new to a client of an earlier one.
-  if (id.epoch !== epoch) return { resume: "reset", cursor: 0, reason: "epoch" };
+  // What came in this life of the log is new to a client of an earlier one.
+  if (id.epoch !== epoch) return { resume: "reset", cursor: inherited, reason: "epoch" };
   return { resume: "resumed", cursor: id.cursor, reason: null };
 }

@@ -40,6 +40,11 @@ export interface Bounds {
   readonly last: Cursor;
   readonly events: number;
   readonly bytes: number;
+  /**
+   * The last event that was there when this life of the log began; default 0, none was. A client of an earlier life goes on
+   * after it.
+   */
+  readonly inherited?: Cursor;
 }
 
 /** Who is told what becomes of a log. Neither call comes while the log answers another one but `append`. */
@@ -52,17 +57,19 @@ export interface TailListener {
    * there.
    */
   reset(): void;
+  /** What should have come next was gone before it came: `append` goes on after `bounds().last`. */
+  skip(): void;
 }
 
 /**
  * The ordered, bounded record of events: the queue of every stream, the history of every resume.
  *
- * Numbers are given in the order of appends, without reuse within an epoch and without holes.
+ * Numbers are given in the order of appends, without reuse within an epoch.
  *
  * A log that is told of its events by a store elsewhere shows each one to everybody in the same turn: hands it to the
  * tail listeners, and from then on, not sooner, has it in `bounds` and `read`. So a stream which has read up to
  * `bounds().last` misses nothing and repeats nothing when it goes on with the tail. The append that brought the event
- * answers after that, so that its id is never an unknown one to a client that comes with it.
+ * may answer before that: a client that comes with its id waits, see `reach`.
  *
  * What is asked of a log is answered when it can be: a store that is out of reach for the moment makes an answer late.
  * Only what can never be answered any more is rejected, and ends the stream that asked.
@@ -71,11 +78,16 @@ export interface EventLog {
   /** Null while the log can keep events; else why it cannot, in words for those who run it. */
   readonly fault: string | null;
   /**
+   * The most events of several publishers that are to come in one append; what one of them published together always
+   * does. Default: any number.
+   */
+  readonly maxAppend?: number;
+  /**
    * Keeps the events, all or none, in order after all earlier appends. Answers, once they are kept as durably as this
    * log promises, with an id for each; for an event whose topic and `publishId` the log already holds, the id it has there.
    *
-   * @throws HubError `log-failed` when the log cannot keep them now: nothing of the batch is in it, and the same append
-   *   may do later; `closed`
+   * @throws HubError `log-failed` when the log cannot keep them now, and the same append may do later: nothing of the
+   *   batch is in it, unless the message says that it may be; `too-large`; `closed`
    */
   append(batch: readonly NewEvent[]): MaybePromise<readonly EventId[]>;
   /** The selected events after a cursor. Finding the cursor costs O(log n) or less, wherever it stands. */
@@ -89,6 +101,11 @@ export interface EventLog {
   /** Tells the listener what happens from now on, until the returned function is called. */
   tail(listener: TailListener): () => void;
   bounds(): Bounds;
+  /**
+   * Settles when everything up to the cursor is here, or nowhere: a client can come from another node of this log, which
+   * was a moment ahead. Left out by a log that has no other nodes.
+   */
+  reach?(cursor: Cursor): MaybePromise<void>;
   /** Appends of before are kept; everything after is refused. */
   close(): MaybePromise<void>;
 }

@@ -3,6 +3,16 @@ import type { CloseReason, Stream } from "./stream.ts";
 import type { EventLog } from "./log.ts";
 import { MemoryLog } from "./logs/memory-log.ts";
 
+/** Who wants to know how long things take. Called once for many events or streams, not for each one. */
+export interface HubObserver {
+  /** From the first publish of a turn until the log has acknowledged all of them, in milliseconds. */
+  committed(duration: number): void;
+  /** From the commit of the oldest event of a frame until it was written to every live stream of its cohort, in milliseconds. */
+  fannedOut(duration: number): void;
+}
+
+const NOBODY: HubObserver = { committed() {}, fannedOut() {} };
+
 /** `undefined` means the default, `null` turns a thing off. Times are in milliseconds. */
 export interface HubOptions {
   /** Default: a {@link MemoryLog} with its own defaults. */
@@ -24,11 +34,13 @@ export interface HubOptions {
   maxFrameBytes?: number | undefined;
   /**
    * The most writes to streams in one turn of the event loop, before accepts, publishes and other I/O have their turn;
-   * default 2,048, some milliseconds.
+   * default 512, one or two milliseconds. Events that come while a fan-out is under way go out together after it.
    */
   writesPerTurn?: number | undefined;
   /** The most selectors of one stream; default 100. */
   maxSelectors?: number | undefined;
+  /** Told how long things took. Default: nobody is. */
+  observer?: HubObserver | undefined;
   /** Called after a stream has closed. */
   onClose?: ((stream: Stream, reason: CloseReason) => void) | undefined;
   /** Default: the process's own. */
@@ -46,7 +58,7 @@ export const HUB_DEFAULTS = Object.freeze({
   maxEventBytes: 1024 * 1024,
   maxBatch: 10_000,
   maxFrameBytes: 64 * 1024,
-  writesPerTurn: 2048,
+  writesPerTurn: 512,
   maxSelectors: 100,
 }) satisfies HubOptions;
 
@@ -57,7 +69,15 @@ export function resolveOptions(options: HubOptions): HubSettings {
   const given = Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined));
   const { clock = systemClock, random = Math.random } = options;
   const log = options.log ?? new MemoryLog({ clock, random });
-  const settings: HubSettings = { ...HUB_DEFAULTS, onClose: () => {}, clock, random, log, ...given };
+  const settings: HubSettings = {
+    ...HUB_DEFAULTS,
+    observer: NOBODY,
+    onClose: () => {},
+    clock,
+    random,
+    log,
+    ...given,
+  };
   for (const name of Object.keys(HUB_DEFAULTS) as (keyof typeof HUB_DEFAULTS)[]) {
     const value: unknown = settings[name];
     if (value === null && NULLABLE.has(name)) continue;

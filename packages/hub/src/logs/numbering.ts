@@ -38,10 +38,10 @@ export function numberBatch(
       // A message that comes anew, its event being evicted, ends its topic anew.
       if (!event.end) fresh.set(publishKey(topic, endId(publishId)), null);
     }
-    const entry = logEntry(epoch, ++last, event);
-    entries.push(entry);
+    const id = formatEventId(epoch, ++last);
+    entries.push(logEntry(epoch, last, event, id));
     events.push(event);
-    ids.push(formatEventId(epoch, last));
+    ids.push(id);
   }
   return { entries, events, ids };
 }

@@ -17,4 +17,8 @@ export class Tail implements TailListener {
   reset(): void {
     for (const listener of this.#listeners) listener.reset();
   }
+
+  skip(): void {
+    for (const listener of this.#listeners) listener.skip();
+  }
 }

@@ -14,15 +14,20 @@ const MAX_LOOKED_AT = 4096;
 
 /**
  * The newest part of a log, in memory: an unbroken run of events, of which the oldest are evicted when it is over its
- * bounds. A cursor is found in O(1), a topic's events without touching others.
+ * bounds. A cursor is found in O(1), or O(log n) where the log leaves numbers out, a topic's events without touching others.
  *
  * Of what came before it, it knows for each topic the last event, or an upper bound: what {@link floor} answers.
  */
 export class Window {
   readonly #limits: Limits;
-  /** A ring: the event with number n, kept since `#times[n & mask]`, is at `n & mask`. */
+  /** A ring: the event at place p, kept since `#times[p & mask]`, is at `p & mask`. */
   #ring: (LogEntry | undefined)[] = Array.from({ length: 1024 });
   #times = new Float64Array(1024);
+  /** The places in use: from `#start` up to, not with, `#end`. */
+  #start = 0;
+  #end = 0;
+  /** Where an event stands is its number less this, unless numbers are left out. */
+  #shift = 0;
   #first: Cursor;
   #last: Cursor;
   #bytes = 0;
@@ -49,7 +54,7 @@ export class Window {
   }
 
   get events(): number {
-    return this.#last - this.#first + 1;
+    return this.#end - this.#start;
   }
 
   /** As {@link sizeOf} counts. */
@@ -57,10 +62,11 @@ export class Window {
     return this.#bytes;
   }
 
-  /** The event after the last one. @param time when the log took it */
+  /** An event after the last one. @param time when the log took it */
   push(entry: LogEntry, time: number): void {
     if (this.events === this.#ring.length) this.#grow();
-    const slot = entry.seq & (this.#ring.length - 1);
+    this.#shift = entry.seq - this.#end;
+    const slot = this.#end++ & (this.#ring.length - 1);
     this.#ring[slot] = entry;
     this.#times[slot] = time;
     this.#last = entry.seq;
@@ -79,26 +85,44 @@ export class Window {
   #grow(): void {
     const ring: (LogEntry | undefined)[] = Array.from({ length: this.#ring.length * 2 });
     const times = new Float64Array(ring.length);
-    for (let seq = this.#first; seq <= this.#last; seq++) {
-      ring[seq & (ring.length - 1)] = this.#entry(seq);
-      times[seq & (ring.length - 1)] = this.#times[seq & (this.#ring.length - 1)]!;
+    for (let place = this.#start; place < this.#end; place++) {
+      ring[place & (ring.length - 1)] = this.#at(place);
+      times[place & (ring.length - 1)] = this.#times[place & (this.#ring.length - 1)]!;
     }
     this.#ring = ring;
     this.#times = times;
   }
 
+  #at(place: number): LogEntry {
+    return this.#ring[place & (this.#ring.length - 1)]!;
+  }
+
   #entry(seq: Cursor): LogEntry {
-    return this.#ring[seq & (this.#ring.length - 1)]!;
+    return this.#at(this.#place(seq));
+  }
+
+  /** The place of the first event with this number or a greater one. */
+  #place(seq: Cursor): number {
+    const guess = seq - this.#shift;
+    if (guess >= this.#start && guess < this.#end && this.#at(guess).seq === seq) return guess;
+    let low = this.#start;
+    let high = this.#end;
+    while (low < high) {
+      const middle = Math.floor((low + high) / 2);
+      if (this.#at(middle).seq >= seq) high = middle;
+      else low = middle + 1;
+    }
+    return low;
   }
 
   /** Drops what is over the bounds at this time. */
   evict(now: number): void {
     const { maxEvents, maxBytes, maxAge } = this.#limits;
     while (
-      this.#first <= this.#last &&
-      (this.#last - this.#first >= maxEvents ||
+      this.#start < this.#end &&
+      (this.events > maxEvents ||
         this.#bytes > maxBytes ||
-        now - this.#times[this.#first & (this.#ring.length - 1)]! > maxAge)
+        now - this.#times[this.#start & (this.#ring.length - 1)]! > maxAge)
     ) {
       this.#evictFirst();
     }
@@ -106,13 +130,13 @@ export class Window {
 
   /** Drops what the log itself no longer holds. */
   evictUpTo(cursor: Cursor): void {
-    while (this.#first <= Math.min(cursor, this.#last)) this.#evictFirst();
+    while (this.#start < this.#end && this.#at(this.#start).seq <= cursor) this.#evictFirst();
   }
 
   #evictFirst(): void {
-    const entry = this.#entry(this.#first);
-    this.#ring[this.#first & (this.#ring.length - 1)] = undefined;
-    this.#first++;
+    const entry = this.#at(this.#start);
+    this.#ring[this.#start++ & (this.#ring.length - 1)] = undefined;
+    this.#first = entry.seq + 1;
     this.#bytes -= sizeOf(entry);
     if (entry.publishId !== "") this.#unpublish(publishKey(entry.topic, entry.publishId), entry.seq);
     const trail = this.#trails.get(entry.topic)!;
@@ -155,7 +179,8 @@ export class Window {
   read(after: Cursor, selectors: SelectorSet, limits: ReadLimits): Page {
     const from = Math.min(this.floor(after, selectors), Math.max(after, limits.upTo));
     const byTopic = selectors.patterns.length === 0;
-    const upTo = Math.min(limits.upTo, this.#last, byTopic ? Infinity : from + MAX_LOOKED_AT);
+    const most = this.#place(from + 1) + MAX_LOOKED_AT;
+    const upTo = Math.min(limits.upTo, byTopic || most > this.#end ? this.#last : this.#at(most - 1).seq);
     const page = new PageBuilder<LogEntry>(limits.bytes);
     let cursor = Math.max(from, upTo);
     for (const seq of byTopic ? this.#walkTopics(from, selectors, upTo) : this.#scan(from, selectors, upTo)) {
@@ -179,7 +204,7 @@ export class Window {
   /** As `EventLog.survey`, of what is here. */
   survey(after: Cursor, selectors: SelectorSet): { from: Cursor; events: number } {
     const from = this.floor(after, selectors);
-    const trails = this.#trailsOf(selectors, this.#last - from);
+    const trails = this.#trailsOf(selectors, this.#end - this.#place(from + 1));
     let events = 0;
     if (trails === null) for (const _ of this.#scan(from, selectors, this.#last)) events++;
     else for (const trail of trails) events += trail.seqs.length - trail.after(from);
@@ -193,8 +218,9 @@ export class Window {
     const trails = this.#trailsOf(selectors, this.events);
     const lasts: Cursor[] = [];
     if (trails === null) {
-      for (let seq = this.#last; seq >= this.#first && lasts.length < count; seq--) {
-        if (selectors.matches(this.#entry(seq).topic)) lasts.push(seq);
+      for (let place = this.#end - 1; place >= this.#start && lasts.length < count; place--) {
+        const { topic, seq } = this.#at(place);
+        if (selectors.matches(topic)) lasts.push(seq);
       }
     } else {
       for (const { seqs, start } of trails) {
@@ -235,8 +261,10 @@ export class Window {
   }
 
   *#scan(from: Cursor, selectors: SelectorSet, upTo: Cursor): Generator<Cursor> {
-    for (let seq = Math.max(from + 1, this.#first); seq <= upTo; seq++) {
-      if (selectors.matches(this.#entry(seq).topic)) yield seq;
+    for (let place = this.#place(from + 1); place < this.#end; place++) {
+      const { topic, seq } = this.#at(place);
+      if (seq > upTo) return;
+      if (selectors.matches(topic)) yield seq;
     }
   }
 }

@@ -148,7 +148,11 @@ describe("a file", () => {
     );
     const log = new SqliteLog(path, { window: { maxEvents: 1 } });
     const tailed: number[] = [];
-    log.tail({ append: (entries) => void tailed.push(...entries.map(({ seq }) => seq)), reset: () => {} });
+    log.tail({
+      append: (entries) => void tailed.push(...entries.map(({ seq }) => seq)),
+      reset: () => {},
+      skip: () => {},
+    });
     log.append([newEvent("a", "1")]);
     const before = log.bounds();
     const batch = [newEvent("b", "good", { publishId: "p", key: "k" }), newEvent("c", "bad")];

@@ -1,0 +1,45 @@
+import { type EventLog, MemoryLog } from "@sse/hub";
+import { openNatsLog } from "@sse/hub/nats";
+import { openRedisLog } from "@sse/hub/redis";
+import { SqliteLog } from "@sse/hub/sqlite";
+import type { Config } from "./config.ts";
+import { logUrlParts } from "./log-url.ts";
+import type { Logger } from "./logger.ts";
+
+/**
+ * The log that the configuration asks for, ready to be used.
+ *
+ * @throws HubError `log-failed`, without what is secret in the URL, when it cannot be opened
+ */
+export async function openLog(config: Config, logger: Logger): Promise<EventLog> {
+  const { durability, maxLogEvents: maxEvents, maxLogBytes: maxBytes, maxLogAge: maxAge } = config;
+  if (config.log === "memory:") return new MemoryLog({ maxEvents, maxBytes, maxAge });
+  const broker = logUrlParts(config.log);
+  if (broker === null) {
+    const log = new SqliteLog(config.log.slice("sqlite:".length), {
+      durability,
+      maxEvents,
+      maxBytes,
+      maxAge,
+    });
+    if (log.begun !== null) {
+      logger.warn("a new log has begun: clients that come back are told a gap", { reason: log.begun });
+    }
+    return log;
+  }
+  const { protocol, url, params } = broker;
+  const options = {
+    url,
+    prefix: params.get("prefix") ?? undefined,
+    maxEvents,
+    maxBytes,
+    maxAge,
+    onFault: (fault: string | null): void => {
+      if (fault === null) logger.info("the log is back");
+      else logger.warn("the log is out of reach: nothing can be published", { fault });
+    },
+  };
+  if (protocol !== "nats:") return await openRedisLog(options);
+  const onWarning = (message: string): void => logger.warn(message);
+  return await openNatsLog({ ...options, replicas: Number(params.get("replicas") ?? 1), onWarning });
+}

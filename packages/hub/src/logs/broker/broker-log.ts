@@ -1,0 +1,426 @@
+import { createEpoch, type Cursor, type EventId, formatEventId } from "../../cursor.ts";
+import { HubError } from "../../errors.ts";
+import { type LogEntry, logEntry, type NewEvent } from "../../event.ts";
+import type { Bounds, EventLog, MaybePromise, Page, ReadLimits, TailListener } from "../../log.ts";
+import type { SelectorSet, Topic } from "../../topic.ts";
+import {
+  type Broker,
+  BrokerRefusal,
+  type BrokerSession,
+  type BrokerState,
+  type Kept,
+  OtherLife,
+} from "./broker.ts";
+import { MEMORY_LOG_DEFAULTS } from "../memory-log.ts";
+import { PageBuilder } from "../page-builder.ts";
+import { type Limits, limitsOf, type Retention } from "../retention.ts";
+import { Tail } from "../tail.ts";
+import { Window } from "../window.ts";
+
+export interface BrokerLogOptions extends Retention {
+  /** How much of the newest part of the log is kept in memory, beside the bounds of the log; default {@link MEMORY_LOG_DEFAULTS}. */
+  window?: { maxEvents?: number; maxBytes?: number } | undefined;
+  /** How often, in milliseconds, the broker is asked for its state; default 1,000. */
+  checkEvery?: number | undefined;
+  /** Told that the broker is out of reach, and why; null: it is back. */
+  onFault?: ((fault: string | null) => void) | undefined;
+  /** Numbers in [0, 1); default `Math.random`. */
+  random?: (() => number) | undefined;
+}
+
+/** How long the broker may take to answer, in milliseconds: longer than that, and it is taken for lost. */
+const ANSWER_WITHIN = 3000;
+/** How long the broker is asked to wait for new events, in milliseconds. */
+const LONGEST_WAIT = 1000;
+/** How long an append may take. Its publisher waits. */
+const APPEND_WITHIN = 5000;
+/** How long the opening of a stream waits for the broker: its client can come back. */
+const OPENED_WITHIN = 5000;
+/** How long a read may take before it is asked again: as much as a scan of a large log. */
+const READ_WITHIN = 30_000;
+/** From one try to connect to the next: at first, and at most. */
+const FIRST_PAUSE = 50;
+const LONGEST_PAUSE = 1000;
+/** For how long the broker may be out of reach when the log is opened. */
+const OPEN_WITHIN = 5000;
+/** How often a read that fails although the broker is there is tried. */
+const TRIES = 3;
+
+/**
+ * The log of a broker that several nodes share, as one of these nodes sees it: the newest part is in memory, read from
+ * the broker once whatever the number of streams; what is older is asked for.
+ *
+ * The broker decides on the order. What is appended here is answered when the broker has it, and is shown, like what
+ * others append, when it comes back through the broker.
+ *
+ * While the broker is out of reach, appends are refused and reads wait. A broker that has lost its log, or the end of
+ * it, begins another life of the log: the first node to see it makes it so, the others follow.
+ */
+export class BrokerLog implements EventLog {
+  readonly #broker: Broker;
+  readonly #limits: Limits;
+  readonly #checkEvery: number;
+  readonly #onFault: (fault: string | null) => void;
+  readonly #random: () => number;
+  readonly #tail = new Tail();
+  /** Null while the broker is out of reach. */
+  #session: BrokerSession | null;
+  #fault: string | null = null;
+  /** Why the broker did not take an append, since it was last checked. */
+  #refusal: string | null = null;
+  /** Settled when there is a session again. */
+  #connected = Promise.withResolvers<void>();
+  #state: BrokerState;
+  #window: Window;
+  /** The mark of the newest event that came. */
+  #mark: string | null = null;
+  /** Those who wait until an event has come. */
+  #waiting: { readonly cursor: Cursor; readonly resolve: () => void }[] = [];
+  readonly #appending = new Set<Promise<unknown>>();
+  readonly #closing = Promise.withResolvers<void>();
+  #closed = false;
+  readonly #running: Promise<void>;
+
+  constructor(
+    broker: Broker,
+    session: BrokerSession,
+    state: BrokerState,
+    limits: Limits,
+    { window: bounds = {}, checkEvery = 1000, onFault = () => {}, random = Math.random }: BrokerLogOptions,
+  ) {
+    this.#broker = broker;
+    this.#session = session;
+    const window = limitsOf(bounds, { ...MEMORY_LOG_DEFAULTS, maxAge: null });
+    this.#limits = {
+      maxEvents: Math.min(limits.maxEvents, window.maxEvents),
+      maxBytes: Math.min(limits.maxBytes, window.maxBytes),
+      maxAge: limits.maxAge,
+    };
+    this.#checkEvery = checkEvery;
+    this.#onFault = onFault;
+    this.#random = random;
+    this.#state = state;
+    this.#window = this.#windowFor(state);
+    this.#running = this.#run(session);
+  }
+
+  /** Null while the broker answers, and takes what is appended. */
+  get fault(): string | null {
+    return this.#fault ?? this.#refusal;
+  }
+
+  get maxAppend(): number {
+    return this.#broker.maxAppend;
+  }
+
+  bounds(): Bounds {
+    this.#evict();
+    const { epoch, inherited, events, bytes } = this.#state;
+    const { last } = this.#window;
+    const first = Math.min(this.#state.first, last + 1);
+    return {
+      epoch,
+      inherited,
+      first,
+      last,
+      events: first > last ? 0 : events,
+      bytes: first > last ? 0 : bytes,
+    };
+  }
+
+  tail(listener: TailListener): () => void {
+    return this.#tail.add(listener);
+  }
+
+  async append(batch: readonly NewEvent[]): Promise<readonly EventId[]> {
+    if (this.#closed) throw new HubError("closed", "the log is closed");
+    const session = this.#session;
+    if (session === null) {
+      throw new HubError("log-failed", `the log is out of reach (${this.#fault}); nothing was published`);
+    }
+    const { epoch } = this.#state;
+    const answer = within(
+      APPEND_WITHIN,
+      session.append(epoch, this.#window.last, batch, (topic, id) => this.#window.published(topic, id)),
+    );
+    this.#appending.add(answer);
+    try {
+      return (await answer).map((seq) => formatEventId(epoch, seq));
+    } catch (error) {
+      throw this.#appendError(session, error);
+    } finally {
+      this.#appending.delete(answer);
+    }
+  }
+
+  #appendError(session: BrokerSession, error: unknown): HubError {
+    if (error instanceof HubError) return error;
+    if (error instanceof OtherLife || error instanceof BrokerRefusal) {
+      if (error instanceof OtherLife)
+        session.close(); // what it is now is found out anew
+      else this.#refusal = `${this.#broker.name}: ${error.message}`;
+      const message = `the log does not take it (${error.message}); nothing was published`;
+      return new HubError("log-failed", message, { cause: error });
+    }
+    return new HubError(
+      "log-failed",
+      `no answer from the log (${words(error)}): it may have been published; publish again with the same id to be sure`,
+      { cause: error },
+    );
+  }
+
+  read(after: Cursor, selectors: SelectorSet, limits: ReadLimits): MaybePromise<Page> {
+    if (this.#holds(after, selectors)) return this.#window.read(after, selectors, limits);
+    return this.#ask(async (session, epoch) => {
+      const { latest = false } = limits;
+      const upTo = Math.min(limits.upTo, this.#window.last);
+      const page = await session.page(epoch, after, selectors, { bytes: limits.bytes, upTo, latest });
+      const most = Math.max(after, limits.upTo);
+      const from = Math.min(page.from, most);
+      const found = new PageBuilder<LogEntry>(limits.bytes);
+      let cursor = Math.min(page.cursor, most);
+      for (const { seq, event } of page.kept) {
+        const entry = logEntry(epoch, seq, event);
+        if (latest && !event.end && page.outdated.has(seq)) found.drop(seq);
+        else if (!found.take(entry, seq, entry.bytes)) {
+          cursor = found.end;
+          break;
+        }
+      }
+      const { items: entries, superseded } = found;
+      return latest ? { from, entries, superseded, cursor } : { from, entries, cursor };
+    }, Infinity); // a stream that is open stays open
+  }
+
+  survey(after: Cursor, selectors: SelectorSet): MaybePromise<{ from: Cursor; events: number }> {
+    if (this.#holds(after, selectors)) return this.#window.survey(after, selectors);
+    return this.#ask((session, epoch) => session.survey(epoch, after, selectors, this.#window.last));
+  }
+
+  rewind(count: number, selectors: SelectorSet): MaybePromise<Cursor> {
+    this.#evict();
+    const here = this.#window.rewind(count, selectors);
+    if (here !== null) return here;
+    return this.#ask((session, epoch) => session.rewind(epoch, count, selectors, this.#window.last));
+  }
+
+  ends(topics: readonly Topic[]): MaybePromise<readonly Cursor[]> {
+    this.#evict();
+    const here = topics.map((topic) => this.#window.end(topic));
+    const elsewhere = topics.filter((_, at) => here[at] === undefined);
+    if (elsewhere.length === 0) return here as Cursor[];
+    return this.#ask(async (session, epoch) => {
+      const found = await session.ends(epoch, elsewhere, this.#window.last);
+      return topics.map((topic, at) => here[at] ?? found[elsewhere.indexOf(topic)]!);
+    });
+  }
+
+  /** Resolves when everything up to the cursor is here, or when the broker does not have it either. */
+  reach(cursor: Cursor): MaybePromise<void> {
+    if (cursor <= this.#window.last) return;
+    return this.#ask(async (session, epoch) => {
+      const { last, epoch: life } = await session.state(0, epoch);
+      if (life !== epoch || last < cursor || cursor <= this.#window.last) return;
+      await new Promise<void>((resolve) => this.#waiting.push({ cursor, resolve }));
+    });
+  }
+
+  async close(): Promise<void> {
+    if (!this.#closed) {
+      this.#closed = true;
+      await Promise.allSettled(this.#appending);
+      this.#closing.resolve();
+      this.#session?.close();
+      this.#connected.resolve();
+      for (const { resolve } of this.#waiting.splice(0)) resolve();
+    }
+    await this.#running;
+  }
+
+  #evict(): void {
+    this.#window.evict(Date.now());
+  }
+
+  /** Whether the window has all that is selected and stands after the cursor. */
+  #holds(after: Cursor, selectors: SelectorSet): boolean {
+    this.#evict();
+    return this.#window.floor(after, selectors) <= after;
+  }
+
+  /**
+   * Asks the broker, when it is there.
+   *
+   * @param patience how long to wait for it, in milliseconds
+   * @throws HubError `log-failed` when it does not come
+   */
+  async #ask<T>(
+    question: (session: BrokerSession, epoch: string) => Promise<T>,
+    patience: number = OPENED_WITHIN,
+  ): Promise<T> {
+    const until = performance.now() + patience;
+    for (let tries = 0; ;) {
+      while (this.#session === null && !this.#closed) {
+        const left = until - performance.now();
+        if (left <= 0) throw new HubError("log-failed", `the log is out of reach (${this.#fault})`);
+        await within(Math.min(left, READ_WITHIN), this.#connected.promise).catch(() => {});
+      }
+      const session = this.#session;
+      if (this.#closed || session === null) throw new HubError("closed", "the log is closed");
+      try {
+        // Should the log be in another life by then than when the hub asked, the hub drops the answer.
+        return await within(READ_WITHIN, question(session, this.#state.epoch));
+      } catch (error) {
+        if (this.#session === session && ++tries === TRIES) throw error;
+        if (error instanceof OtherLife) session.close();
+        await Promise.race([Bun.sleep(FIRST_PAUSE), this.#closing.promise]);
+      }
+    }
+  }
+
+  /** Follows the log, over one session after another, until it is closed. */
+  async #run(first: BrokerSession): Promise<void> {
+    let session: BrokerSession | null = first;
+    for (let pause = FIRST_PAUSE; !this.#closed;) {
+      try {
+        session ??= await this.#broker.connect();
+        await this.#check(session);
+        this.#session = session;
+        if (this.#fault !== null) this.#onFault(null);
+        this.#fault = null;
+        this.#connected.resolve();
+        pause = FIRST_PAUSE;
+        await this.#follow(session);
+      } catch (error) {
+        if (this.#session !== null) this.#connected = Promise.withResolvers();
+        this.#session = null;
+        const wasThere = this.#fault === null;
+        this.#fault = `${this.#broker.name}: ${words(error)}`;
+        if (wasThere && !this.#closed) this.#onFault(this.#fault);
+      }
+      session?.close();
+      session = null;
+      if (this.#closed) return;
+      await Promise.race([Bun.sleep(pause), this.#closing.promise]);
+      pause = Math.min(pause * 2, LONGEST_PAUSE);
+    }
+  }
+
+  async #follow(session: BrokerSession): Promise<void> {
+    await Promise.race([this.#read(session), this.#watch(session)]);
+  }
+
+  async #read(session: BrokerSession): Promise<void> {
+    while (this.#session === session) {
+      const { epoch } = this.#state;
+      const { last } = this.#window;
+      const { from, kept } = await within(
+        LONGEST_WAIT + ANSWER_WITHIN,
+        session.next(epoch, last, LONGEST_WAIT),
+      );
+      if (this.#session !== session || this.#state.epoch !== epoch) continue; // of a life that is over
+      if (from > last) this.#skip(from);
+      this.#take(kept);
+    }
+  }
+
+  async #watch(session: BrokerSession): Promise<void> {
+    while (this.#session === session) {
+      await Promise.race([Bun.sleep(this.#checkEvery), this.#closing.promise]);
+      if (this.#session === session) await this.#check(session);
+    }
+  }
+
+  /** Finds out whether this is still the log that it was, and begins another life when it is not. */
+  async #check(session: BrokerSession): Promise<void> {
+    const { last } = this.#window;
+    const mark = this.#mark;
+    this.#refusal = null;
+    const ask = () => within(ANSWER_WITHIN, session.state(last, createEpoch(this.#random)));
+    let state = await ask();
+    const { epoch } = this.#state;
+    const lost = state.last < last || (state.mark !== null && mark !== null && state.mark !== mark);
+    if (state.epoch === epoch && lost) {
+      await within(ANSWER_WITHIN, session.renew(epoch, createEpoch(this.#random)));
+      state = await ask();
+    }
+    this.#state = state;
+    if (state.epoch === epoch) return;
+    this.#window = this.#windowFor(state);
+    this.#mark = null;
+    for (const { resolve } of this.#waiting.splice(0)) resolve();
+    this.#tail.reset();
+  }
+
+  /** For all that follows; and for some of what stands before it, which streams that come back want. */
+  #windowFor({ recent, inherited }: BrokerState): Window {
+    return new Window(this.#limits, Math.max(recent, inherited));
+  }
+
+  /** What stood before this cursor came too late, or never: it is evicted. */
+  #skip(from: Cursor): void {
+    this.#window = new Window(this.#limits, from);
+    this.#mark = null;
+    this.#tail.skip();
+  }
+
+  #take(kept: readonly Kept[]): void {
+    if (kept.length === 0) return;
+    const entries = kept.map(({ seq, event }) => logEntry(this.#state.epoch, seq, event));
+    for (const [at, entry] of entries.entries()) this.#window.push(entry, kept[at]!.time);
+    this.#mark = kept.at(-1)!.mark;
+    this.#evict();
+    this.#tail.append(entries);
+    const { last } = this.#window;
+    const here = this.#waiting.filter(({ cursor }) => cursor <= last);
+    if (here.length === 0) return;
+    this.#waiting = this.#waiting.filter(({ cursor }) => cursor > last);
+    for (const { resolve } of here) resolve();
+  }
+}
+
+/**
+ * A log that has connected, and has read the newest part.
+ *
+ * @throws HubError `log-failed`: at once when the broker refuses, or when it is out of reach for some seconds
+ */
+export async function openBrokerLog(
+  broker: Broker,
+  limits: Limits,
+  options: BrokerLogOptions,
+): Promise<BrokerLog> {
+  const until = performance.now() + OPEN_WITHIN;
+  for (;;) {
+    let session: BrokerSession | null = null;
+    try {
+      session = await within(OPEN_WITHIN, broker.connect());
+      const state = await within(ANSWER_WITHIN, session.state(0, createEpoch(options.random ?? Math.random)));
+      const log = new BrokerLog(broker, session, state, limits, options);
+      await Promise.race([log.reach(state.last), Bun.sleep(OPEN_WITHIN)]);
+      return log;
+    } catch (error) {
+      session?.close();
+      if (error instanceof BrokerRefusal)
+        throw new HubError("log-failed", `${broker.name}: ${error.message}`);
+      if (performance.now() > until) {
+        throw new HubError("log-failed", `${broker.name} is out of reach: ${words(error)}`, { cause: error });
+      }
+      await Bun.sleep(LONGEST_PAUSE / 4);
+    }
+  }
+}
+
+function words(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}
+
+async function within<T>(milliseconds: number, promise: Promise<T>): Promise<T> {
+  let timer: Timer | undefined;
+  const late = new Promise<never>((_, reject) => {
+    timer = setTimeout(() => reject(new Error(`no answer within ${milliseconds} ms`)), milliseconds);
+  });
+  try {
+    return await Promise.race([promise, late]);
+  } finally {
+    clearTimeout(timer);
+  }
+}

@@ -1,0 +1,128 @@
+import { expect, test } from "bun:test";
+import { type EventId, type EventLog, parseEventId, SelectorSet } from "../src/index.ts";
+import type { BrokerLog, BrokerLogOptions } from "../src/logs/broker/broker-log.ts";
+import { type ContractRetention, logContract, type LogUnderTest, newEvent } from "./log-contract.ts";
+
+type Open = (options: BrokerLogOptions & { prefix: string }) => Promise<BrokerLog>;
+
+let logs = 0;
+const CHECK_EVERY = 3;
+
+/**
+ * A broker's log answers an append before the event comes back through the broker, and knows what was evicted when it has
+ * asked: the contract's tests look when both have happened.
+ *
+ * @param alone each event is published by itself
+ */
+function settled(log: BrokerLog, alone: boolean): EventLog {
+  return new Proxy(log, {
+    get: (target, name) => {
+      if (name === "append") {
+        return async (...[batch]: Parameters<EventLog["append"]>) => {
+          const ids: EventId[] = [];
+          for (const part of alone ? batch.map((event) => [event]) : [batch])
+            ids.push(...(await target.append(part)));
+          for (const id of ids) await target.reach(parseEventId(id)!.cursor);
+          await Bun.sleep(3 * CHECK_EVERY);
+          return ids;
+        };
+      }
+      const value = Reflect.get(target, name, target) as unknown;
+      return typeof value === "function" ? (value.bind(target) as unknown) : value;
+    },
+  });
+}
+
+/**
+ * What the logs of all brokers have to do.
+ *
+ * @param countsArrays the broker's bounds count what was published together as one
+ */
+export function brokerLogTests(name: string, open: Open, countsArrays: boolean): void {
+  const openNew = (options: BrokerLogOptions) =>
+    open({ checkEvery: CHECK_EVERY, prefix: `t${process.pid}_${++logs}`, ...options });
+  const under = (alone: boolean, more: BrokerLogOptions = {}): LogUnderTest => ({
+    hasOwnClock: true,
+    stride: countsArrays ? 12 : 1,
+    open: async (retention: ContractRetention = {}) =>
+      settled(
+        await openNew({ maxEvents: retention.maxEvents, maxBytes: retention.maxBytes, ...more }),
+        alone || (countsArrays && retention.maxEvents !== undefined),
+      ),
+    reopen: async () =>
+      settled(await open({ checkEvery: CHECK_EVERY, prefix: `t${process.pid}_${logs}`, ...more }), alone),
+  });
+  logContract(name, under(false));
+  logContract(`${name}, with next to nothing in memory`, under(true, { window: { maxEvents: 2 } }));
+  const { reopen, ...arrays } = under(false, { window: { maxEvents: 2 } });
+  // Of what was published together, NATS knows only the first id when it is no longer in memory: see decision 7.
+  logContract(
+    `${name}, with next to nothing in memory, published together`,
+    countsArrays ? arrays : { ...arrays, reopen: reopen! },
+  );
+
+  const all = new SelectorSet(["**"]);
+
+  test(`${name}: evicts by age, also when nothing is appended, and gives no number twice`, async () => {
+    const log = await openNew({ maxAge: 300 });
+    const [first] = await log.append([newEvent("a", "1")]);
+    await Bun.sleep(150);
+    await log.append([newEvent("a", "2")]);
+    await Bun.sleep(200);
+    expect((await log.survey(0, all)).events).toBe(1);
+    await Bun.sleep(400);
+    expect(log.bounds()).toMatchObject({ events: 0, bytes: 0 });
+    expect((await log.survey(0, all)).events).toBe(0);
+    const [third] = await log.append([newEvent("a", "3")]);
+    expect(parseEventId(third!)!.cursor).toBeGreaterThan(parseEventId(first!)!.cursor + 1);
+    await log.close();
+  });
+
+  test(`${name}: any topic, key, type and data that the hub lets in comes back as it was`, async () => {
+    const log = await openNew({ window: { maxEvents: 1 } });
+    const topics = [
+      "/",
+      "//a//",
+      "a.b/>/%/%d",
+      "é日本/😀",
+      "$JS/API",
+      ".".repeat(1024),
+      "/".repeat(1024),
+      "é".repeat(512),
+    ];
+    const events = topics.map((topic, at) =>
+      newEvent(topic, `\u2028 "${topic}" \\ \r\n😀`, {
+        key: `k ${at}\t*>`,
+        type: "t\t ü",
+        publishId: `p ${at}\t.>`,
+      }),
+    );
+    for (const event of events) await log.append([event]);
+    // Published together they would be new to NATS: see decision 7.
+    const ids = (await Promise.all(events.map((event) => log.append([event])))).flat();
+    await log.append([newEvent("last", "")]);
+    await log.reach(parseEventId(ids.at(-1)!)!.cursor + 1);
+    for (const [at, { topic, key, type, publishId }] of events.entries()) {
+      const { entries } = await log.read(0, new SelectorSet([topic]), { bytes: Infinity, upTo: Infinity });
+      expect(entries).toMatchObject([{ topic, key, publishId, seq: parseEventId(ids[at]!)!.cursor }]);
+      expect(entries[0]!.wire).toContain(`event: ${type}\n`);
+      expect(entries[0]!.wire).toContain("😀");
+    }
+    expect(
+      log.append([newEvent("x".repeat(1024), "", { key: "k".repeat(1024), publishId: "p".repeat(1024) })]),
+    ).resolves.toBeArray();
+    await log.close();
+  });
+
+  test(`${name}: several publishers of the same id publish it once, wherever they are`, async () => {
+    const prefix = `t${process.pid}_${++logs}`;
+    const nodes = await Promise.all([1, 2, 3].map(() => open({ checkEvery: CHECK_EVERY, prefix })));
+    for (const batch of [["p"], ["q", "r"]]) {
+      const events = batch.map((publishId) => newEvent("a", "x", { publishId }));
+      const answers = await Promise.all(Array.from({ length: 30 }, (_, at) => nodes[at % 3]!.append(events)));
+      expect(new Set(answers.map(String)).size).toBe(1);
+    }
+    expect((await nodes[0]!.survey(0, all)).events).toBe(3);
+    for (const node of nodes) await node.close();
+  });
+}

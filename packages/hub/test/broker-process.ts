@@ -1,0 +1,125 @@
+import { mkdtemp, rm } from "node:fs/promises";
+import { createServer } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import type { Subprocess } from "bun";
+
+export type BrokerKind = "redis" | "nats";
+
+const PROGRAMS = { redis: "redis-server", nats: "nats-server" } as const;
+const FIRST_PORT = 20_000;
+const PORTS = 12_000;
+
+/** Why tests with this broker are skipped; "" when it is there. */
+export function missing(kind: BrokerKind): string {
+  return Bun.which(PROGRAMS[kind]) === null ? ` (skipped: ${PROGRAMS[kind]} is not installed)` : "";
+}
+
+export async function freePort(): Promise<number> {
+  for (;;) {
+    const port = FIRST_PORT + Math.floor(Math.random() * PORTS);
+    const isFree = await new Promise<boolean>((resolve) => {
+      const server = createServer();
+      server.once("error", () => resolve(false));
+      server.listen(port, "127.0.0.1", () => server.close(() => resolve(true)));
+    });
+    if (isFree) return port;
+  }
+}
+
+/** A real broker of its own, with its data in a folder of its own, that can be killed, stopped, started again and wiped. */
+export class BrokerProcess implements AsyncDisposable {
+  readonly kind: BrokerKind;
+  readonly port: number;
+  readonly folder: string;
+  readonly #more: readonly string[];
+  #process: Subprocess | null = null;
+
+  private constructor(kind: BrokerKind, port: number, folder: string, more: readonly string[]) {
+    this.kind = kind;
+    this.port = port;
+    this.folder = folder;
+    this.#more = more;
+  }
+
+  /** @param more flags of the program */
+  static async start(kind: BrokerKind, ...more: string[]): Promise<BrokerProcess> {
+    const broker = new BrokerProcess(kind, await freePort(), await mkdtemp(join(tmpdir(), `${kind}-`)), more);
+    await broker.start();
+    return broker;
+  }
+
+  get url(): string {
+    return `${this.kind}://127.0.0.1:${this.port}`;
+  }
+
+  /** Starts it (again), with the data that are there; returns when it answers. */
+  async start(): Promise<void> {
+    const own =
+      this.kind === "redis"
+        ? `--port ${this.port} --bind 127.0.0.1 --dir ${this.folder} --appendonly yes --appendfsync always`.split(
+            " ",
+          )
+        : `-a 127.0.0.1 -p ${this.port} -sd ${this.folder}`.split(" ");
+    if (this.kind === "nats" && !this.#more.includes("--no-jetstream")) own.push("-js");
+    if (this.kind === "redis") own.push("--save", "");
+    this.#process = Bun.spawn(
+      [PROGRAMS[this.kind], ...own, ...this.#more.filter((flag) => flag !== "--no-jetstream")],
+      {
+        stdout: "ignore",
+        stderr: "ignore",
+      },
+    );
+    for (let tries = 0; !(await this.#answers()); tries++) {
+      if (tries > 200) throw new Error(`${PROGRAMS[this.kind]} did not start`);
+      await Bun.sleep(25);
+    }
+  }
+
+  /** Redis says PONG, or what it has against us, once it has read its data; NATS greets. */
+  async #answers(): Promise<boolean> {
+    const answer = Promise.withResolvers<string>();
+    const socket = await Bun.connect({
+      hostname: "127.0.0.1",
+      port: this.port,
+      socket: {
+        open: (opened) => void (this.kind === "redis" && opened.write("PING\r\n")),
+        data: (_, bytes) => answer.resolve(bytes.toString()),
+        close: () => answer.resolve(""),
+        error: () => answer.resolve(""),
+        connectError: () => answer.resolve(""),
+      },
+    }).catch(() => null);
+    if (socket === null) return false;
+    const text = await answer.promise;
+    socket.end();
+    return text !== "" && !text.startsWith("-LOADING");
+  }
+
+  /** Without a chance to say goodbye. */
+  async kill(): Promise<void> {
+    this.#process!.kill("SIGKILL");
+    await this.#process!.exited;
+  }
+
+  /** As a machine that hangs: connections stay open, and nobody answers. */
+  stop(): void {
+    this.#process!.kill("SIGSTOP");
+  }
+
+  goOn(): void {
+    this.#process!.kill("SIGCONT");
+  }
+
+  /** Removes all its data; it must not be running. */
+  async wipe(): Promise<void> {
+    for await (const name of new Bun.Glob("*").scan({ cwd: this.folder, onlyFiles: false, dot: true })) {
+      await rm(join(this.folder, name), { recursive: true });
+    }
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.kill();
+    await rm(this.folder, { recursive: true });
+  }
+}
