@@ -137,7 +137,7 @@ describe("GET /events", () => {
 
   test("an id of a megabyte is refused without harm", async () => {
     const answer = await raw(
-      `GET /events HTTP/1.1\r\nhost: x\r\nlast-event-id: ${"x".repeat(1 << 20)}\r\n\r\n`,
+      `GET /events HTTP/1.1\r\nhost: localhost\r\nlast-event-id: ${"x".repeat(1 << 20)}\r\n\r\n`,
     );
     expect(answer).toStartWith("HTTP/1.1 431 ");
     const { status } = await fetch(`${url}/events?lastEventId=${"x".repeat(1 << 20)}`);
@@ -155,7 +155,7 @@ describe("GET /events", () => {
 
   test("HEAD has the headers, and opens no stream", async () => {
     const before = (await (await fetch(`${url}/stats`)).json()) as { closes: Record<string, number> };
-    const answer = await raw("HEAD /events HTTP/1.1\r\nhost: x\r\n\r\n");
+    const answer = await raw("HEAD /events HTTP/1.1\r\nhost: localhost\r\n\r\n");
     expect(answer).toStartWith("HTTP/1.1 200 OK\r\n");
     expect(answer.toLowerCase()).toContain("content-type: text/event-stream");
     expect(answer.split("\r\n\r\n")[1]).toBe("");

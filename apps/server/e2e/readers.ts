@@ -86,7 +86,8 @@ async function open(port: number, reader: Reader, lastEventId: string, onClose: 
     hostname: "127.0.0.1",
     port,
     socket: {
-      open: (socket) => void socket.write(`GET /events?topic=numbers HTTP/1.0\r\nhost: x\r\n${cursor}\r\n`),
+      open: (socket) =>
+        void socket.write(`GET /events?topic=numbers HTTP/1.0\r\nhost: localhost\r\n${cursor}\r\n`),
       data: (socket, bytes) => {
         if (reader.take(bytes)) socket.pause();
       },

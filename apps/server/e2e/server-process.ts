@@ -19,7 +19,12 @@ export class ServerProcess implements AsyncDisposable {
   }
 
   /** @param flags in place of the defaults, which are a free port, no time to drain, and a log in memory */
-  static async start(...flags: string[]): Promise<ServerProcess> {
+  static start(...flags: string[]): Promise<ServerProcess> {
+    return ServerProcess.startWith({}, ...flags);
+  }
+
+  /** @param env besides the environment that there is: what flags cannot say */
+  static async startWith(env: Record<string, string>, ...flags: string[]): Promise<ServerProcess> {
     const lines: string[] = [];
     const listening = Promise.withResolvers<string>();
     const process = Bun.spawn(
@@ -27,7 +32,7 @@ export class ServerProcess implements AsyncDisposable {
       {
         stdout: "pipe",
         stderr: "inherit",
-        env: { ...Bun.env, NO_COLOR: "1" },
+        env: { ...Bun.env, NO_COLOR: "1", ...env },
       },
     );
     void (async () => {

@@ -2,18 +2,27 @@ import { parseArgs } from "node:util";
 import { HUB_DEFAULTS, MEMORY_LOG_DEFAULTS } from "@sse/hub";
 import { type Durability, SQLITE_LOG_DEFAULTS } from "@sse/hub/sqlite";
 import { MAX_BODY_BYTES } from "@sse/elysia";
+import { AUTH_SETTINGS, type AuthConfig, checkAuth, isAuthenticated } from "./auth-settings.ts";
+import {
+  ConfigError,
+  count,
+  oneOf,
+  orOff,
+  origins,
+  type Setting,
+  SIZE,
+  size,
+  TIME,
+  time,
+  written,
+} from "./setting.ts";
 import { logUrlFault } from "./log-url.ts";
-
-/** A mistake in the flags or the environment; the message names the setting and what to do. */
-export class ConfigError extends Error {
-  override readonly name = "ConfigError";
-}
 
 export const LOG_LEVELS = ["debug", "info", "warn", "error"] as const;
 export type LogLevel = (typeof LOG_LEVELS)[number];
 
 /** Times are in milliseconds; `null` is off. */
-export interface Config {
+export interface Config extends AuthConfig {
   port: number;
   host: string;
   open: boolean;
@@ -39,47 +48,6 @@ export interface Config {
   logLevel: LogLevel;
 }
 
-type Parse = (text: string) => Config[keyof Config];
-
-interface Setting {
-  readonly name: keyof Config;
-  readonly flag: string;
-  readonly env: string;
-  /** As it would be written; undefined for a switch. */
-  readonly fallback?: string;
-  readonly parse?: Parse;
-  /** True: what is the default depends on other settings, and `fallback` only tells of it. */
-  readonly isOwn?: boolean;
-  readonly help: string;
-}
-
-const TIME = { ms: 1, s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000 };
-const SIZE = { B: 1, KiB: 1024, MiB: 1024 ** 2, GiB: 1024 ** 3 };
-
-function quantity(units: Readonly<Record<string, number>>, example: string): (text: string) => number {
-  const unitNames = Object.keys(units).filter((unit) => unit !== "");
-  const withUnit = unitNames.length > 0 ? ` with a unit (${unitNames.join(", ")})` : "";
-  return (text) => {
-    const [, digits, unit = "none"] = /^([0-9]{1,15})([A-Za-z]*)$/.exec(text) ?? [];
-    const value = Number(digits) * (units[unit] ?? Number.NaN);
-    if (Number.isSafeInteger(value) && value > 0) return value;
-    throw new ConfigError(`must be a whole number from 1 on${withUnit}, as ${example}`);
-  };
-}
-
-const time = quantity(TIME, "15s");
-const size = quantity(SIZE, "64MiB");
-const count = quantity({ "": 1 }, "1000");
-const orOff =
-  (parse: (text: string) => number): Parse =>
-  (text) =>
-    text === "off" ? null : parse(text);
-
-function written(value: number, units: Readonly<Record<string, number>>): string {
-  const [unit, factor] = Object.entries(units).findLast(([, each]) => value % each === 0)!;
-  return `${value / factor}${unit}`;
-}
-
 function port(text: string): number {
   if (/^[0-9]{1,5}$/.test(text) && Number(text) <= 65_535) return Number(text);
   throw new ConfigError("must be a port number from 0 (any free one) to 65535");
@@ -91,29 +59,9 @@ function logUrl(text: string): string {
   return text;
 }
 
-function oneOf<T extends string>(values: readonly T[]): (text: string) => T {
-  return (text) => {
-    const value = values.find((each) => each === text);
-    if (value !== undefined) return value;
-    throw new ConfigError(`must be one of ${values.join(", ")}`);
-  };
-}
-
 /** The name of a file; "" for none. */
 function file(text: string): string | null {
   return text === "" ? null : text;
-}
-
-function origins(text: string): string[] {
-  return text
-    .split(",")
-    .filter((origin) => origin !== "")
-    .map((origin) => {
-      if (URL.canParse(origin) && new URL(origin).origin === origin) return origin;
-      throw new ConfigError(
-        `must be a list of origins as https://example.com, parted by commas, not ${JSON.stringify(origin)}`,
-      );
-    });
 }
 
 /** Every setting: the order is that of `--help`. */
@@ -231,6 +179,7 @@ export const SETTINGS: readonly Setting[] = [
     parse: origins,
     help: "origins whose pages may read and publish, parted by commas",
   },
+  ...AUTH_SETTINGS,
   {
     name: "tlsCert",
     flag: "tls-cert",
@@ -275,13 +224,16 @@ export const SETTINGS: readonly Setting[] = [
 
 /** The text of `--help`. */
 export function help(): string {
-  const rows = SETTINGS.map(({ flag, env, fallback, help: text }): [string, string] => [
-    `  --${flag}${fallback === undefined ? "" : ` ${fallback === "" ? "LIST" : fallback}`}`,
-    `${text} (${env})`,
-  ]);
+  const rows = SETTINGS.map(
+    ({ flag, env, fallback, placeholder = "LIST", help: text, parse }): [string, string] => [
+      `  ${flag === null ? env : `--${flag}`}${parse === undefined ? "" : ` ${fallback || placeholder}`}`,
+      flag === null ? text : `${text} (${env})`,
+    ],
+  );
   const width = Math.max(...rows.map(([left]) => left.length)) + 2;
   return [
     "Server-Sent Events server. Usage: bun run start --port 4000 --heartbeat 10s",
+    "Makes a token with SSE_JWT_SECRET: bun run start token --subscribe 'orders/*' --ttl 1h (token --help)",
     "",
     "Flags with their defaults; each can be set in the environment instead. Times take ms, s, m, h or d, sizes B, KiB, MiB",
     "or GiB.",
@@ -311,12 +263,12 @@ export function readConfig(
   env: Readonly<Record<string, string | undefined>>,
 ): Config | null {
   const options = Object.fromEntries(
-    SETTINGS.map(({ flag, parse }) => [
+    SETTINGS.filter(({ flag }) => flag !== null).map(({ flag, parse, isList = false }) => [
       flag,
-      { type: parse === undefined ? ("boolean" as const) : ("string" as const) },
+      { type: parse === undefined ? ("boolean" as const) : ("string" as const), multiple: isList },
     ]),
   );
-  let flags: Record<string, string | boolean | undefined>;
+  let flags: Record<string, string | boolean | (string | boolean)[] | undefined>;
   try {
     flags = parseArgs({ args: [...args], options: { ...options, help: { type: "boolean" } } }).values;
   } catch (error) {
@@ -325,13 +277,14 @@ export function readConfig(
   if (flags.help === true) return null;
   const config: Record<string, unknown> = {};
   for (const { name, flag, env: variable, fallback, parse, isOwn } of SETTINGS) {
-    const given = flags[flag];
+    const value = flag === null ? undefined : flags[flag];
+    const given = Array.isArray(value) ? value.join(" ") : value;
     const source = given === undefined ? variable : `--${flag}`;
     try {
       if (parse === undefined) config[name] = given === true || isOn(env[variable]);
       else {
         const text = given ?? (env[variable] || (isOwn === true ? undefined : fallback));
-        config[name] = text === undefined ? undefined : parse(String(text));
+        config[name] = text === undefined ? undefined : parse(String(text), source);
       }
     } catch (error) {
       if (error instanceof ConfigError) throw new ConfigError(`${source} ${error.message}`);
@@ -345,6 +298,7 @@ export function readConfig(
       `--max-event-bytes ${result.maxEventBytes} can never be reached with --max-body-bytes ${result.maxBodyBytes}`,
     );
   }
+  checkAuth(result);
   if ((result.tlsCert === null) !== (result.tlsKey === null)) {
     throw new ConfigError("--tls-cert and --tls-key are of use together only; give the other one too");
   }
@@ -353,11 +307,12 @@ export function readConfig(
   }
   const hostGiven = flags.host !== undefined || Boolean(env.HOST);
   if (result.open && !hostGiven) result.host = "0.0.0.0";
-  if (!result.open && !LOOPBACK.test(result.host)) {
+  if (!result.open && !isAuthenticated(result) && !LOOPBACK.test(result.host)) {
     const source = flags.host === undefined ? `HOST=${result.host}` : `--host ${result.host}`;
     throw new ConfigError(
       `${source} would let everybody who reaches this machine publish and read; ` +
-        "add --open if that is what you want, or stay on 127.0.0.1",
+        "configure authentication (SSE_JWT_SECRET, --jwt-key, --jwt-jwks or --tokens), add --open if that is what you " +
+        "want, or stay on 127.0.0.1",
     );
   }
   return result;

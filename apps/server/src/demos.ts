@@ -1,4 +1,7 @@
 import {
+  type Access,
+  type Authorize,
+  DEFAULT_TOPIC,
   events,
   otherMethods,
   parseJson,
@@ -7,6 +10,8 @@ import {
   Refusal,
   requireFields,
   requireKnownOrigin,
+  requirePublish,
+  withAccess,
 } from "@sse/elysia";
 import type { Hub, Message } from "@sse/hub";
 import { Elysia } from "elysia";
@@ -71,17 +76,26 @@ export function startDemos(hub: Hub): () => void {
 }
 
 /** The endpoints of the tutorials: `POST /send-event`, `GET /random`, and `POST /demo/jobs`. */
-export function demoRoutes(hub: Hub, maxBodyBytes: number, origins: readonly string[]) {
+export function demoRoutes(
+  hub: Hub,
+  {
+    maxBodyBytes,
+    origins,
+    authorize,
+  }: { maxBodyBytes: number; origins: readonly string[]; authorize: Authorize | undefined },
+) {
   let jobs = 0;
   let lastJob = 0;
 
-  const startJob = (request: Request): Response => {
+  const startJob = (request: Request, access: Access | undefined): Response => {
     requireKnownOrigin(request, origins);
+    const number = Math.max(lastJob + 1, Date.now()); // of its own also after a restart
+    const topic = `demo/jobs/${number}`;
+    if (access !== undefined) requirePublish(access, topic);
     if (jobs >= MAX_JOBS)
       throw new Refusal(429, `${MAX_JOBS} jobs are at work; start another when one is done`);
     jobs++;
-    lastJob = Math.max(lastJob + 1, Date.now()); // of its own also after a restart
-    const topic = `demo/jobs/${lastJob}`;
+    lastJob = number;
     void runJob(hub, topic).finally(() => jobs--);
     return Response.json({ topic });
   };
@@ -90,16 +104,26 @@ export function demoRoutes(hub: Hub, maxBodyBytes: number, origins: readonly str
     .onError(({ error }) => problemOf(error))
     .post(
       "/send-event",
-      ({ request }) => {
-        requireKnownOrigin(request, origins);
-        return sendEvent(hub, request, maxBodyBytes);
-      },
+      ({ request }) =>
+        withAccess(authorize, request, (access) => {
+          requireKnownOrigin(request, origins);
+          if (access !== undefined) requirePublish(access, DEFAULT_TOPIC);
+          return sendEvent(hub, request, maxBodyBytes);
+        }),
       { parse: "none" },
     )
     .all("/send-event", otherMethods("POST, OPTIONS"), { parse: "none" })
-    .get("/random", ({ request, server }) => events(hub, request, server, ["demo/random"]))
+    .get("/random", ({ request, server }) =>
+      withAccess(authorize, request, (access) => events(hub, request, server, ["demo/random"], access)),
+    )
     .all("/random", otherMethods("GET, HEAD, OPTIONS"))
-    .post("/demo/jobs", ({ request }) => startJob(request), { parse: "none" })
+    .post(
+      "/demo/jobs",
+      ({ request }) => withAccess(authorize, request, (access) => startJob(request, access)),
+      {
+        parse: "none",
+      },
+    )
     .all("/demo/jobs", otherMethods("POST, OPTIONS"), { parse: "none" });
 }
 
@@ -109,7 +133,7 @@ async function sendEvent(hub: Hub, request: Request, maxBodyBytes: number): Prom
   const body = parseJson(await readText(request, maxBodyBytes));
   const { message } = requireFields(body, SEND_EVENT_FIELDS, "the body");
   if (typeof message !== "string") throw new Refusal(400, 'message must be a string, as {"message":"hello"}');
-  const id = await hub.publish("default", { data: message });
+  const id = await hub.publish(DEFAULT_TOPIC, { data: message });
   return new Response(`${JSON.stringify({ id })}\n`, { headers: { "content-type": "application/json" } });
 }
 

@@ -1,8 +1,10 @@
 import { HubError } from "@sse/hub";
-import { ConfigError, help, readConfig } from "./config.ts";
+import { help, readConfig } from "./config.ts";
 import { withoutSecrets } from "./log-url.ts";
 import { createLogger } from "./logger.ts";
 import { type RunningServer, startServer } from "./server.ts";
+import { ConfigError } from "./setting.ts";
+import { tokenCommand } from "./token-command.ts";
 
 /** Tells what is wrong in one line, without a stack, and ends. */
 function refuse(message: string): never {
@@ -19,6 +21,15 @@ function configuration() {
   }
 }
 
+if (process.argv[2] === "token") {
+  try {
+    process.stdout.write(await tokenCommand(process.argv.slice(3), process.env));
+    process.exit(0);
+  } catch (error) {
+    if (error instanceof ConfigError) refuse(error.message);
+    throw error;
+  }
+}
 const config = configuration();
 if (config === null) {
   process.stdout.write(help());

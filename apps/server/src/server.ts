@@ -1,7 +1,8 @@
 import { cors } from "@elysiajs/cors";
-import { otherMethods, problem, problemOf, sse } from "@sse/elysia";
+import { otherMethods, problem, problemOf, requireAdmin, sse, withAccess } from "@sse/elysia";
 import { createHub, type Hub } from "@sse/hub";
 import { Elysia } from "elysia";
+import { createAuth } from "./auth.ts";
 import type { Config } from "./config.ts";
 import { raiseBacklog } from "./backlog.ts";
 import { demoRoutes, startDemos } from "./demos.ts";
@@ -25,10 +26,11 @@ export interface RunningServer {
  * Starts the server; resolves when it listens.
  *
  * @throws HubError `log-failed` when the log cannot be opened
- * @throws ConfigError when a file that a setting names is not what it should be
+ * @throws ConfigError when a file that a setting names is not what it should be, or a key or a token cannot be used
  */
 export async function startServer(config: Config, logger: Logger): Promise<RunningServer> {
   const { heartbeat, retry, writeDeadline, maxEventBytes, maxBodyBytes, corsOrigins: origins } = config;
+  const { authorize, tickets } = await createAuth(config);
   const tls = tlsOptions(config);
   const log = await openLog(config, logger);
   const metrics = new Metrics();
@@ -49,15 +51,18 @@ export async function startServer(config: Config, logger: Logger): Promise<Runni
     .onError(({ code, error, path }) =>
       code === "NOT_FOUND" ? problem(404, `there is nothing at ${path}`) : problemOf(error),
     )
-    .use(allowOrigins(origins))
-    .use(sse({ hub, maxBodyBytes, origins }))
-    .get("/metrics", async () => {
-      const { body, type } = await metrics.text();
-      return new Response(body, { headers: { "content-type": type } });
-    })
+    .use(allowOrigins(origins, config.authCookie !== undefined))
+    .use(sse({ hub, maxBodyBytes, origins, authorize, tickets }))
+    .get("/metrics", ({ request }) =>
+      withAccess(authorize, request, async (access) => {
+        if (access !== undefined) requireAdmin(access);
+        const { body, type } = await metrics.text();
+        return new Response(body, { headers: { "content-type": type } });
+      }),
+    )
     .all("/metrics", otherMethods("GET, HEAD, OPTIONS"))
     .use(await pageRoutes(config.dev));
-  if (config.demos) app.use(demoRoutes(hub, maxBodyBytes, origins));
+  if (config.demos) app.use(demoRoutes(hub, { maxBodyBytes, origins, authorize }));
   app.listen({ port: config.port, hostname: config.host, ...tls });
   const server = app.server!;
   raiseBacklog(server.port!);
@@ -76,15 +81,19 @@ export async function startServer(config: Config, logger: Logger): Promise<Runni
   return { hub, url: `${scheme}://${name?.includes(":") ? `[${name}]` : name}:${port}`, stop };
 }
 
-/** Cross-origin requests from the origins listed; without any, nothing is said, and browsers refuse them. */
-function allowOrigins(origins: readonly string[]) {
+/**
+ * Cross-origin requests from the origins listed; without any, nothing is said, and browsers refuse them.
+ *
+ * @param withCookies lets their pages send cookies
+ */
+function allowOrigins(origins: readonly string[], withCookies: boolean) {
   if (origins.length === 0) return new Elysia();
   return cors({
     origin: [...origins],
     methods: ["GET", "POST", "OPTIONS"],
     allowedHeaders: ["Content-Type", "Last-Event-ID", "Authorization"],
     exposeHeaders: [],
-    credentials: false,
+    credentials: withCookies,
     maxAge: 86_400,
   });
 }

@@ -1,6 +1,7 @@
 import { createPrivateKey, X509Certificate } from "node:crypto";
 import { readFileSync } from "node:fs";
-import { type Config, ConfigError } from "./config.ts";
+import type { Config } from "./config.ts";
+import { ConfigError } from "./setting.ts";
 
 /** Options of Bun's server: nothing for plain HTTP; else TLS, with HTTP/2 for whoever speaks it. */
 export interface TlsOptions {

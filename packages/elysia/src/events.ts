@@ -9,6 +9,7 @@ import {
 } from "@sse/hub";
 import { CONTENT_TYPE, encodeEvent } from "@sse/protocol";
 import type { Server } from "bun";
+import { type Access, requireSubscribe } from "./auth/access.ts";
 import { problem, Refusal } from "./problem.ts";
 import { queryOf, readQuery, remembering } from "./query.ts";
 
@@ -16,6 +17,8 @@ import { queryOf, readQuery, remembering } from "./query.ts";
 export const DEFAULT_TOPIC = "default";
 
 const PARAMETERS = ["topic", "lastEventId", "replay", "lag"];
+/** The ticket was used before this is read; where nobody has to authenticate there is none. */
+const PARAMETERS_WITH_TICKET = [...PARAMETERS, "ticket"];
 
 /**
  * `no-transform` and `x-accel-buffering` keep proxies from holding events back. `connection: close`, because Bun keeps
@@ -29,8 +32,10 @@ export const STREAM_HEADERS = Object.freeze({
   connection: "close",
 });
 
-const parseQuery = remembering((text): StreamRequest => {
-  const query = readQuery(text, PARAMETERS, ["topic"]);
+const parseQuery = remembering((text) => readStreamQuery(text, PARAMETERS));
+
+function readStreamQuery(text: string, parameters: readonly string[]): StreamRequest {
+  const query = readQuery(text, parameters, ["topic"]);
   const wanted = query.getAll("topic");
   return {
     topics: wanted.length > 0 ? wanted : [DEFAULT_TOPIC],
@@ -38,12 +43,24 @@ const parseQuery = remembering((text): StreamRequest => {
     replay: parseReplay(query.get("replay")),
     lag: (query.get("lag") ?? undefined) as LagPolicy | undefined, // the hub checks it
   };
-});
+}
 
-function streamRequest(request: Request, topics: readonly string[] | undefined): StreamRequest {
-  const asks = parseQuery(queryOf(request.url));
+/** @throws Refusal 401 or 403 for what may not be read */
+function streamRequest(
+  request: Request,
+  only: readonly string[] | undefined,
+  access: Access | undefined,
+): StreamRequest {
+  const query = queryOf(request.url);
+  // A ticket is no one's to remember, and makes each query another one.
+  const hasTicket = access?.isAnonymous === false && query.includes("ticket=");
+  const asks = hasTicket ? readStreamQuery(query, PARAMETERS_WITH_TICKET) : parseQuery(query);
   const lastEventId = request.headers.get("last-event-id") || asks.lastEventId;
-  return { topics: topics ?? asks.topics, lastEventId, replay: asks.replay, lag: asks.lag };
+  const topics = only ?? asks.topics;
+  const wanted = { topics, lastEventId, replay: asks.replay, lag: asks.lag };
+  if (access === undefined) return wanted;
+  requireSubscribe(access, topics);
+  return access.expires === null ? wanted : { ...wanted, expiresIn: access.expires - Date.now() };
 }
 
 /** Made once: Bun copies it for less than it takes to read an object. */
@@ -60,14 +77,17 @@ function parseReplay(text: string | null): "all" | number | undefined {
  * `GET /events`: the stream, or 204 for a client that has had all there will ever be.
  *
  * @param topics what the stream is of; default: what the query asks for
+ * @param access what may be read; default: everything
+ * @throws Refusal 401 or 403 for what may not be read, whether or not there is any of it
  */
 export function events(
   hub: Hub,
   request: Request,
   server: Server<unknown> | null,
   topics?: readonly string[],
+  access?: Access,
 ): MaybePromise<Response> {
-  const wanted = streamRequest(request, topics);
+  const wanted = streamRequest(request, topics, access);
   if (hub.closing) return comeBackLater(request, "drain", "the server is shutting down; connect again later");
   const begin = (start: Start): Response => {
     if (start.over) return new Response(null, { status: 204 });

@@ -1,5 +1,23 @@
+export {
+  type Access,
+  accessOf,
+  type Authorize,
+  type Grant,
+  requireAdmin,
+  requirePublish,
+  unauthorized,
+  withAccess,
+} from "./auth/access.ts";
+export { createAuthorize, type CredentialOptions } from "./auth/credentials.ts";
+export { createJwtVerifier, type JwtOptions } from "./auth/jwt.ts";
+export { type JwtKey, readKey, remoteKeys, secretKey } from "./auth/jwt-key.ts";
+export { localOnly } from "./auth/local-only.ts";
+export { mintToken, type MintOptions } from "./auth/mint.ts";
+export { readTokens, type StaticToken } from "./auth/static-tokens.ts";
+export { TICKET_DEFAULTS, type TicketOptions, Tickets } from "./auth/tickets.ts";
 export { DEFAULT_TOPIC, events, STREAM_HEADERS } from "./events.ts";
+export { otherMethods } from "./methods.ts";
 export { requireKnownOrigin } from "./origin.ts";
-export { MAX_BODY_BYTES, otherMethods, sse, type SseOptions } from "./plugin.ts";
+export { MAX_BODY_BYTES, sse, type SseOptions } from "./plugin.ts";
 export { problem, problemOf, type ProblemStatus, Refusal } from "./problem.ts";
 export { parseJson, readText, requireFields } from "./publish.ts";

@@ -1,8 +1,12 @@
 import type { Hub } from "@sse/hub";
 import { Elysia } from "elysia";
+import { type Authorize, requireAdmin, withAccess } from "./auth/access.ts";
+import type { Tickets } from "./auth/tickets.ts";
 import { events } from "./events.ts";
+import { otherMethods } from "./methods.ts";
 import { problem, problemOf } from "./problem.ts";
 import { publish } from "./publish.ts";
+import { ticketRoutes } from "./ticket-routes.ts";
 
 export interface SseOptions {
   hub: Hub;
@@ -10,6 +14,13 @@ export interface SseOptions {
   maxBodyBytes?: number;
   /** Origins whose pages may publish, as `https://example.com`, besides the server's own; default none. */
   origins?: readonly string[];
+  /**
+   * What a request may do; default: everything. {@link createAuthorize} makes one of tokens, tickets and cookies; an app
+   * with sessions of its own brings its own, as `({ headers }) => accessOf({ subscribe: [`users/${userOf(headers)}`] })`.
+   */
+  authorize?: Authorize | undefined;
+  /** Those of {@link createAuthorize}: adds `POST /tickets`; default: there are none. */
+  tickets?: Tickets | undefined;
 }
 
 /** Streams that `/stats` names. */
@@ -17,28 +28,28 @@ const SLOWEST = 10;
 
 export const MAX_BODY_BYTES = 4 * 1024 * 1024;
 
-/** Answers a method that a path does not know: 405 with the ones it does (RFC 9110, 15.5.6), and OPTIONS with just those. */
-export function otherMethods(allow: string): (context: { request: Request }) => Response {
-  return ({ request }) =>
-    request.method === "OPTIONS"
-      ? new Response(null, { status: 204, headers: { allow } })
-      : problem(405, `${request.method} is not for this path; it knows ${allow}`, { allow });
-}
-
 /**
  * The hub as an Elysia plugin: `new Elysia().use(sse({ hub }))`.
  *
- * Routes: `GET /events`, `POST /publish`, `GET /healthz`, `GET /readyz`, `GET /stats`. Whatever is wrong with a request
- * is answered as `application/problem+json`. The app must be served by Bun: the streams are Bun's direct streams.
+ * Routes: `GET /events`, `POST /publish`, `GET /healthz`, `GET /readyz`, `GET /stats`, and `POST /tickets` where there
+ * are any. Whatever is wrong with a request is answered as `application/problem+json`. The app must be served by Bun: the
+ * streams are Bun's direct streams.
  */
-export function sse({ hub, maxBodyBytes = MAX_BODY_BYTES, origins = [] }: SseOptions) {
+export function sse({ hub, maxBodyBytes = MAX_BODY_BYTES, origins = [], authorize, tickets }: SseOptions) {
   const started = performance.now();
   const read = otherMethods("GET, HEAD, OPTIONS");
-  return new Elysia({ name: "@sse/elysia" })
+  const app = new Elysia({ name: "@sse/elysia" })
     .onError(({ error }) => problemOf(error))
-    .get("/events", ({ request, server }) => events(hub, request, server))
+    .get("/events", ({ request, server }) =>
+      withAccess(authorize, request, (access) => events(hub, request, server, undefined, access)),
+    )
     .all("/events", read)
-    .post("/publish", ({ request }) => publish(hub, request, { maxBodyBytes, origins }), { parse: "none" })
+    .post(
+      "/publish",
+      ({ request }) =>
+        withAccess(authorize, request, (access) => publish(hub, request, { maxBodyBytes, origins }, access)),
+      { parse: "none" },
+    )
     .all("/publish", otherMethods("POST, OPTIONS"), { parse: "none" })
     .get("/healthz", () => Response.json({ status: "up" }))
     .all("/healthz", read)
@@ -47,12 +58,17 @@ export function sse({ hub, maxBodyBytes = MAX_BODY_BYTES, origins = [] }: SseOpt
       return fault === null ? Response.json({ status: "ready" }) : problem(503, fault);
     })
     .all("/readyz", read)
-    .get("/stats", () =>
-      Response.json({
-        uptime: Math.round((performance.now() - started) / 1000),
-        ...hub.stats(),
-        slowest: hub.slowest(SLOWEST),
+    .get("/stats", ({ request }) =>
+      withAccess(authorize, request, (access) => {
+        if (access !== undefined) requireAdmin(access);
+        return Response.json({
+          uptime: Math.round((performance.now() - started) / 1000),
+          ...hub.stats(),
+          slowest: hub.slowest(SLOWEST),
+        });
       }),
     )
     .all("/stats", read);
+  if (authorize !== undefined && tickets !== undefined) app.use(ticketRoutes(authorize, tickets));
+  return app;
 }

@@ -2,11 +2,13 @@ import { HubError, type HubErrorCode } from "@sse/hub";
 
 const TITLES = {
   400: "Bad Request",
+  401: "Unauthorized",
   403: "Forbidden",
   404: "Not Found",
   405: "Method Not Allowed",
   413: "Content Too Large",
   415: "Unsupported Media Type",
+  421: "Misdirected Request",
   429: "Too Many Requests",
   500: "Internal Server Error",
   503: "Service Unavailable",
@@ -18,11 +20,16 @@ export type ProblemStatus = keyof typeof TITLES;
 export class Refusal extends Error {
   override readonly name = "Refusal";
   readonly status: ProblemStatus;
+  readonly headers: Readonly<Record<string, string>>;
 
-  /** @param detail what was wrong, and what to do about it */
-  constructor(status: ProblemStatus, detail: string) {
+  /**
+   * @param detail what was wrong, and what to do about it
+   * @param headers of the answer
+   */
+  constructor(status: ProblemStatus, detail: string, headers: Readonly<Record<string, string>> = {}) {
     super(detail);
     this.status = status;
+    this.headers = headers;
   }
 }
 
@@ -33,7 +40,7 @@ const RETRY_AFTER = "5";
 export function problem(
   status: ProblemStatus,
   detail: string,
-  headers: Record<string, string> = {},
+  headers: Readonly<Record<string, string>> = {},
 ): Response {
   const wait = status === 429 || status === 503 ? { "retry-after": RETRY_AFTER } : {};
   return new Response(`${JSON.stringify({ status, title: TITLES[status], detail })}\n`, {
@@ -55,7 +62,7 @@ const STATUS_OF: Record<HubErrorCode, ProblemStatus> = {
 /** The answer to an error of the hub, a {@link Refusal}, or something that should not have happened. */
 export function problemOf(error: unknown): Response {
   if (error instanceof HubError) return problem(STATUS_OF[error.code], error.message);
-  if (error instanceof Refusal) return problem(error.status, error.message);
+  if (error instanceof Refusal) return problem(error.status, error.message, error.headers);
   console.error(error);
   return problem(500, "the server failed to handle this request; its log says why");
 }

@@ -1,4 +1,5 @@
 import type { Hub, Message } from "@sse/hub";
+import { type Access, requirePublish, requirePublisher } from "./auth/access.ts";
 import { requireKnownOrigin } from "./origin.ts";
 import { Refusal } from "./problem.ts";
 import { queryOf, readQuery, remembering } from "./query.ts";
@@ -139,13 +140,29 @@ const parseTextQuery = remembering((text) => {
   return Object.fromEntries(query) as unknown as Omit<Publication, "data">;
 });
 
-/** `POST /publish`: one event, or all or none of several; answered once they are kept. */
+/** @throws Refusal 401 or 403 */
+function requireAll(access: Access | undefined, events: readonly Publication[]): void {
+  if (access === undefined) return;
+  let last: unknown; // events that come together are often of one topic
+  for (const { topic } of events) {
+    if (topic !== last) requirePublish(access, topic);
+    last = topic;
+  }
+}
+
+/**
+ * `POST /publish`: one event, or all or none of several; answered once they are kept.
+ *
+ * @param access where it may publish; default: everywhere
+ */
 export async function publish(
   hub: Hub,
   request: Request,
   { maxBodyBytes, origins }: { maxBodyBytes: number; origins: readonly string[] },
+  access?: Access,
 ): Promise<Response> {
   requireKnownOrigin(request, origins);
+  if (access !== undefined) requirePublisher(access);
   const type = mediaType(request);
   if (type !== "application/json" && type !== "application/x-ndjson" && type !== "text/plain") {
     const given = type === "" ? "there is no content-type" : `${type} is not understood`;
@@ -163,18 +180,22 @@ export async function publish(
       if (line.trim() !== "")
         events.push(publicationOf(parseJson(line, `line ${index + 1}`), `line ${index + 1}`));
     }
+    requireAll(access, events);
     return answer(idList(await hub.publishMany(events)));
   }
   if (type === "application/json") {
     const body = parseJson(text);
     if (Array.isArray(body)) {
       const events = body.map((event, at) => publicationOf(event, `event ${at}`));
+      requireAll(access, events);
       return answer(idList(await hub.publishMany(events)));
     }
     const event = publicationOf(body, "the event");
+    if (access !== undefined) requirePublish(access, event.topic);
     return answer(`"id":"${await hub.publish(event.topic, event)}"`);
   }
   const event = parseTextQuery(query);
+  if (access !== undefined) requirePublish(access, event.topic);
   return answer(`"id":"${await hub.publish(event.topic, { ...event, data: text })}"`);
 }
 

@@ -47,7 +47,7 @@ export class Delivery {
     bytesTaken: 0,
     resumes: { fresh: 0, resumed: 0, reset: 0 },
     gaps: { evicted: 0, epoch: 0, "unknown-id": 0, lag: 0 },
-    closes: { client: 0, ended: 0, error: 0, drain: 0, slow: 0 },
+    closes: { client: 0, ended: 0, error: 0, drain: 0, slow: 0, "auth-expired": 0 },
   };
   readonly #settings: HubSettings;
   #epoch: string;
@@ -100,7 +100,7 @@ export class Delivery {
   }
 
   /** A new stream that has yet to be {@link start started}. Its cohort is complete before anything is read. */
-  open(selectors: SelectorSet, lag: LagPolicy, sink: Sink): Stream {
+  open(selectors: SelectorSet, lag: LagPolicy, sink: Sink, expiresIn = Infinity): Stream {
     let cohort = this.#cohorts.get(selectors.key);
     if (cohort === undefined) {
       cohort = new Cohort(selectors);
@@ -109,6 +109,7 @@ export class Delivery {
     }
     cohort.members++;
     const stream = new Stream(cohort, lag, sink, this.#settings.clock.now(), this.#gone);
+    stream.until = stream.opened + expiresIn;
     stream.place = this.streams.push(stream) - 1;
     return stream;
   }
@@ -389,7 +390,7 @@ export class Delivery {
       stream.sink.abort();
       return;
     }
-    if ((reason === "drain" || reason === "slow") && stream.state !== "opening") {
+    if (reason !== "ended" && reason !== "error" && stream.state !== "opening") {
       const cursor = stream.state === "live" ? stream.cohort.coveredFor(stream, this.#head) : stream.cursor;
       const bytes = encoder.encode(closingEvent(stream.lost ?? this.id(cursor), reason, this.retry()));
       try {

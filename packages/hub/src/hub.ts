@@ -217,9 +217,9 @@ export class Hub {
     const start = request.start ?? this.locate(request);
     if (this.#closing !== null)
       throw new HubError("closed", "the server is shutting down; connect again later");
-    const { sink, lag = "catch-up" } = request;
+    const { sink, lag = "catch-up", expiresIn } = request;
     const selectors = start instanceof Promise ? new SelectorSet(request.topics) : start.selectors;
-    const stream = this.#delivery.open(selectors, lag, sink);
+    const stream = this.#delivery.open(selectors, lag, sink, expiresIn);
     this.#open(stream, request, start);
     return stream;
   }

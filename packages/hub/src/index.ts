@@ -1,4 +1,5 @@
 export { type Clock, systemClock } from "./clock.ts";
+export { firstUncovered } from "./coverage.ts";
 export type { ClosingReason, GapReason, Resume } from "./control.ts";
 export { type EventId, parseEventId } from "./cursor.ts";
 export { directStream } from "./direct-sink.ts";

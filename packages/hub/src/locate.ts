@@ -15,6 +15,11 @@ export interface StreamRequest {
   replay?: "all" | number | undefined;
   /** Default `catch-up`. */
   lag?: LagPolicy | undefined;
+  /**
+   * Milliseconds from the opening after which the stream is closed, as `auth-expired`, within a second; default: never.
+   * The client may come back with a new permission, and goes on where it was.
+   */
+  expiresIn?: number | undefined;
 }
 
 /** Where a stream begins, and what it is told about that. Found by `Hub.locate`. */

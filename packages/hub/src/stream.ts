@@ -28,6 +28,8 @@ export class Stream {
   readonly sink: Sink;
   /** When it was opened, by the hub's clock. */
   readonly opened: number;
+  /** When the permission to read ends, by the hub's clock. */
+  until = Infinity;
   state: StreamState = "opening";
   /** The last event that it was given, or need not be given. While `live` its cohort knows more: `coveredFor`. */
   cursor: Cursor = 0;

@@ -7,7 +7,7 @@ const LONGEST_ROUND = 1000;
 const STEPS = 10;
 
 /**
- * The one timer for all that is due to streams by time: heartbeats, and the deadline of blocked writes. It walks the
+ * The one timer for all that is due to streams by time: heartbeats, the deadline of blocked writes, and the end of permissions. It walks the
  * list of streams round and round, a part at each step, so that duties are spread over the round even when all streams
  * were opened, or last written to, at the same moment.
  *
@@ -29,7 +29,8 @@ export function startSweep(delivery: Delivery, settings: HubSettings): () => voi
     for (let part = Math.ceil(streams.length / STEPS); part > 0 && streams.length > 0; part--) {
       if (next === 0 || next > streams.length) next = streams.length;
       const stream = streams[--next]!; // downwards: what moves into this place was met already
-      if (stream.state === "blocked") {
+      if (now >= stream.until) delivery.close(stream, "auth-expired");
+      else if (stream.state === "blocked") {
         if (now - stream.blockedSince >= writeDeadline) delivery.close(stream, "slow");
       } else if (stream.state !== "opening" && now - lastWrite(stream) >= quiet) {
         delivery.heartbeat(stream, comment);

@@ -52,6 +52,7 @@ export function createFakePlatform() {
   const timers = new Set<{ at: number; task: () => void }>();
   let now = 0;
   let peak = 0;
+  let status = 0;
   const connections = () => sources.filter((source) => source.readyState !== 2).length;
   const platform: FeedPlatform = {
     openSource(url) {
@@ -60,6 +61,7 @@ export function createFakePlatform() {
       peak = Math.max(peak, connections());
       return source;
     },
+    statusOf: () => Promise.resolve(status),
     after(ms, task) {
       const timer = { at: now + ms, task };
       timers.add(timer);
@@ -74,6 +76,8 @@ export function createFakePlatform() {
     /** The newest source for a topic. */
     source: (topic: string) =>
       sources.findLast((source) => new URLSearchParams(source.url.split("?")[1]).get("topic") === topic)!,
+    /** What the server answers to who asks for the status of a refusal; 0, the default: nothing. */
+    answerWith: (code: number) => (status = code),
     /** Sources that hold, or are about to hold, a connection. */
     connections,
     /** The most connections that there ever were at once. */

@@ -100,6 +100,23 @@ describe("refusals", () => {
     expect(source().url).toBe("/events?topic=demo%2Fticker&lastEventId=e-7");
   });
 
+  test("a feed that is refused for want of a token says so, unless it has gone on meanwhile", async () => {
+    const { states, source, advance, answerWith } = createFeed();
+    answerWith(401);
+    source().refuse();
+    await Promise.resolve();
+    expect(states.at(-1)).toBe("failed: the server wants a token, next try in 3 s");
+    advance(3_000);
+    source().refuse();
+    advance(30_000);
+    await Promise.resolve();
+    expect(states.at(-1)).toBe("connecting");
+    answerWith(503);
+    source().refuse();
+    await Promise.resolve();
+    expect(states.at(-1)).toStartWith("failed: refused, next try in");
+  });
+
   test("a stream that opens forgets earlier refusals", () => {
     const { states, source, advance } = createFeed();
     source().refuse();

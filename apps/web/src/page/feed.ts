@@ -59,6 +59,8 @@ const GAP_WORDS: Readonly<Record<string, string>> = {
 /** What a feed needs from its surroundings; injected, so that tests own time and chance. */
 export interface FeedPlatform {
   openSource(url: string): EventSourceLike;
+  /** The status that a URL is answered with, which an EventSource does not tell; 0 when there is no answer. */
+  statusOf(url: string): Promise<number>;
   /** Runs `task` once after `ms`; the answer cancels it. */
   after(ms: number, task: () => void): () => void;
   now(): number;
@@ -77,6 +79,9 @@ export interface FeedOptions {
 /** Entries kept per feed, and characters kept of one event's data: a feed's memory is bounded by their product. */
 export const MAX_ENTRIES = 50;
 export const MAX_DATA_LENGTH = 8192;
+
+/** What stands beside a feed whose refusal was for want of a token. */
+export const WANTS_TOKEN = "the server wants a token";
 
 const RETRY_FLOOR_MS = 2_000;
 const RETRY_CEILING_MS = 30_000;
@@ -232,11 +237,17 @@ export class Feed {
       return;
     }
     const wait = this.#backoff();
-    this.#set("failed", `refused, next try in ${Math.ceil(wait / 1000)} s`);
-    this.#cancelRetry = this.#options.platform.after(wait, () => {
+    const next = `next try in ${Math.ceil(wait / 1000)} s`;
+    this.#set("failed", `refused, ${next}`);
+    const cancel = this.#options.platform.after(wait, () => {
       this.#cancelRetry = null;
       this.#set("connecting");
       this.#connect();
+    });
+    this.#cancelRetry = cancel;
+    void this.#options.platform.statusOf(this.#url()).then((status) => {
+      if (this.#cancelRetry !== cancel) return;
+      if (status === 401 || status === 403) this.#set("failed", `${WANTS_TOKEN}, ${next}`);
     });
   }
 

@@ -13,6 +13,11 @@ const lastHeard = new Map<MessagePort, number>();
 const feeds = new Feeds(
   {
     openSource: (url) => new EventSource(url),
+    statusOf: (url) =>
+      fetch(url, { method: "HEAD" }).then(
+        ({ status }) => status,
+        () => 0,
+      ),
     after(ms, task) {
       const timer = setTimeout(task, ms);
       return () => clearTimeout(timer);

@@ -40,6 +40,17 @@ describe("summary", () => {
     expect(of("retrying", "failed", "paused").state).toBe("failed");
     expect(of("open", "connecting").sentence).toBe("Connecting");
   });
+  test("says that the server wants a token", () => {
+    const locked: FeedStatus = {
+      state: "failed",
+      detail: "the server wants a token, next try in 3 s",
+      held: false,
+    };
+    expect(summarize([locked, { ...locked, state: "connecting", detail: "" }]).sentence).toBe(
+      "The server wants a token, and this page has none.",
+    );
+  });
+
   test("a feed that waits for the job is not the reader's pause", () => {
     const held: FeedStatus = { state: "paused", detail: "", held: true };
     const open: FeedStatus = { state: "open", detail: "", held: false };

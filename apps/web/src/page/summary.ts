@@ -1,4 +1,4 @@
-import type { FeedState, FeedStatus } from "./feed.ts";
+import { type FeedState, type FeedStatus, WANTS_TOKEN } from "./feed.ts";
 
 /** One sentence for all feeds, and the state that colours it. */
 export function summarize(statuses: readonly FeedStatus[]): { state: FeedState; sentence: string } {
@@ -7,6 +7,8 @@ export function summarize(statuses: readonly FeedStatus[]): { state: FeedState; 
   const held = statuses.filter((status) => status.held).length;
   const paused = count("paused") - held;
   const open = count("open", "resumed", "gap");
+  if (open === 0 && statuses.some(({ detail }) => detail.startsWith(WANTS_TOKEN)))
+    return { state: "failed", sentence: "The server wants a token, and this page has none." };
   if (broken > 0 && open === 0)
     return { state: "failed", sentence: "No connection. The feeds try again by themselves." };
   if (broken > 0) return { state: "retrying", sentence: `${feeds(open)} open, ${broken} reconnecting` };

@@ -1,0 +1,72 @@
+import {
+  type Authorize,
+  createAuthorize,
+  createJwtVerifier,
+  type JwtKey,
+  localOnly,
+  readKey,
+  readTokens,
+  remoteKeys,
+  secretKey,
+  Tickets,
+} from "@sse/elysia";
+import { isAuthenticated } from "./auth-settings.ts";
+import type { Config } from "./config.ts";
+import { ConfigError } from "./setting.ts";
+
+export interface Auth {
+  /** Undefined with `--open`: everybody may do everything. */
+  readonly authorize: Authorize | undefined;
+  readonly tickets: Tickets | undefined;
+}
+
+/**
+ * What the configuration says about who may do what.
+ *
+ * @throws ConfigError naming the setting whose key or tokens cannot be used
+ */
+export async function createAuth(config: Config): Promise<Auth> {
+  if (config.open) return { authorize: undefined, tickets: undefined };
+  if (!isAuthenticated(config)) return { authorize: localOnly(config.allowedHosts), tickets: undefined };
+  const { jwtIssuer: issuer, jwtAudience: audience, anonymousSubscribe, corsOrigins: origins } = config;
+  const key = await keyOf(config);
+  const tickets = new Tickets({ ttl: config.ticketTtl });
+  const authorize = createAuthorize({
+    jwt: key === undefined ? undefined : createJwtVerifier({ key, issuer, audience }),
+    tokens: config.tokens === undefined ? [] : await tokensOf(config.tokens),
+    tickets,
+    cookie: config.authCookie,
+    origins,
+    anonymousSubscribe,
+  });
+  return { authorize, tickets };
+}
+
+async function keyOf({ jwtSecret, jwtKey, jwtJwks }: Config): Promise<JwtKey | undefined> {
+  if (jwtSecret !== undefined) return await naming("SSE_JWT_SECRET", () => secretKey(jwtSecret));
+  if (jwtJwks !== undefined) return await naming(`--jwt-jwks ${jwtJwks}`, () => remoteKeys(jwtJwks));
+  if (jwtKey === undefined) return undefined;
+  return await naming(`--jwt-key ${jwtKey}`, async () => readKey(await read(jwtKey)));
+}
+
+function tokensOf(given: string): Promise<ReturnType<typeof readTokens>> {
+  if (given.trim().startsWith("[")) return naming("SSE_TOKENS", () => readTokens(given));
+  return naming(`--tokens ${given}`, async () => readTokens(await read(given)));
+}
+
+async function read(path: string): Promise<string> {
+  try {
+    return await Bun.file(path).text();
+  } catch (error) {
+    throw new TypeError(`cannot be read: ${(error as Error).message}`, { cause: error });
+  }
+}
+
+async function naming<T>(setting: string, make: () => T | Promise<T>): Promise<T> {
+  try {
+    return await make();
+  } catch (error) {
+    if (error instanceof TypeError) throw new ConfigError(`${setting} ${error.message}`);
+    throw error;
+  }
+}

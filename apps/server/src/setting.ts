@@ -1,0 +1,74 @@
+import type { Config } from "./config.ts";
+
+/** A mistake in the flags or the environment; the message names the setting and what to do. */
+export class ConfigError extends Error {
+  override readonly name = "ConfigError";
+}
+
+/** @param source where the text is from: a flag, with its dashes, or a variable of the environment */
+type Parse = (text: string, source: string) => Config[keyof Config];
+
+export interface Setting {
+  readonly name: keyof Config;
+  /** Null for a secret: everybody on a machine can read the arguments of its processes. */
+  readonly flag: string | null;
+  readonly env: string;
+  /** As it would be written; undefined for a switch, and where there is no default. */
+  readonly fallback?: string;
+  readonly parse?: Parse;
+  /** True: what is the default depends on other settings, and `fallback` only tells of it. */
+  readonly isOwn?: boolean;
+  /** What stands for a value that has no default. */
+  readonly placeholder?: string;
+  /** True: the flag can be given several times; in the environment the values are parted by spaces. */
+  readonly isList?: true;
+  readonly help: string;
+}
+
+export const TIME = { ms: 1, s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000 };
+export const SIZE = { B: 1, KiB: 1024, MiB: 1024 ** 2, GiB: 1024 ** 3 };
+
+function quantity(units: Readonly<Record<string, number>>, example: string): (text: string) => number {
+  const unitNames = Object.keys(units).filter((unit) => unit !== "");
+  const withUnit = unitNames.length > 0 ? ` with a unit (${unitNames.join(", ")})` : "";
+  return (text) => {
+    const [, digits, unit = "none"] = /^([0-9]{1,15})([A-Za-z]*)$/.exec(text) ?? [];
+    const value = Number(digits) * (units[unit] ?? Number.NaN);
+    if (Number.isSafeInteger(value) && value > 0) return value;
+    throw new ConfigError(`must be a whole number from 1 on${withUnit}, as ${example}`);
+  };
+}
+
+export const time = quantity(TIME, "15s");
+export const size = quantity(SIZE, "64MiB");
+export const count = quantity({ "": 1 }, "1000");
+export const orOff =
+  (parse: (text: string) => number): Parse =>
+  (text) =>
+    text === "off" ? null : parse(text);
+
+export function written(value: number, units: Readonly<Record<string, number>>): string {
+  const [unit, factor] = Object.entries(units).findLast(([, each]) => value % each === 0)!;
+  return `${value / factor}${unit}`;
+}
+
+export function oneOf<T extends string>(values: readonly T[]): (text: string) => T {
+  return (text) => {
+    const value = values.find((each) => each === text);
+    if (value !== undefined) return value;
+    throw new ConfigError(`must be one of ${values.join(", ")}`);
+  };
+}
+
+/** Origins, parted by commas. */
+export function origins(text: string): string[] {
+  return text
+    .split(",")
+    .filter((origin) => origin !== "")
+    .map((origin) => {
+      if (URL.canParse(origin) && new URL(origin).origin === origin) return origin;
+      throw new ConfigError(
+        `must be a list of origins as https://example.com, parted by commas, not ${JSON.stringify(origin)}`,
+      );
+    });
+}

@@ -1,0 +1,80 @@
+import { randomBytes } from "node:crypto";
+import { Refusal } from "../problem.ts";
+import { type Access, unauthorized } from "./access.ts";
+import { digestKey } from "./digest.ts";
+
+export interface TicketOptions {
+  /** How long a ticket is good for, in milliseconds; default 30,000. */
+  ttl?: number | undefined;
+  /** The most tickets that wait to be used; default 50,000. */
+  maxTickets?: number | undefined;
+  /** Milliseconds since 1970; default `Date.now`. */
+  now?: (() => number) | undefined;
+}
+
+export const TICKET_DEFAULTS = Object.freeze({ ttl: 30_000, maxTickets: 50_000 }) satisfies TicketOptions;
+
+const TICKET_BYTES = 32;
+
+/**
+ * Tickets: what an EventSource, which cannot send headers, shows in its URL in place of a token. Each is good for one
+ * stream, soon, with what its token may read. They live in this process's memory: another node, and the next life of
+ * this one, know nothing of them.
+ */
+export class Tickets {
+  readonly #ttl: number;
+  readonly #maxTickets: number;
+  readonly #now: () => number;
+  /** By digest, the oldest first. */
+  readonly #waiting = new Map<string, { access: Access; expires: number }>();
+
+  constructor({
+    ttl = TICKET_DEFAULTS.ttl,
+    maxTickets = TICKET_DEFAULTS.maxTickets,
+    now = Date.now,
+  }: TicketOptions = {}) {
+    this.#ttl = ttl;
+    this.#maxTickets = maxTickets;
+    this.#now = now;
+  }
+
+  /**
+   * A ticket of 256 random bits.
+   *
+   * @returns `expires` in milliseconds since 1970: never later than the token
+   * @throws Refusal 401 without a token, 429 while too many wait
+   */
+  issue(access: Access): { ticket: string; expires: number } {
+    if (access.isAnonymous) throw unauthorized();
+    this.#dropOld();
+    if (this.#waiting.size >= this.#maxTickets) {
+      throw new Refusal(429, `${this.#maxTickets} tickets wait to be used; ask again when some have expired`);
+    }
+    const ticket = randomBytes(TICKET_BYTES).toString("base64url");
+    const expires = Math.min(this.#now() + this.#ttl, access.expires ?? Infinity);
+    this.#waiting.set(digestKey(ticket), { access: { ...access, publish: null, admin: false }, expires });
+    return { ticket, expires };
+  }
+
+  /** They expire in the order in which they were issued, or before. */
+  #dropOld(): void {
+    const now = this.#now();
+    for (const [key, { expires }] of this.#waiting) {
+      if (expires > now) return;
+      this.#waiting.delete(key);
+    }
+  }
+
+  /**
+   * What the ticket allows. It is gone with this, in one step: of two that bring it at once, one gets it.
+   *
+   * @throws Refusal 401 when it is unknown, used or late, which is not told apart
+   */
+  redeem(ticket: string): Access {
+    const key = digestKey(ticket);
+    const found = this.#waiting.get(key);
+    this.#waiting.delete(key);
+    if (found !== undefined && this.#now() < found.expires) return found.access;
+    throw unauthorized("the ticket is unknown, used or expired; get another one from POST /tickets");
+  }
+}

@@ -1,0 +1,29 @@
+import { Elysia } from "elysia";
+import { type Authorize, withAccess } from "./auth/access.ts";
+import type { Tickets } from "./auth/tickets.ts";
+import { otherMethods } from "./methods.ts";
+import { problemOf } from "./problem.ts";
+import { queryOf, readQuery } from "./query.ts";
+
+/** Tickets are secrets, and not to be kept by whatever lies between. */
+const HEADERS = { "cache-control": "no-store" };
+
+/** `POST /tickets`: a ticket that may what the request's token may. */
+export function ticketRoutes(authorize: Authorize, tickets: Tickets) {
+  return new Elysia({ name: "@sse/elysia/tickets" })
+    .onError(({ error }) => problemOf(error))
+    .post(
+      "/tickets",
+      ({ request }) => {
+        const query = queryOf(request.url);
+        if (query !== "") readQuery(query, []); // no ticket may bring forth another
+        return withAccess(authorize, request, (access) => {
+          const { ticket, expires } = tickets.issue(access!);
+          const body = { ticket, expires: new Date(expires).toISOString() };
+          return Response.json(body, { headers: HEADERS });
+        });
+      },
+      { parse: "none" },
+    )
+    .all("/tickets", otherMethods("POST, OPTIONS"), { parse: "none" });
+}
