@@ -43,7 +43,7 @@ export class Hopper {
     });
     let head = "";
     // HTTP/1.0: a body without chunks, which are not what is tested here.
-    const request = `GET /events?${query} HTTP/1.0\r\nhost: x\r\naccept: text/event-stream\r\n${cursor}\r\n`;
+    const request = `GET /events?${query} HTTP/1.0\r\nhost: localhost\r\naccept: text/event-stream\r\n${cursor}\r\n`;
     Bun.connect({
       hostname: "127.0.0.1",
       port,
