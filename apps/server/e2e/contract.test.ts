@@ -327,7 +327,7 @@ describe("POST /publish", () => {
       "unknown parameter",
     );
     const deep = `{"topic":"a","data":${"[".repeat(500_000)}${"]".repeat(500_000)}}`;
-    await expectProblem(await post(deep), 400, "nested more than 1000 deep");
+    await expectProblem(await post(deep), 400, "nested more than 10000 deep");
     const brackets = JSON.stringify({ topic: "a", data: `\\"${"[".repeat(100_000)}"` });
     expect((await post(brackets)).status).toBe(200);
   });

@@ -72,10 +72,20 @@ async function readUnbounded(request: Request, maxBytes: number): Promise<string
 }
 
 /** Deep JSON takes a parser seconds, in which the server does nothing else; a small text cannot be so deep as to matter. */
-const MAX_DEPTH = 1000;
+const MAX_DEPTH = 10_000;
 const LARGE_JSON = 64 * 1024;
 
 function isDeep(text: string): boolean {
+  let openers = 0;
+  for (const opener of "[{") {
+    for (let at = text.indexOf(opener); at !== -1; at = text.indexOf(opener, at + 1)) {
+      if (++openers > MAX_DEPTH) return isNested(text);
+    }
+  }
+  return false;
+}
+
+function isNested(text: string): boolean {
   let depth = 0;
   for (let at = 0; at < text.length; at++) {
     const unit = text.charCodeAt(at);
