@@ -88,6 +88,22 @@ describe("BrokerLog", () => {
     expect(control(sink, "sse:gap")).toMatchObject([{ reason: "epoch" }]);
   });
 
+  test("does not go back to a life that it has left, when an old copy of it is put back", async () => {
+    const { sink } = connect(hub);
+    broker.put(event("1"), event("2"));
+    await until(() => dataOf(sink).length === 2);
+    const { epoch } = log.bounds();
+    broker.epoch = "other00000";
+    await until(() => log.bounds().epoch === "other00000");
+    broker.epoch = epoch;
+    await until(() => log.bounds().epoch !== "other00000");
+    expect(log.bounds().epoch).not.toBe(epoch);
+    expect(log.bounds()).toMatchObject({ epoch: broker.epoch, inherited: 2 });
+    const late = connect(hub, { lastEventId: `${epoch}-2` });
+    await until(() => control(late.sink, "sse:gap").length > 0);
+    expect(control(late.sink, "sse:gap")).toMatchObject([{ reason: "epoch" }]);
+  });
+
   test("refuses appends at once while the broker is away", async () => {
     broker.isDown = true;
     await until(() => log.fault !== null);
