@@ -123,6 +123,20 @@ describe("BrokerLog", () => {
     });
   });
 
+  test("says that the log failed when a read fails again and again, whatever the broker's words", async () => {
+    await hub.close();
+    broker.put(event("1"), event("2"));
+    log = await openBrokerLog(broker, LIMITS, { checkEvery: 5, window: { maxEvents: 1 } });
+    hub = createHub({ log });
+    broker.unreadable = new Error("heartbeats missed");
+    expect(hub.locate({ topics: ["t"], lastEventId: `${log.bounds().epoch}-0` })).rejects.toMatchObject({
+      name: "HubError",
+      code: "log-failed",
+      message: expect.stringContaining("heartbeats missed") as unknown,
+    });
+    expect(log.fault).toBeNull();
+  });
+
   test("waits for an event that is on its way, and for no event that nobody has", async () => {
     await log.reach(1);
     const [seq] = broker.put(event("1"));

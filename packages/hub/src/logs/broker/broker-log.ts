@@ -257,7 +257,7 @@ export class BrokerLog implements EventLog {
    * Asks the broker, when it is there.
    *
    * @param patience how long to wait for it, in milliseconds
-   * @throws HubError `log-failed` when it does not come
+   * @throws HubError `log-failed` when it does not come, or fails several times although it is there
    */
   async #ask<T>(
     question: (session: BrokerSession, epoch: string) => Promise<T>,
@@ -276,7 +276,9 @@ export class BrokerLog implements EventLog {
         // Should the log be in another life by then than when the hub asked, the hub drops the answer.
         return await within(READ_WITHIN, question(session, this.#state.epoch));
       } catch (error) {
-        if (this.#session === session && ++tries === TRIES) throw error;
+        if (this.#session === session && ++tries === TRIES) {
+          throw new HubError("log-failed", `the log cannot be read (${words(error)})`, { cause: error });
+        }
         if (error instanceof OtherLife) session.close();
         await Promise.race([Bun.sleep(FIRST_PAUSE), this.#closing.promise]);
       }
