@@ -24,6 +24,8 @@ export class FakeBroker implements Broker {
   isDown = false;
   /** Keeps what is appended, and gives no answer. */
   isMute = false;
+  /** Why reads of what is not in memory fail, although everything else goes on. */
+  unreadable: Error | null = null;
   #marks = 0;
   #arrival = Promise.withResolvers<void>();
 
@@ -114,7 +116,8 @@ class FakeSession implements BrokerSession {
     selectors: SelectorSet,
     { upTo }: { upTo: Cursor },
   ): Promise<BrokerPage> {
-    const { kept, first } = this.#ask(epoch);
+    const { kept, first, unreadable } = this.#ask(epoch);
+    if (unreadable !== null) throw unreadable;
     const from = Math.max(after, first - 1);
     const selected = kept.filter(
       ({ seq, event }) => seq > from && seq <= upTo && selectors.matches(event.topic),

@@ -88,6 +88,22 @@ describe("BrokerLog", () => {
     expect(control(sink, "sse:gap")).toMatchObject([{ reason: "epoch" }]);
   });
 
+  test("does not go back to a life that it has left, when an old copy of it is put back", async () => {
+    const { sink } = connect(hub);
+    broker.put(event("1"), event("2"));
+    await until(() => dataOf(sink).length === 2);
+    const { epoch } = log.bounds();
+    broker.epoch = "other00000";
+    await until(() => log.bounds().epoch === "other00000");
+    broker.epoch = epoch;
+    await until(() => log.bounds().epoch !== "other00000");
+    expect(log.bounds().epoch).not.toBe(epoch);
+    expect(log.bounds()).toMatchObject({ epoch: broker.epoch, inherited: 2 });
+    const late = connect(hub, { lastEventId: `${epoch}-2` });
+    await until(() => control(late.sink, "sse:gap").length > 0);
+    expect(control(late.sink, "sse:gap")).toMatchObject([{ reason: "epoch" }]);
+  });
+
   test("refuses appends at once while the broker is away", async () => {
     broker.isDown = true;
     await until(() => log.fault !== null);
@@ -105,6 +121,20 @@ describe("BrokerLog", () => {
       code: "log-failed",
       message: expect.stringMatching(/may have been published; publish again with the same id/) as unknown,
     });
+  });
+
+  test("says that the log failed when a read fails again and again, whatever the broker's words", async () => {
+    await hub.close();
+    broker.put(event("1"), event("2"));
+    log = await openBrokerLog(broker, LIMITS, { checkEvery: 5, window: { maxEvents: 1 } });
+    hub = createHub({ log });
+    broker.unreadable = new Error("heartbeats missed");
+    expect(hub.locate({ topics: ["t"], lastEventId: `${log.bounds().epoch}-0` })).rejects.toMatchObject({
+      name: "HubError",
+      code: "log-failed",
+      message: expect.stringContaining("heartbeats missed") as unknown,
+    });
+    expect(log.fault).toBeNull();
   });
 
   test("waits for an event that is on its way, and for no event that nobody has", async () => {

@@ -43,6 +43,8 @@ const FIRST_PAUSE = 50;
 const LONGEST_PAUSE = 1000;
 /** For how long the broker may be out of reach when the log is opened. */
 const OPEN_WITHIN = 5000;
+/** How many of the lives that are over are remembered. */
+const MOST_LEFT = 1000;
 /** How often a read that fails although the broker is there is tried. */
 const TRIES = 3;
 
@@ -72,6 +74,8 @@ export class BrokerLog implements EventLog {
   #connected = Promise.withResolvers<void>();
   #state: BrokerState;
   #window: Window;
+  /** The epochs that were left here, oldest first: none of them is ever the log's again. */
+  readonly #left = new Set<string>();
   /** The mark of the newest event that came. */
   #mark: string | null = null;
   /** Those who wait until an event has come. */
@@ -253,7 +257,7 @@ export class BrokerLog implements EventLog {
    * Asks the broker, when it is there.
    *
    * @param patience how long to wait for it, in milliseconds
-   * @throws HubError `log-failed` when it does not come
+   * @throws HubError `log-failed` when it does not come, or fails several times although it is there
    */
   async #ask<T>(
     question: (session: BrokerSession, epoch: string) => Promise<T>,
@@ -272,7 +276,9 @@ export class BrokerLog implements EventLog {
         // Should the log be in another life by then than when the hub asked, the hub drops the answer.
         return await within(READ_WITHIN, question(session, this.#state.epoch));
       } catch (error) {
-        if (this.#session === session && ++tries === TRIES) throw error;
+        if (this.#session === session && ++tries === TRIES) {
+          throw new HubError("log-failed", `the log cannot be read (${words(error)})`, { cause: error });
+        }
         if (error instanceof OtherLife) session.close();
         await Promise.race([Bun.sleep(FIRST_PAUSE), this.#closing.promise]);
       }
@@ -349,16 +355,23 @@ export class BrokerLog implements EventLog {
     let state = await ask();
     const { epoch } = this.#state;
     const lost = state.last < last || (state.mark !== null && mark !== null && state.mark !== mark);
-    if (state.epoch === epoch && lost) {
-      await within(ANSWER_WITHIN, session.renew(epoch, createEpoch(this.#random)));
+    // An epoch that was left comes back with an old copy of the log: its numbers have been given to other events since.
+    if (state.epoch === epoch ? lost : this.#left.has(state.epoch)) {
+      await within(ANSWER_WITHIN, session.renew(state.epoch, createEpoch(this.#random)));
       state = await ask();
     }
     this.#state = state;
     if (state.epoch === epoch) return;
+    this.#leave(epoch);
     this.#window = this.#windowFor(state);
     this.#mark = null;
     for (const { resolve } of this.#waiting.splice(0)) resolve();
     this.#tail.reset();
+  }
+
+  #leave(epoch: string): void {
+    this.#left.add(epoch);
+    if (this.#left.size > MOST_LEFT) this.#left.delete(this.#left.values().next().value!);
   }
 
   /** For all that follows; and for some of what stands before it, which streams that come back want. */

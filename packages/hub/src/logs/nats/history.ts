@@ -56,8 +56,12 @@ export class NatsHistory {
     const from = Math.max(after, (await this.#first(epoch)) - 1);
     if (from >= upTo) return { from, kept: [], outdated: new Set(), cursor: from };
     const count = Math.max(16, Math.min(FETCH, Math.ceil(bytes / this.messageBytes)));
-    const { kept, cursor } = await this.#scan(from, upTo, selectors, count);
-    return { from, cursor, kept, outdated: latest ? await this.#outdated(kept) : new Set() };
+    const { kept: found, cursor } = await this.#scan(from, upTo, selectors, count);
+    // A scan skips what is evicted before it comes there. Only what still stands after it is known to be without a hole.
+    const floor = Math.max(from, (await this.#first(epoch)) - 1);
+    const kept = found.filter(({ seq }) => seq > floor);
+    const outdated = latest ? await this.#outdated(kept) : new Set<Cursor>();
+    return { from: floor, cursor: Math.max(cursor, floor), kept, outdated };
   }
 
   /** As far as subjects tell, which is not of what arrays with several keys or topics hold. */
@@ -86,23 +90,28 @@ export class NatsHistory {
     upTo: Cursor,
   ): Promise<{ from: Cursor; events: number }> {
     const from = Math.max(after, (await this.#first(epoch)) - 1);
-    let events = 0;
-    await this.#visit(from, upTo, selectors, () => void events++);
-    return { from, events };
+    const found: Cursor[] = [];
+    await this.#visit(from, upTo, selectors, ({ seq }) => void found.push(seq));
+    const floor = Math.max(from, (await this.#first(epoch)) - 1);
+    return { from: floor, events: found.filter((seq) => seq > floor).length };
   }
 
   async rewind(epoch: string, count: number, selectors: SelectorSet, upTo: Cursor): Promise<Cursor> {
     const from = (await this.#first(epoch)) - 1;
     if (!Number.isFinite(count)) return from;
-    const lasts: Cursor[] = [];
-    await this.#visit(from, upTo, selectors, ({ seq }) => void lasts.push(seq));
+    const found: Cursor[] = [];
+    await this.#visit(from, upTo, selectors, ({ seq }) => void found.push(seq));
+    const floor = (await this.#first(epoch)) - 1;
+    const lasts = found.filter((seq) => seq > floor);
     const nth = lasts.at(-count);
-    return count > lasts.length || nth === undefined ? from : nth - 1;
+    return count > lasts.length || nth === undefined ? floor : nth - 1;
   }
 
   async ends(epoch: string, topics: readonly Topic[], upTo: Cursor): Promise<readonly Cursor[]> {
     const first = await this.#first(epoch);
-    return await Promise.all(topics.map((topic) => this.#end(topic, first, upTo)));
+    const ends = await Promise.all(topics.map((topic) => this.#end(topic, first, upTo)));
+    const floor = await this.#first(epoch); // what followed an end that is gone may have gone unseen
+    return ends.map((end) => (end < floor ? 0 : end));
   }
 
   async #end(topic: Topic, first: Cursor, upTo: Cursor): Promise<Cursor> {
@@ -151,7 +160,7 @@ export class NatsHistory {
   ): Promise<{ kept: Kept[]; cursor: Cursor }> {
     const subjects = selectedSubjects(this.client.prefix, selectors);
     if (this.lastMixed * SLOTS > from) subjects.push(mixedSubject(this.client.prefix));
-    const parts = await Promise.all(subjects.map((subject) => this.#fetch(subject, from, count)));
+    const parts = await Promise.all(subjects.map((subject) => this.#fetch(subject, from, upTo, count)));
     const cursor = Math.min(upTo, ...parts.filter(({ more }) => more).map(({ kept }) => kept.at(-1)!.seq));
     const found = new Map<Cursor, Kept>(); // subjects can have messages in common
     for (const { kept } of parts) {
@@ -164,7 +173,12 @@ export class NatsHistory {
   }
 
   /** The events of the first messages of a subject after a cursor. Leaves nothing behind in the server. */
-  async #fetch(subject: string, from: Cursor, count: number): Promise<{ kept: Kept[]; more: boolean }> {
+  async #fetch(
+    subject: string,
+    from: Cursor,
+    upTo: Cursor,
+    count: number,
+  ): Promise<{ kept: Kept[]; more: boolean }> {
     const info = await this.consumer(Math.floor(from / SLOTS) + 1, subject);
     try {
       const wanted = Math.min(count, info.num_pending);
@@ -172,12 +186,16 @@ export class NatsHistory {
       if (wanted === 0) return { kept, more: false };
       const consumer = this.client.jetstream.consumers.getConsumerFromInfo(info);
       let got = 0;
+      let delivered = 0;
       for await (const message of await consumer.fetch({ max_messages: wanted, expires: FETCH_WITHIN })) {
         kept.push(...keptOf(message.seq, message.data, String(message.timestampNanos)));
+        delivered = message.info.deliverySequence;
         got++;
+        if (message.seq * SLOTS >= upTo) break; // it does not wait for those that are evicted meanwhile
       }
-      if (got < wanted) throw new Error(`the stream gave ${got} of ${wanted} messages`);
-      return { kept, more: info.num_pending > wanted };
+      // Fewer than there were: they are evicted, and what has come goes as far as its last, unless one was lost on the way.
+      if (got === 0 || delivered !== got) throw new Error(`the stream gave ${got} of ${wanted} messages`);
+      return { kept, more: got < wanted || info.num_pending > wanted };
     } finally {
       this.client.manager.consumers.delete(this.client.prefix, info.name).catch(() => {}); // it goes by itself, later
     }

@@ -6,7 +6,22 @@ import { newEvent } from "../../../test/log-contract.ts";
 import { parseEventId } from "../../cursor.ts";
 import { SelectorSet } from "../../topic.ts";
 import { BrokerProcess, missing } from "../../../test/broker-process.ts";
+import { type NatsClient, NatsHistory } from "./history.ts";
+import { SLOTS } from "./message.ts";
 import { openNatsLog } from "./nats-log.ts";
+
+/** Reads of a stream that loses its first messages just before, or just after, the server begins to look. */
+class Racing extends NatsHistory {
+  evict: "before" | "after" = "before";
+
+  protected override async consumer(start: number, subject?: string) {
+    const evict = () => this.client.manager.streams.purge(this.client.prefix, { seq: 6 });
+    if (this.evict === "before") await evict();
+    const info = await super.consumer(start, subject);
+    if (this.evict === "after") await evict();
+    return info;
+  }
+}
 
 /** A test that times out takes the broker with it. */
 setDefaultTimeout(30_000);
@@ -44,6 +59,39 @@ describe.skipIf(reason !== "")(`NATS${reason}`, () => {
     expect(state.consumer_count).toBe(1);
     await log.close();
   });
+
+  test.each(["before", "after"] as const)(
+    "hides nothing of what is evicted %s a read begins at the server",
+    async (evict) => {
+      const prefix = `racing-${evict}`;
+      const all = new SelectorSet(["**"]);
+      const read = async <T>(question: (history: Racing, epoch: string) => Promise<T>): Promise<T> => {
+        await manage(({ streams }) => streams.delete(prefix)).catch(() => {});
+        const log = await openNatsLog({ url: broker.url, prefix });
+        for (let at = 1; at <= 10; at++) await log.append([newEvent("t", `${at}`)]);
+        const { epoch } = log.bounds();
+        await log.close();
+        return await manage(async (manager) => {
+          const nats = await import("@nats-io/jetstream");
+          const { nanos } = await import("@nats-io/transport-node");
+          const client = { nats: { ...nats, nanos }, manager, jetstream: manager.jetstream(), prefix };
+          const history = new Racing(client as unknown as NatsClient);
+          history.evict = evict;
+          return await question(history, epoch);
+        });
+      };
+      const [floor, upTo] = [5 * SLOTS, 10 * SLOTS];
+      const limits = { bytes: Infinity, upTo, latest: false };
+      const page = await read((history, epoch) => history.page(epoch, 0, all, limits));
+      expect(page.from).toBe(floor);
+      expect(page.kept.map(({ event }) => event.data)).toEqual(["6", "7", "8", "9", "10"]);
+      expect(await read((history, epoch) => history.survey(epoch, 0, all, upTo))).toEqual({
+        from: floor,
+        events: 5,
+      });
+      expect(await read((history, epoch) => history.rewind(epoch, 8, all, upTo))).toBe(floor);
+    },
+  );
 
   test("begins another life when the stream was deleted", async () => {
     const log = await openNatsLog({ url: broker.url, prefix: "gone", checkEvery: 20 });
