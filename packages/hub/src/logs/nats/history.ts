@@ -17,6 +17,9 @@ import { keySubject, mixedSubject, selectedSubjects } from "./subjects.ts";
 
 /** The most messages that are asked for at once. */
 export const FETCH = 256;
+/** The most messages, and bytes of them, that a scan of everything asks for at once: each time costs a consumer. */
+const SCAN = 4096;
+const SCAN_BYTES = 16 * 1024 * 1024;
 /** How long a consumer outlives a node that has not taken it back, in milliseconds. */
 const CONSUMER_LIFE = 10_000;
 /** How long a read waits for the messages that are there, in milliseconds. */
@@ -144,8 +147,9 @@ export class NatsHistory {
     selectors: SelectorSet,
     visit: (kept: Kept) => void,
   ): Promise<void> {
+    const count = Math.max(16, Math.min(SCAN, Math.floor(SCAN_BYTES / this.messageBytes)));
     for (let after = from; after < upTo;) {
-      const { kept, cursor } = await this.#scan(after, upTo, selectors, FETCH);
+      const { kept, cursor } = await this.#scan(after, upTo, selectors, count);
       kept.forEach(visit);
       after = cursor;
     }

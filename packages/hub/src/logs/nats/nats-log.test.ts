@@ -12,9 +12,11 @@ import { openNatsLog } from "./nats-log.ts";
 
 /** Reads of a stream that loses its first messages just before, or just after, the server begins to look. */
 class Racing extends NatsHistory {
-  evict: "before" | "after" = "before";
+  evict: "before" | "after" | "never" = "before";
+  consumers = 0;
 
   protected override async consumer(start: number, subject?: string) {
+    this.consumers++;
     const evict = () => this.client.manager.streams.purge(this.client.prefix, { seq: 6 });
     if (this.evict === "before") await evict();
     const info = await super.consumer(start, subject);
@@ -92,6 +94,22 @@ describe.skipIf(reason !== "")(`NATS${reason}`, () => {
       expect(await read((history, epoch) => history.rewind(epoch, 8, all, upTo))).toBe(floor);
     },
   );
+
+  test("counts a long history with few consumers", async () => {
+    const log = await openNatsLog({ url: broker.url, prefix: "long" });
+    await Promise.all(Array.from({ length: 1500 }, (_, at) => log.append([newEvent("t", `${at}`)])));
+    const { epoch } = log.bounds();
+    await log.close();
+    await manage(async (manager) => {
+      const nats = await import("@nats-io/jetstream");
+      const { nanos } = await import("@nats-io/transport-node");
+      const client = { nats: { ...nats, nanos }, manager, jetstream: manager.jetstream(), prefix: "long" };
+      const history = new Racing(client as unknown as NatsClient);
+      history.evict = "never";
+      const { events } = await history.survey(epoch, 0, new SelectorSet(["**"]), 1500 * SLOTS);
+      expect([events, history.consumers]).toEqual([1500, 1]);
+    });
+  });
 
   test("begins another life when the stream was deleted", async () => {
     const log = await openNatsLog({ url: broker.url, prefix: "gone", checkEvery: 20 });
