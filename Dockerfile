@@ -13,6 +13,6 @@ USER bun
 ENV NODE_ENV=production HOST=0.0.0.0
 EXPOSE 3000
 HEALTHCHECK --interval=10s --timeout=3s --start-period=20s \
-  CMD ["bun", "-e", "process.exit((await fetch('http://127.0.0.1:3000/readyz')).ok ? 0 : 1)"]
+  CMD ["bun", "-e", "process.exit((await fetch('http://127.0.0.1:3000/healthz')).ok ? 0 : 1)"]
 # Its own process 1, so that SIGTERM reaches it and it drains.
 CMD ["bun", "apps/server/src/main.ts"]

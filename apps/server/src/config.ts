@@ -111,7 +111,7 @@ export const SETTINGS: readonly Setting[] = [
     isOwn: true,
     fallback: String(SQLITE_LOG_DEFAULTS.maxEvents),
     parse: orOff(count),
-    help: `most events in the log, or off; with memory: ${MEMORY_LOG_DEFAULTS.maxEvents}`,
+    help: `most events in the log, or off; default ${MEMORY_LOG_DEFAULTS.maxEvents} when the log is no SQLite file`,
   },
   {
     name: "maxLogBytes",
@@ -120,7 +120,7 @@ export const SETTINGS: readonly Setting[] = [
     isOwn: true,
     fallback: written(SQLITE_LOG_DEFAULTS.maxBytes, SIZE),
     parse: orOff(size),
-    help: `most bytes in the log, or off; with memory: ${written(MEMORY_LOG_DEFAULTS.maxBytes, SIZE)}`,
+    help: `most bytes in the log, or off; default ${written(MEMORY_LOG_DEFAULTS.maxBytes, SIZE)} when the log is no SQLite file`,
   },
   {
     name: "maxLogAge",
@@ -129,7 +129,7 @@ export const SETTINGS: readonly Setting[] = [
     isOwn: true,
     fallback: written(SQLITE_LOG_DEFAULTS.maxAge, TIME),
     parse: orOff(time),
-    help: `how long the log keeps an event, or off; with memory: ${written(MEMORY_LOG_DEFAULTS.maxAge, TIME)}`,
+    help: `how long the log keeps an event, or off; default ${written(MEMORY_LOG_DEFAULTS.maxAge, TIME)} when the log is no SQLite file`,
   },
   {
     name: "heartbeat",
@@ -186,6 +186,7 @@ export const SETTINGS: readonly Setting[] = [
     env: "SSE_TLS_CERT",
     fallback: "",
     parse: file,
+    placeholder: "FILE",
     help: "file with the certificate chain, for https with HTTP/2 and HTTP/1.1; default none, http",
   },
   {
@@ -194,6 +195,7 @@ export const SETTINGS: readonly Setting[] = [
     env: "SSE_TLS_KEY",
     fallback: "",
     parse: file,
+    placeholder: "FILE",
     help: "file with the key of the certificate",
   },
   {
