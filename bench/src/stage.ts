@@ -20,6 +20,8 @@ const WARM_UP_STREAMS = 500;
 const WARM_UP_EVENTS = 100;
 /** Until the server has seen that streams are gone; milliseconds. */
 const GONE_WITHIN = 500;
+/** How long streams are idle until memory is read: what opening them took for a while is given back by then; milliseconds. */
+const IDLE = 2000;
 /** Between the heads of the streams and the first event: some servers subscribe a stream after they have answered. */
 const SETTLE = 250;
 
@@ -56,19 +58,28 @@ export class Stage implements AsyncDisposable {
   }
 
   /**
-   * Lets the server serve some streams, and waits until they are gone: what its memory grows by from then on, streams take, and
-   * not the code that the system loads and the compilers make.
+   * Opens streams, and answers how many bytes of the server's memory each takes; null for so few that a page more or less would be
+   * most of it. Five hundred others are served before, so that what the system loads and the compilers make does not count, and stay
+   * open meanwhile: a server gives little back of what streams that are gone took, and new ones would be counted as free.
    */
-  async warmUp(): Promise<void> {
-    await using generator = await Generator.start(WARM_UP_STREAMS, 1);
-    const publisher = this.publisher(1);
-    await this.open("warm-up", { streams: WARM_UP_STREAMS, channels: 1 }, generator);
-    await this.settle();
-    await publisher.publish(WARM_UP_EVENTS);
-    await generator.finish("warm-up", publisher.published, FINISH_WITHIN);
-    await generator.disconnect("warm-up");
+  async memoryPerStream(count: number, open: () => Promise<void>): Promise<number | null> {
+    let bytes: number | null;
+    {
+      await using others = await Generator.start(WARM_UP_STREAMS, 1);
+      const publisher = this.publisher(1);
+      await this.open("warm-up", { streams: WARM_UP_STREAMS, channels: 1 }, others);
+      await this.settle();
+      await publisher.publish(WARM_UP_EVENTS);
+      await others.finish("warm-up", publisher.published, FINISH_WITHIN);
+      this.renewMark();
+      await Bun.sleep(count < WARM_UP_STREAMS ? 0 : IDLE);
+      const before = this.resident();
+      await open();
+      await Bun.sleep(count < WARM_UP_STREAMS ? SETTLE : IDLE);
+      bytes = count < WARM_UP_STREAMS ? null : per(difference(this.resident(), before), count);
+    }
     await Bun.sleep(GONE_WITHIN);
-    this.renewMark();
+    return bytes;
   }
 
   /** Opens streams of the topic, unless other paths are given. */
