@@ -11,7 +11,7 @@ export interface Framing {
 }
 
 /** As much of a stream is enough, and so long is waited for it; milliseconds. */
-const ENOUGH_EVENTS = 20;
+const ENOUGH_EVENTS = 500;
 const WITHIN = 2000;
 
 /** Takes a piece of a stream that is under load, and tells what its bytes are for. */
@@ -39,7 +39,11 @@ export async function captureFraming(peer: RunningPeer): Promise<Framing> {
   socket.write(`GET ${pathname}${search} HTTP/1.1\r\nhost: ${hostname}\r\naccept: text/event-stream\r\n\r\n`);
   await Promise.race([promise, Bun.sleep(WITHIN)]);
   socket.destroy();
-  const events = text.split("\n\n").filter((event) => event.includes("data: ") && !event.includes("sse:"));
+  // The last is not whole.
+  const events = text
+    .split("\n\n")
+    .slice(0, -1)
+    .filter((event) => event.includes("data: ") && !event.includes("sse:"));
   if (events.length === 0) return { dataBytes: null, eventBytes: null, httpBytes: null };
   const data = events.map((event) => /^data: (.*)$/m.exec(event)![1]!.length).reduce((a, b) => a + b);
   const wire = events.map((event) => event.length + "\n\n".length).reduce((a, b) => a + b);

@@ -1,4 +1,4 @@
-/** Microseconds of a delivery, by what the server was at. */
+/** Microseconds in JavaScript and what it calls, the kernel too, by what the server was at. */
 export interface JsTime {
   readonly fanOut: number;
   readonly log: number;
@@ -6,6 +6,8 @@ export interface JsTime {
 }
 
 interface CpuProfile {
+  /** Microseconds, as `now()`. */
+  readonly startTime: number;
   readonly nodes: readonly { id: number; children?: readonly number[]; callFrame: { url: string } }[];
   readonly samples: readonly number[];
   /** Microseconds. */
@@ -24,9 +26,13 @@ const PARTS: readonly [RegExp, keyof JsTime][] = [
   ],
 ];
 
-/** Reads a `.cpuprofile`. What has no place of its own, as a native function, counts to its caller. */
-export async function jsTimes(file: string, deliveries: number): Promise<JsTime> {
-  const { nodes, samples, timeDeltas } = (await Bun.file(file).json()) as CpuProfile;
+/**
+ * Reads a `.cpuprofile` from a time on. What has no place of its own, as a native function, counts to its caller.
+ *
+ * @param from as `now()`: what a server does until it is ready is not of a delivery
+ */
+export async function jsTime(file: string, from: number): Promise<JsTime> {
+  const { nodes, samples, timeDeltas, startTime } = (await Bun.file(file).json()) as CpuProfile;
   const parts = new Map<number, keyof JsTime | null>();
   const byId = new Map(nodes.map((node) => [node.id, node]));
   const place = (id: number, inherited: keyof JsTime | null): void => {
@@ -37,10 +43,11 @@ export async function jsTimes(file: string, deliveries: number): Promise<JsTime>
   };
   place(nodes[0]!.id, null);
   const sums = { fanOut: 0, log: 0, publish: 0 };
+  let time = startTime;
   for (const [at, id] of samples.entries()) {
+    time += timeDeltas[at]!;
     const part = parts.get(id) ?? null;
-    if (part !== null) sums[part] += Math.min(timeDeltas[at]!, LONGEST_SAMPLE);
+    if (part !== null && time >= from) sums[part] += Math.min(timeDeltas[at]!, LONGEST_SAMPLE);
   }
-  const each = (sum: number): number => sum / Math.max(1, deliveries);
-  return { fanOut: each(sums.fanOut), log: each(sums.log), publish: each(sums.publish) };
+  return sums;
 }

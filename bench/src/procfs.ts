@@ -56,6 +56,11 @@ export function residentBytes(pids: readonly number[]): number | null {
   });
 }
 
+/** Whether a debugger or strace is attached to a process. */
+export function isTraced(pid: number): boolean {
+  return /^TracerPid:\s+[1-9]/m.test(read(`/proc/${pid}/status`) ?? "");
+}
+
 export function openDescriptors(pid: number): number | null {
   try {
     return readdirSync(`/proc/${pid}/fd`).length;

@@ -1,3 +1,7 @@
+import { isTraced } from "./procfs.ts";
+
+/** Milliseconds. */
+const LOOK = 5;
 const SENDS = /^(send|sendto|sendmsg|sendmmsg|write|writev)$/;
 
 /**
@@ -15,6 +19,8 @@ export async function countCalls(
     stdout: "ignore",
     stderr: "pipe",
   });
+  // What is delivered before it looks would be counted without its calls.
+  while (strace.exitCode === null && !isTraced(pid)) await Bun.sleep(LOOK);
   const deliveries = await load();
   strace.kill("SIGINT");
   const lines = (await strace.stderr.text()).split("\n");
