@@ -3,6 +3,7 @@ import { createHistogram, packed, record } from "./histogram.ts";
 import { addTally, emptyTally, Ledger, type Published } from "./ledger.ts";
 import type { GroupOrder, GroupReport } from "./messages.ts";
 import { now } from "./clock.ts";
+import { Pieces } from "./pieces.ts";
 import { SampledReader, type SampleFound } from "./sample.ts";
 import { Scanner } from "./scanner.ts";
 import { headerLines } from "./target.ts";
@@ -47,6 +48,7 @@ class Books implements SampleFound {
 export class Group {
   readonly #order: GroupOrder;
   readonly #mark: Buffer;
+  readonly #pieces = new Pieces();
   readonly #connections: Connection[] = [];
   readonly #books: Books[] = [];
   readonly #latency = createHistogram();
@@ -197,7 +199,7 @@ export class Group {
       new Connection({
         target,
         source: sources.length === 0 ? null : sources[index % sources.length]!,
-        reader: isSampled ? new SampledReader(mark, books) : new Scanner(this.#mark, books),
+        reader: isSampled ? new SampledReader(mark, books) : new Scanner(this.#mark, books, this.#pieces),
         stalls,
         onOpen: () => {
           this.open++;

@@ -1,6 +1,7 @@
 import { describe, expect, test } from "bun:test";
 import { encodeEvent } from "@sse/protocol";
 import { emptyTally, Ledger, type Published } from "./ledger.ts";
+import { Pieces } from "./pieces.ts";
 import { createMark, HEADER_BYTES, payload, readPayload } from "./payload.ts";
 import { ResponseReader } from "./response.ts";
 import { SampledReader } from "./sample.ts";
@@ -49,7 +50,13 @@ const FRAMINGS: readonly [string, (body: string) => string][] = [
   ["in chunks", (body) => chunked(body, [7, 100, 1, 4096])],
 ];
 
-function read(wire: string, pieces: (bytes: Buffer) => Buffer[], kind: "scanner" | "decoder", channels = 1) {
+function read(
+  wire: string,
+  pieces: (bytes: Buffer) => Buffer[],
+  kind: "scanner" | "decoder",
+  channels = 1,
+  shared = new Pieces(),
+) {
   const ledger = new Ledger(0, channels);
   const tally = emptyTally();
   const found = {
@@ -58,7 +65,8 @@ function read(wire: string, pieces: (bytes: Buffer) => Buffer[], kind: "scanner"
     idOutOfOrder: () => void tally.idsOutOfOrder++,
     event: () => {},
   };
-  const reader = kind === "scanner" ? new Scanner(Buffer.from(MARK), found) : new SampledReader(MARK, found);
+  const reader =
+    kind === "scanner" ? new Scanner(Buffer.from(MARK), found, shared) : new SampledReader(MARK, found);
   const response = new ResponseReader({
     head: () => {},
     body: (bytes, start, end) => reader.scan(bytes, start, end),
@@ -118,6 +126,28 @@ describe.each(["scanner", "decoder"] as const)("the %s", (kind) => {
       expect(ledger.lost({ ...published(9, 1), excused: new Set([2, 8]) })).toBe(1);
     }
   });
+});
+
+test("streams that are given the same are told apart from one that is given less, in whatever order they read", () => {
+  const numbers = Array.from({ length: 40 }, (_, number) => ({ number }));
+  const wire = chunked(stream(numbers), [333]);
+  const without = chunked(stream(numbers.filter(({ number }) => number !== 20)), [333]);
+  const shared = new Pieces();
+  const whole = { ...emptyTally(), received: 40 };
+  for (const size of [wire.length, 500, wire.length, 333, 500]) {
+    expect(read(wire, cutInto(size), "scanner", 1, shared).tally).toEqual(whole);
+    const { ledger, tally } = read(without, cutInto(size), "scanner", 1, shared);
+    expect([tally.received, ledger.lost(published(40))]).toEqual([39, 1]);
+  }
+});
+
+test("what was spoilt is found in every stream that is given it", () => {
+  const wire = chunked(stream([{ number: 0 }, { number: 1, corrupt: true }, { number: 2 }]), [4096]);
+  const shared = new Pieces();
+  for (let turn = 0; turn < 3; turn++) {
+    const { tally } = read(wire, cutInto(wire.length), "scanner", 1, shared);
+    expect(tally).toMatchObject({ received: 2, corrupt: 1 });
+  }
 });
 
 test("the decoder finds a filler that is not the one that was sent, and ids that do not ascend", () => {

@@ -1,3 +1,4 @@
+import type { Payload, Piece, Pieces } from "./pieces.ts";
 import { CHANNEL_END, HEADER_BYTES, LENGTH_END, MARK_BYTES, NUMBER_END, TILDE, TIME_END } from "./payload.ts";
 
 /** Told of each payload that is found. */
@@ -18,32 +19,59 @@ const NEAR = 128;
 export class Scanner {
   readonly #mark: Buffer;
   readonly #found: Found;
+  readonly #pieces: Pieces;
+  /** The last piece that was whole: it began no payload that it did not end. */
+  #last: Piece | null = null;
   /** The end of the last piece, when a payload may have begun in it: less than {@link HEADER_BYTES}. */
   #tail: Buffer | null = null;
 
-  /** @param mark the bytes of the run's mark, shared by its scanners */
-  constructor(mark: Buffer, found: Found) {
+  /**
+   * @param mark the bytes of the run's mark, shared by its scanners
+   * @param pieces what was found by the streams that are given the same
+   */
+  constructor(mark: Buffer, found: Found, pieces: Pieces) {
     this.#mark = mark;
     this.#found = found;
+    this.#pieces = pieces;
   }
 
   /** Scans `bytes` from `start` up to `end`. */
   scan(bytes: Buffer, start: number, end: number): void {
-    let from = this.#tail === null ? start : this.#join(this.#tail, bytes, start, end);
-    while (from < end) {
-      const at = this.#find(bytes, from, end);
-      if (at === -1) return;
-      if (at + HEADER_BYTES > end) {
-        this.#tail = Buffer.from(bytes.subarray(at, end));
-        return;
-      }
-      from = at + this.#header(bytes, at);
+    const tail = this.#tail;
+    if (tail !== null) return void this.#search(bytes, this.#join(tail, bytes, start, end), end);
+    const known = this.#pieces.after(this.#last, bytes, start, end);
+    if (known === null) {
+      const payloads = this.#search(bytes, start, end);
+      this.#last = payloads && this.#pieces.add(this.#last, bytes, start, end, payloads);
+      return;
     }
+    this.#last = known;
+    for (const { channel, number, intended } of known.payloads) this.#found.record(channel, number, intended);
   }
 
   /** Forgets a payload that was cut off, before a new connection. */
   reset(): void {
     this.#tail = null;
+    this.#last = null;
+  }
+
+  /** Answers what it found; null when that is not all: a payload is cut off, or is not one. */
+  #search(bytes: Buffer, start: number, end: number): Payload[] | null {
+    const payloads: Payload[] = [];
+    let isWhole = true;
+    for (let from = start; from < end;) {
+      const at = this.#find(bytes, from, end);
+      if (at === -1) break;
+      if (at + HEADER_BYTES > end) {
+        this.#tail = Buffer.from(bytes.subarray(at, end));
+        return null;
+      }
+      const payload = readHeader(bytes, at);
+      if (payload === null) isWhole = false;
+      else payloads.push(payload);
+      from = at + this.#take(payload);
+    }
+    return isWhole ? payloads : null;
   }
 
   /** Completes a payload that began in the last piece, and answers where to go on in this one. */
@@ -53,7 +81,7 @@ export class Scanner {
     const joined = Buffer.concat([tail, bytes.subarray(start, taken)]);
     for (let at = this.#find(joined, 0, joined.length); at !== -1 && at < tail.length;) {
       if (at + HEADER_BYTES <= joined.length) {
-        return start + at + this.#header(joined, at) - tail.length;
+        return start + at + this.#take(readHeader(joined, at)) - tail.length;
       }
       if (taken === end) {
         this.#tail = Buffer.from(joined.subarray(at));
@@ -83,20 +111,30 @@ export class Scanner {
     return length > 0;
   }
 
-  /** Takes the payload at `at`, and answers how long it is: what is in it does not have to be looked at. */
-  #header(bytes: Buffer, at: number): number {
-    const channel = digits(bytes, at + MARK_BYTES, at + CHANNEL_END);
-    const number = digits(bytes, at + CHANNEL_END, at + NUMBER_END);
-    const intended = digits(bytes, at + NUMBER_END, at + TIME_END);
-    const length = digits(bytes, at + TIME_END, at + LENGTH_END);
-    const isWhole = channel !== -1 && number !== -1 && intended !== -1 && length !== -1;
-    if (!isWhole || bytes[at + LENGTH_END] !== TILDE) {
+  /** Tells of a payload, and answers how long it is: what is in it does not have to be looked at. */
+  #take(payload: Header | null): number {
+    if (payload === null) {
       this.#found.corrupt();
       return MARK_BYTES;
     }
-    this.#found.record(channel, number, intended);
-    return Math.max(HEADER_BYTES, length);
+    this.#found.record(payload.channel, payload.number, payload.intended);
+    return payload.length;
   }
+}
+
+interface Header extends Payload {
+  readonly length: number;
+}
+
+/** What the payload at `at` says of itself, or null when it is none. */
+function readHeader(bytes: Buffer, at: number): Header | null {
+  const channel = digits(bytes, at + MARK_BYTES, at + CHANNEL_END);
+  const number = digits(bytes, at + CHANNEL_END, at + NUMBER_END);
+  const intended = digits(bytes, at + NUMBER_END, at + TIME_END);
+  const length = digits(bytes, at + TIME_END, at + LENGTH_END);
+  const isWhole = channel !== -1 && number !== -1 && intended !== -1 && length !== -1;
+  if (!isWhole || bytes[at + LENGTH_END] !== TILDE) return null;
+  return { channel, number, intended, length: Math.max(HEADER_BYTES, length) };
 }
 
 /** The number that the digits write, or -1 when they are not all digits. */
