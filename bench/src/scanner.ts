@@ -1,4 +1,4 @@
-import type { Payload, Piece, Pieces } from "./pieces.ts";
+import type { Payload, Pieces } from "./pieces.ts";
 import { CHANNEL_END, HEADER_BYTES, LENGTH_END, MARK_BYTES, NUMBER_END, TILDE, TIME_END } from "./payload.ts";
 
 /** Told of each payload that is found. */
@@ -20,8 +20,6 @@ export class Scanner {
   readonly #mark: Buffer;
   readonly #found: Found;
   readonly #pieces: Pieces;
-  /** The last piece that was whole: it began no payload that it did not end. */
-  #last: Piece | null = null;
   /** The end of the last piece, when a payload may have begun in it: less than {@link HEADER_BYTES}. */
   #tail: Buffer | null = null;
 
@@ -39,20 +37,18 @@ export class Scanner {
   scan(bytes: Buffer, start: number, end: number): void {
     const tail = this.#tail;
     if (tail !== null) return void this.#search(bytes, this.#join(tail, bytes, start, end), end);
-    const known = this.#pieces.after(this.#last, bytes, start, end);
+    const known = this.#pieces.find(bytes, start, end);
     if (known === null) {
       const payloads = this.#search(bytes, start, end);
-      this.#last = payloads && this.#pieces.add(this.#last, bytes, start, end, payloads);
-      return;
+      if (payloads !== null) this.#pieces.add(bytes, start, end, payloads);
+    } else {
+      for (const { channel, number, intended } of known) this.#found.record(channel, number, intended);
     }
-    this.#last = known;
-    for (const { channel, number, intended } of known.payloads) this.#found.record(channel, number, intended);
   }
 
   /** Forgets a payload that was cut off, before a new connection. */
   reset(): void {
     this.#tail = null;
-    this.#last = null;
   }
 
   /** Answers what it found; null when that is not all: a payload is cut off, or is not one. */
