@@ -104,8 +104,8 @@ export class Hub {
         `${messages.length} events are more than the limit of ${maxBatch}; send them in parts`,
       );
     }
-    const places: number[] = [];
     const events: NewEvent[] = [];
+    const places: number[] = [];
     for (let index = 0; index < messages.length; index++) {
       const message = messages[index]!;
       places.push(events.length);
@@ -118,7 +118,8 @@ export class Hub {
     }
     if (events.length === 0) return [];
     const ids = await this.#submit(events);
-    return places.map((place) => ids[place]!);
+    // A message may be two events, when it ends its topic.
+    return ids.length === places.length ? ids.slice() : places.map((place) => ids[place]!);
   }
 
   /** Ends a topic. Its streams are told, and close once all their topics have ended. */

@@ -1,12 +1,15 @@
 import type { Cursor } from "../cursor.ts";
+import type { LogEntry } from "../event.ts";
 
 /** The retained events of one topic in a window. */
 export class Trail {
   /** Numbers, ascending; those before `start` are evicted. */
   seqs: Cursor[] = [];
   start = 0;
-  /** The newest event of each key. */
-  readonly newest = new Map<string, Cursor>();
+  /** The newest event without a key, which most are; 0 for none. */
+  #newest: Cursor = 0;
+  /** The newest event of each key, once there is one. */
+  #newestOf: Map<string, Cursor> | null = null;
   /** The last evicted event; 0 for none. */
   evicted: Cursor;
 
@@ -16,6 +19,18 @@ export class Trail {
 
   get last(): Cursor {
     return this.seqs[this.seqs.length - 1] ?? 0;
+  }
+
+  add({ seq, key, end }: LogEntry): void {
+    this.seqs.push(seq);
+    if (end) return; // an end is no news of what the topic is about
+    if (key === "") this.#newest = seq;
+    else (this.#newestOf ??= new Map()).set(key, seq);
+  }
+
+  /** Whether no newer event has this event's key. */
+  isNewest({ key, seq }: LogEntry): boolean {
+    return seq === (key === "" ? this.#newest : this.#newestOf?.get(key));
   }
 
   /** The place in `seqs` of the first number greater than the cursor. */
@@ -30,7 +45,9 @@ export class Trail {
     return low;
   }
 
-  evictFirst(): void {
+  /** @param entry the first */
+  evictFirst(entry: LogEntry): void {
+    if (entry.key !== "" && this.isNewest(entry)) this.#newestOf!.delete(entry.key);
     this.evicted = this.seqs[this.start++]!;
     if (this.start > 64 && this.start * 2 > this.seqs.length) {
       this.seqs = this.seqs.slice(this.start);

@@ -77,8 +77,7 @@ export class Window {
       this.#forgotten.delete(entry.topic);
       this.#trails.set(entry.topic, trail);
     }
-    trail.seqs.push(entry.seq);
-    if (!entry.end) trail.newest.set(entry.key, entry.seq); // an end is no news of what the topic is about
+    trail.add(entry);
     if (entry.publishId !== "") this.#published.set(publishKey(entry.topic, entry.publishId), entry.seq);
   }
 
@@ -140,8 +139,7 @@ export class Window {
     this.#bytes -= sizeOf(entry);
     if (entry.publishId !== "") this.#unpublish(publishKey(entry.topic, entry.publishId), entry.seq);
     const trail = this.#trails.get(entry.topic)!;
-    trail.evictFirst();
-    if (trail.newest.get(entry.key) === entry.seq) trail.newest.delete(entry.key);
+    trail.evictFirst(entry);
     if (trail.start === trail.seqs.length) this.#forget(entry.topic, entry.seq);
   }
 
@@ -185,7 +183,8 @@ export class Window {
     let cursor = Math.max(from, upTo);
     for (const seq of byTopic ? this.#walkTopics(from, selectors, upTo) : this.#scan(from, selectors, upTo)) {
       const entry = this.#entry(seq);
-      if (limits.latest === true && !entry.end && this.#newest(entry) !== seq) page.drop(seq);
+      if (limits.latest === true && !entry.end && !this.#trails.get(entry.topic)!.isNewest(entry))
+        page.drop(seq);
       else if (!page.take(entry, seq, entry.bytes)) {
         cursor = page.end;
         break;
@@ -195,10 +194,6 @@ export class Window {
     return limits.latest === true
       ? { from, entries, superseded: page.superseded, cursor }
       : { from, entries, cursor };
-  }
-
-  #newest({ topic, key }: LogEntry): Cursor | undefined {
-    return this.#trails.get(topic)!.newest.get(key);
   }
 
   /** As `EventLog.survey`, of what is here. */
