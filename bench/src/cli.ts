@@ -47,11 +47,6 @@ function peersOf({ peers, allPeers }: { peers: readonly string[]; allPeers: bool
   return allPeers ? PEERS : peersNamed(["hub"]);
 }
 
-/** The report is a comparison: it has all that can run, unless told which. */
-function reportPeers({ peers }: { peers: readonly string[] }): readonly Peer[] {
-  return peersOf({ peers, allPeers: peers.length === 0 });
-}
-
 async function run(command: Command): Promise<number> {
   switch (command.kind) {
     case "help":
@@ -66,7 +61,7 @@ async function run(command: Command): Promise<number> {
       return wrongWith(result) === "" ? OK : WRONG;
     }
     case "report": {
-      const wrong = command.renderOnly ? [] : await measureForReport(command, reportPeers(command), progress);
+      const wrong = command.renderOnly ? [] : await measureForReport(command, progress);
       for (const line of wrong) print(line);
       for (const file of await render()) print(`wrote ${file}`);
       return wrong.length === 0 ? OK : WRONG;

@@ -25,7 +25,7 @@ export function runCodec(rounds: number | null, json: boolean): Promise<number> 
   return Bun.spawn(command(rounds, json), { stdio: ["ignore", "inherit", "inherit"] }).exited;
 }
 
-export async function measureCodec(rounds: number | null): Promise<CodecResult> {
+export async function measureCodec(rounds: number): Promise<CodecResult> {
   const process = Bun.spawn(command(rounds, true), { stdio: ["ignore", "pipe", "inherit"] });
   const { comparisons } = (await process.stdout.json()) as Pick<CodecResult, "comparisons">;
   return { environment: await environment(), comparisons };

@@ -6,6 +6,7 @@ export class Progress {
   #steps = 0;
   #done = 0;
   #text = "";
+  #started = 0;
 
   constructor(enabled: boolean = process.stderr.isTTY) {
     this.#enabled = enabled;
@@ -15,6 +16,7 @@ export class Progress {
   expect(steps: number): void {
     this.#steps = steps;
     this.#done = 0;
+    this.#started = performance.now();
   }
 
   step(): void {
@@ -22,12 +24,19 @@ export class Progress {
     this.show(this.#text);
   }
 
+  /** How long the steps that are left will take, if they are like those that were. */
+  get #left(): string {
+    if (this.#done === 0 || this.#done === this.#steps) return "";
+    const each = (performance.now() - this.#started) / this.#done;
+    return ` (${this.#done} of ${this.#steps}, ${Math.ceil((each * (this.#steps - this.#done)) / 1000)} s to go)`;
+  }
+
   /** @param share of the whole that is done; default: of the steps */
   show(text: string, share: number = this.#steps === 0 ? 0 : this.#done / this.#steps): void {
     this.#text = text;
     if (!this.#enabled) return;
     const full = Math.round(Math.min(1, share) * WIDTH);
-    process.stderr.write(`\r\x1b[2K[${"#".repeat(full)}${".".repeat(WIDTH - full)}] ${text}`);
+    process.stderr.write(`\r\x1b[2K[${"#".repeat(full)}${".".repeat(WIDTH - full)}] ${text}${this.#left}`);
   }
 
   clear(): void {

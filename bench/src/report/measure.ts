@@ -1,36 +1,59 @@
 import { measureCodec } from "../codec-run.ts";
-import { compare } from "../compare.ts";
-import type { Peer } from "../peers/peer.ts";
+import { compare, peersNamed } from "../compare.ts";
 import type { Progress } from "../progress.ts";
 import { faultyRuns } from "../result.ts";
 import type { Settings } from "../scenario.ts";
 import { SCENARIOS } from "../scenarios/list.ts";
+import { BenchError } from "../target.ts";
 import { formatFiles, resultFile } from "./files.ts";
 
-const ROUNDS = 3;
+/** The codec's rounds are short, and its peers in one process. */
+const CODEC_ROUNDS = 5;
+
+/** Whom a scenario of the report compares, unless told otherwise: those that its question is about. */
+const PEERS: Readonly<Record<string, readonly string[]>> = {
+  fanout: ["hub", "hub-sqlite", "floor", "floor-tick", "go", "sketch"],
+  latency: ["hub", "floor", "go"],
+  publish: ["hub", "hub-sqlite", "sketch"],
+  topics: ["hub", "nchan"],
+  storm: ["hub", "go", "floor"],
+  replay: ["hub", "hub-sqlite"],
+  slow: ["hub"],
+  churn: ["hub", "go"],
+  limits: ["hub", "go"],
+  profile: ["hub"],
+};
 
 interface ReportOptions {
   readonly scenarios: readonly string[];
   readonly settings: Settings;
   readonly rounds: number | null;
+  /** Compared in every scenario; none: each has those that its question is about. */
+  readonly peers: readonly string[];
 }
 
 /** Measures the scenarios, keeps each result as soon as it is there, and answers what was wrong, a line for each run. */
 export async function measureForReport(
-  { scenarios, settings, rounds }: ReportOptions,
-  peers: readonly Peer[],
+  { scenarios, settings, rounds, peers }: ReportOptions,
   progress: Progress,
 ): Promise<string[]> {
   const wrong: string[] = [];
   for (const name of scenarios) {
     const scenario = SCENARIOS.find((each) => each.name === name);
     if (scenario === undefined) {
-      await keep(name, await measureCodec(rounds));
+      await keep(name, await measureCodec(rounds ?? CODEC_ROUNDS));
       continue;
     }
-    const result = await compare(scenario, { settings, rounds: rounds ?? ROUNDS, peers, progress });
-    wrong.push(...faultyRuns(result));
-    await keep(name, result);
+    const compared = peersNamed(peers.length > 0 ? peers : PEERS[name]!);
+    try {
+      const result = await compare(scenario, { settings, rounds: rounds ?? 1, peers: compared, progress });
+      wrong.push(...faultyRuns(result));
+      await keep(name, result);
+    } catch (error) {
+      // That one cannot be run here is no reason to go without the others.
+      if (!(error instanceof BenchError)) throw error;
+      wrong.push(error.message);
+    }
   }
   return wrong;
 }

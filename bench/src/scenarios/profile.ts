@@ -11,7 +11,7 @@ import { systemSeconds, userSeconds } from "../procfs.ts";
 import { channelsOf } from "../publisher.ts";
 import type { Case, Scenario, Settings } from "../scenario.ts";
 import { difference, FINISH_WITHIN, outcome, per, Stage } from "../stage.ts";
-import { countCalls } from "../system-calls.ts";
+import { type Calls, countCalls } from "../system-calls.ts";
 
 interface ProfileCase extends Case {
   readonly inFlight: number;
@@ -21,6 +21,8 @@ const DURATION = 3000;
 const STREAMS = 1000;
 /** How long system calls are counted; milliseconds. Each call takes several times as long meanwhile. */
 const COUNTED = 1500;
+/** System calls that are told by name. */
+const NAMED = 6;
 
 export const profile: Scenario<ProfileCase> = {
   name: "profile",
@@ -88,10 +90,21 @@ export const profile: Scenario<ProfileCase> = {
         calls: calls?.all ?? null,
         ...framing,
       },
-      notes: calls === null ? ["system calls were not counted: strace is not here, or may not look"] : [],
+      notes: [
+        calls === null
+          ? "system calls were not counted: strace is not here, or may not look"
+          : `system calls for a thousand deliveries: ${mostFrequent(calls)}`,
+      ],
     });
   },
 };
+
+function mostFrequent({ byName }: Calls): string {
+  return byName
+    .slice(0, NAMED)
+    .map(([name, calls]) => `${name} ${(calls * 1000).toPrecision(3)}`)
+    .join(", ");
+}
 
 async function open(stage: Stage, { streams, inFlight }: ProfileCase): Promise<void> {
   await stage.open("streams", { streams, channels: channelsOf(1, inFlight) });
