@@ -13,15 +13,17 @@ const createNode = (): Node => ({ children: new Map(), here: new Set(), rest: ne
 
 /** Finds the cohorts that want a topic, at a cost in proportion to those that match, however many there are. */
 export class CohortIndex {
-  readonly #topics = new Map<Topic, Set<Cohort>>();
+  /** A topic that one cohort wants, as a private one, needs no set. */
+  readonly #topics = new Map<Topic, Cohort | Set<Cohort>>();
   readonly #patterns = createNode();
   #patternCount = 0;
 
   add(cohort: Cohort): void {
     for (const topic of cohort.selectors.topics) {
       const cohorts = this.#topics.get(topic);
-      if (cohorts === undefined) this.#topics.set(topic, new Set([cohort]));
-      else cohorts.add(cohort);
+      if (cohorts === undefined) this.#topics.set(topic, cohort);
+      else if (cohorts instanceof Set) cohorts.add(cohort);
+      else this.#topics.set(topic, new Set([cohorts, cohort]));
     }
     for (const pattern of cohort.selectors.patterns) this.#addPattern(pattern, cohort);
   }
@@ -40,8 +42,8 @@ export class CohortIndex {
   remove(cohort: Cohort): void {
     for (const topic of cohort.selectors.topics) {
       const cohorts = this.#topics.get(topic);
-      cohorts?.delete(cohort);
-      if (cohorts?.size === 0) this.#topics.delete(topic);
+      if (cohorts instanceof Set) cohorts.delete(cohort);
+      if (cohorts === cohort || (cohorts instanceof Set && cohorts.size === 0)) this.#topics.delete(topic);
     }
     for (const pattern of cohort.selectors.patterns) {
       this.#removePattern(this.#patterns, pattern, 0, cohort);
@@ -63,7 +65,8 @@ export class CohortIndex {
   /** Calls back with each cohort that wants the topic; more than once with a cohort that has several reasons to. */
   match(topic: Topic, found: (cohort: Cohort) => void): void {
     const cohorts = this.#topics.get(topic);
-    if (cohorts !== undefined) for (const cohort of cohorts) found(cohort);
+    if (cohorts instanceof Set) for (const cohort of cohorts) found(cohort);
+    else if (cohorts !== undefined) found(cohorts);
     if (this.#patternCount > 0) this.#matchPatterns(this.#patterns, topic.split("/"), 0, found);
   }
 

@@ -41,8 +41,8 @@ export class Cohort {
   /** Set when the events outran the streams: the cursor from which they must read the log instead. */
   #overrunFrom: Cursor | null = null;
   #lastTaken: Cursor = 0;
-  /** For each topic that has ended, by which event. */
-  readonly #ends = new Map<Topic, Cursor>();
+  /** For each topic that has ended, by which event; most never need it. */
+  #ends: Map<Topic, Cursor> | null = null;
 
   constructor(selectors: SelectorSet) {
     this.selectors = selectors;
@@ -53,7 +53,7 @@ export class Cohort {
     if (entry.seq === this.#lastTaken) return false; // several of its selectors match
     this.#lastTaken = entry.seq;
     if (entry.end) this.learnEnd(entry.topic, entry.seq);
-    else if (this.#ends.size > 0) this.#ends.delete(entry.topic);
+    else this.#ends?.delete(entry.topic);
     if (this.live.length === 0) return false;
     if (this.#overrunFrom !== null) return true;
     if (this.#pending.length === 0) this.#pendingSince = now;
@@ -152,15 +152,15 @@ export class Cohort {
   /** Forgets what it knows of a log's life that is over. Nothing is pending: no stream is live. */
   reset(): void {
     this.#lastTaken = 0;
-    this.#ends.clear();
+    this.#ends = null;
   }
 
   learnEnd(topic: Topic, end: Cursor): void {
-    if (this.selectors.topics.includes(topic)) this.#ends.set(topic, end);
+    if (this.selectors.topics.includes(topic)) (this.#ends ??= new Map()).set(topic, end);
   }
 
   /** True when nothing can come any more: every selector is a topic, and every topic has ended. */
   get hasEnded(): boolean {
-    return this.selectors.patterns.length === 0 && this.#ends.size === this.selectors.topics.length;
+    return this.selectors.patterns.length === 0 && this.#ends?.size === this.selectors.topics.length;
   }
 }

@@ -48,6 +48,8 @@ export interface Pattern {
   readonly rest: boolean;
 }
 
+const NO_PATTERNS: readonly Pattern[] = [];
+
 /**
  * What a stream asks for: any number of topics and patterns. `*` stands for exactly one segment, a final `**` for one
  * or more. Two sets that select the same by the same words have the same `key`.
@@ -64,8 +66,9 @@ export class SelectorSet {
   constructor(selectors: readonly string[]) {
     if (selectors.length === 0) throw new HubError("bad-selector", "at least one topic is needed");
     const distinct = selectors.length === 1 ? selectors : [...new Set(selectors)].toSorted();
+    const patterns = distinct.filter((selector) => selector.includes("*"));
+    this.patterns = patterns.length === 0 ? NO_PATTERNS : patterns.map(parsePattern);
     this.topics = distinct.filter((selector) => !selector.includes("*")).map(parseSelectorTopic);
-    this.patterns = distinct.filter((selector) => selector.includes("*")).map(parsePattern);
     const segments = this.patterns.reduce((sum, pattern) => sum + pattern.segments.length, 0);
     if (segments > MAX_PATTERN_SEGMENTS) {
       throw new HubError(
