@@ -22,6 +22,17 @@ describe("starting", () => {
     ],
     [["--log", "nats://x?prefix=a.b"], {}, "--log has a prefix that is not"],
     [["--durability", "high"], {}, "--durability must be one of full, normal, off"],
+    [
+      ["--durability", "full", "--log", "memory:"],
+      {},
+      "--durability full is of a log in a SQLite file, and the log is memory:; leave it out",
+    ],
+    [
+      ["--log", "redis://:secret@x"],
+      { SSE_DURABILITY: "off" },
+      "SSE_DURABILITY=off is of a log in a SQLite file",
+    ],
+    [["--drain", "0"], {}, "--drain must be a whole number from 0 on with a unit"],
     [[], { SSE_LOG_LEVEL: "loud" }, "SSE_LOG_LEVEL must be one of debug, info, warn, error"],
     [["--cors-origins", "example.com"], {}, "--cors-origins must be a list of origins"],
     [["--cors-origins", "*"], {}, "--cors-origins must be a list of origins"],
@@ -137,6 +148,20 @@ describe("stopping", () => {
       "stopping",
       "stopped",
     ]);
+  });
+
+  test("without time to drain, closes all streams at once, and tells them", async () => {
+    await using server = await ServerProcess.start("--drain", "0s");
+    const clients = await Promise.all(
+      Array.from({ length: 20 }, () => SseClient.open(`${server.url}/events?topic=t`)),
+    );
+    await until(() => clients.every(({ events }) => events.length > 0));
+    server.process.kill("SIGTERM");
+    expect(await server.process.exited).toBe(0);
+    await until(() => clients.every(({ ended }) => ended));
+    for (const client of clients) {
+      expect(client.control("sse:closing")).toMatchObject([{ reason: "drain" }]);
+    }
   });
 
   test("a second SIGTERM ends it at once", async () => {

@@ -1,5 +1,5 @@
 import { afterAll, describe, expect, test } from "bun:test";
-import { existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { copyFileSync, existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { runServer, ServerProcess } from "./server-process.ts";
@@ -10,6 +10,9 @@ import { publish, SseClient, until } from "./sse-client.ts";
 const folder = mkdtempSync(join(tmpdir(), "sse-server-"));
 let files = 0;
 const newPath = (): string => join(folder, `${++files}.db`);
+
+const publishText = ({ url }: ServerProcess, body: string): Promise<Response> =>
+  fetch(`${url}/publish?topic=t`, { method: "POST", body, headers: { "content-type": "text/plain" } });
 
 describe("a restart on the same file", () => {
   test.each(["SIGTERM", "SIGKILL"] as const)("after %s resumes clients without a gap", async (signal) => {
@@ -53,12 +56,65 @@ describe("a restart on the same file", () => {
   });
 });
 
+describe("a file that somebody else changes", () => {
+  test("is an older copy that was put back: clients of what it lacks are told, wherever the numbers are now", async () => {
+    const [path, backup] = [newPath(), newPath()];
+    const log = ["--log", `sqlite:${path}`];
+    const publishAll = async (url: string, ...texts: string[]): Promise<string> => {
+      const { ids } = await publish(
+        url,
+        texts.map((data) => ({ topic: "t", data })),
+      );
+      return (ids as string[]).at(-1)!;
+    };
+    const stop = async ({ process }: ServerProcess): Promise<void> => {
+      process.kill("SIGTERM");
+      await process.exited;
+    };
+    const first = await ServerProcess.start(...log);
+    const kept = await publishAll(first.url, "1", "2");
+    await stop(first);
+    copyFileSync(path, backup);
+    const second = await ServerProcess.start(...log);
+    const lost = await publishAll(second.url, "3", "4");
+    await stop(second);
+    copyFileSync(backup, path);
+    await using server = await ServerProcess.start(...log);
+    await publishAll(server.url, "new 3", "new 4", "new 5");
+    const open = (id: string) => SseClient.open(`${server.url}/events?topic=t`, { "last-event-id": id });
+    await using known = await open(kept);
+    expect(await known.receive(3)).toEqual(["new 3", "new 4", "new 5"]);
+    expect(known.control("sse:gap")).toEqual([]);
+    await using stranger = await open(lost);
+    expect(await stranger.receive(5)).toEqual(["1", "2", "new 3", "new 4", "new 5"]);
+    expect(stranger.control("sse:gap")).toMatchObject([{ reason: "epoch", from: lost }]);
+  });
+
+  test("is deleted while it is open: publishers are told within seconds, and what to do", async () => {
+    const path = newPath();
+    await using server = await ServerProcess.start("--log", `sqlite:${path}`);
+    await publish(server.url, { topic: "t", data: "1" });
+    await using client = await SseClient.open(`${server.url}/events?topic=t&replay=all`);
+    for (const part of ["", "-wal"]) rmSync(path + part);
+    const message = `${path} was deleted or replaced while it was open: restart the server`;
+    await until(async () => {
+      const ready = await fetch(`${server.url}/readyz`);
+      return ready.status === 503 && (await ready.text()).includes(message);
+    });
+    const refused = await publishText(server, "2");
+    expect([refused.status, await refused.text()]).toEqual([503, expect.stringContaining(message)]);
+    expect(server.lines.join()).toContain("the log cannot be written: nothing can be published");
+    expect(await client.receive(1)).toEqual(["1"]);
+  });
+});
+
 describe("opening the log", () => {
   test("takes a file in ./data when nothing else is said", async () => {
     const cwd = join(folder, "cwd");
     mkdirSync(cwd);
-    const { code } = await runServer(["--port", "0"], { SSE_LOG: "" }, { cwd, until: "listening" });
+    const { code, out } = await runServer(["--port", "0"], { SSE_LOG: "" }, { cwd, until: "listening" });
     expect(code).toBe(0);
+    expect(out).toContain(`"log":"sqlite:${join(cwd, "data/events.db")}"`);
     expect(existsSync(join(cwd, "data/events.db"))).toBe(true);
   });
 
@@ -80,7 +136,7 @@ describe("opening the log", () => {
     const { code, error } = await runServer(["--log", `sqlite:${path}`, "--port", "0"]);
     expect({ code, error }).toEqual({
       code: 2,
-      error: `error: cannot open the log that --log names: ${path} is in use by another process; stop that, or name another file\n`,
+      error: `error: cannot open the log that --log names: ${path} is in use by process ${server.process.pid}; stop that, or name another file\n`,
     });
     await publish(server.url, { topic: "t", data: "it goes on" });
   });
@@ -167,5 +223,50 @@ test.each(canMount ? [shortFiles, tmpfs] : [shortFiles])(
     await using again = await ServerProcess.start("--log", `sqlite:${join(disk.make(), "full.db")}`);
     await using replay = await SseClient.open(`${again.url}/events?topic=t&replay=all`);
     expect(await replay.receive(acknowledged.length)).toEqual(acknowledged);
+  },
+);
+
+test.skipIf(!canMount)(
+  "on a disk that is full, a server starts for its readers, tells publishers, and recovers by itself; a new log is refused",
+  async () => {
+    const small = join(folder, "small");
+    mkdirSync(small);
+    sh("mount", "-t", "tmpfs", "-o", "size=2m", "tmpfs", small);
+    try {
+      const path = join(small, "events.db");
+      const before = await ServerProcess.start("--log", `sqlite:${path}`);
+      const acknowledged: string[] = [];
+      for (;;) {
+        const data = `${acknowledged.length} ${"x".repeat(3000)}`;
+        const { status } = await publishText(before, data);
+        if (status !== 200) break;
+        acknowledged.push(data);
+      }
+      expect(acknowledged.length).toBeGreaterThan(50);
+      await before.kill();
+      sh("dd", "if=/dev/zero", `of=${join(small, "ballast")}`, "bs=4k");
+      const { code, error } = await runServer(["--log", `sqlite:${join(small, "new.db")}`, "--port", "0"]);
+      expect(code).toBe(2);
+      expect(error).toContain("is full; make room on it");
+
+      await using server = await ServerProcess.start("--log", `sqlite:${path}`);
+      const full = await publishText(server, "no room");
+      expect([full.status, await full.text()]).toEqual([
+        503,
+        expect.stringContaining("is full; make room on it"),
+      ]);
+      expect((await fetch(`${server.url}/readyz`)).status).toBe(503);
+      expect(server.lines.join()).toContain("the log cannot be written");
+      await using client = await SseClient.open(`${server.url}/events?topic=t&replay=all`);
+      expect(await client.receive(acknowledged.length)).toEqual(acknowledged);
+      rmSync(join(small, "ballast"));
+      sh("mount", "-o", "remount,size=64m", small);
+      await until(async () => (await fetch(`${server.url}/readyz`)).status === 200);
+      await publish(server.url, { topic: "t", data: "room" });
+      expect((await client.receive(acknowledged.length + 1)).at(-1)).toBe("room");
+      expect(client.control("sse:gap")).toEqual([]);
+    } finally {
+      sh("umount", "-l", small);
+    }
   },
 );

@@ -1,3 +1,4 @@
+import { resolve } from "node:path";
 import { parseArgs } from "node:util";
 import { HUB_DEFAULTS, MEMORY_LOG_DEFAULTS } from "@sse/hub";
 import { type Durability, SQLITE_LOG_DEFAULTS } from "@sse/hub/sqlite";
@@ -14,9 +15,10 @@ import {
   size,
   TIME,
   time,
+  timeOrNone,
   written,
 } from "./setting.ts";
-import { logUrlFault } from "./log-url.ts";
+import { logUrlFault, withoutSecrets } from "./log-url.ts";
 
 export const LOG_LEVELS = ["debug", "info", "warn", "error"] as const;
 export type LogLevel = (typeof LOG_LEVELS)[number];
@@ -27,7 +29,8 @@ export interface Config extends AuthConfig {
   host: string;
   open: boolean;
   log: string;
-  durability: Durability;
+  /** Undefined: the default of the log in a file. */
+  durability: Durability | undefined;
   /** Undefined: the log's own default. */
   maxLogEvents: number | null | undefined;
   maxLogBytes: number | null | undefined;
@@ -56,7 +59,7 @@ function port(text: string): number {
 function logUrl(text: string): string {
   const wrong = logUrlFault(text);
   if (wrong !== null) throw new ConfigError(wrong);
-  return text;
+  return text.startsWith("sqlite:") ? `sqlite:${resolve(text.slice("sqlite:".length))}` : text;
 }
 
 /** The name of a file; "" for none. */
@@ -100,6 +103,7 @@ export const SETTINGS: readonly Setting[] = [
     name: "durability",
     flag: "durability",
     env: "SSE_DURABILITY",
+    isOwn: true,
     fallback: "normal",
     parse: oneOf<Durability>(["full", "normal", "off"]),
     help: "what events in a file survive: a loss of power (full), or the end of the process (normal, off)",
@@ -211,8 +215,8 @@ export const SETTINGS: readonly Setting[] = [
     flag: "drain",
     env: "SSE_DRAIN",
     fallback: "5s",
-    parse: time,
-    help: "time over which streams are closed at SIGTERM",
+    parse: timeOrNone,
+    help: "time over which streams are closed at SIGTERM; 0s is at once",
   },
   {
     name: "logLevel",
@@ -298,6 +302,12 @@ export function readConfig(
   if (result.maxEventBytes > result.maxBodyBytes) {
     throw new ConfigError(
       `--max-event-bytes ${result.maxEventBytes} can never be reached with --max-body-bytes ${result.maxBodyBytes}`,
+    );
+  }
+  if (result.durability !== undefined && !result.log.startsWith("sqlite:")) {
+    const source = flags.durability === undefined ? "SSE_DURABILITY=" : "--durability ";
+    throw new ConfigError(
+      `${source}${result.durability} is of a log in a SQLite file, and the log is ${withoutSecrets(result.log)}; leave it out`,
     );
   }
   checkAuth(result);

@@ -21,6 +21,10 @@ export async function openLog(config: Config, logger: Logger): Promise<EventLog>
       maxEvents,
       maxBytes,
       maxAge,
+      onFault: (fault) => {
+        if (fault === null) logger.info("the log can be written again");
+        else logger.error("the log cannot be written: nothing can be published", { fault });
+      },
     });
     if (log.begun !== null) {
       logger.warn("a new log has begun: clients that come back are told a gap", { reason: log.begun });

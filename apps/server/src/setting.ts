@@ -28,18 +28,23 @@ export interface Setting {
 export const TIME = { ms: 1, s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000 };
 export const SIZE = { B: 1, KiB: 1024, MiB: 1024 ** 2, GiB: 1024 ** 3 };
 
-function quantity(units: Readonly<Record<string, number>>, example: string): (text: string) => number {
+function quantity(
+  units: Readonly<Record<string, number>>,
+  example: string,
+  least = 1,
+): (text: string) => number {
   const unitNames = Object.keys(units).filter((unit) => unit !== "");
   const withUnit = unitNames.length > 0 ? ` with a unit (${unitNames.join(", ")})` : "";
   return (text) => {
     const [, digits, unit = "none"] = /^([0-9]{1,15})([A-Za-z]*)$/.exec(text) ?? [];
     const value = Number(digits) * (units[unit] ?? Number.NaN);
-    if (Number.isSafeInteger(value) && value > 0) return value;
-    throw new ConfigError(`must be a whole number from 1 on${withUnit}, as ${example}`);
+    if (Number.isSafeInteger(value) && value >= least) return value;
+    throw new ConfigError(`must be a whole number from ${least} on${withUnit}, as ${example}`);
   };
 }
 
 export const time = quantity(TIME, "15s");
+export const timeOrNone = quantity(TIME, "5s", 0);
 export const size = quantity(SIZE, "64MiB");
 export const count = quantity({ "": 1 }, "1000");
 export const orOff =

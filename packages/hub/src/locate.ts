@@ -1,7 +1,7 @@
 import type { GapReason, Resume } from "./control.ts";
 import { type Cursor, parseEventId } from "./cursor.ts";
 import { HubError } from "./errors.ts";
-import type { Bounds, EventLog, MaybePromise } from "./log.ts";
+import type { EventLog, MaybePromise } from "./log.ts";
 import type { LagPolicy } from "./stream.ts";
 import { SelectorSet } from "./topic.ts";
 
@@ -70,7 +70,7 @@ export function locate(log: EventLog, request: StreamRequest, maxSelectors: numb
 function find(log: EventLog, request: StreamRequest, selectors: SelectorSet): MaybePromise<Start> {
   const { lag = "catch-up", replay, lastEventId = "" } = request;
   const bounds = log.bounds();
-  const { resume, cursor, reason } = recognise(lastEventId, bounds);
+  const { resume, cursor, reason } = recognise(lastEventId, log);
   return after(cursor ?? replayFrom(log, replay, selectors), (asked) =>
     after(log.survey(asked, selectors), ({ from, events }) =>
       after(log.ends(selectors.topics), (ends): MaybePromise<Start> => {
@@ -107,14 +107,21 @@ function replayFrom(
 /** What an id says of where to go on; without a cursor, as a client that has none. */
 function recognise(
   lastEventId: string,
-  { epoch, last, inherited = 0 }: Bounds,
+  log: EventLog,
 ): { resume: Resume; cursor: Cursor | null; reason: GapReason | null } {
   if (lastEventId === "") return { resume: "fresh", cursor: null, reason: null };
+  const { epoch, last, inherited = 0 } = log.bounds();
   const id = parseEventId(lastEventId);
   if (id === null || (id.epoch === epoch && id.cursor > last)) {
     return { resume: "reset", cursor: null, reason: "unknown-id" };
   }
-  // What came in this life of the log is new to a client of an earlier one.
-  if (id.epoch !== epoch) return { resume: "reset", cursor: inherited, reason: "epoch" };
+  if (id.epoch !== epoch) {
+    // Of an earlier epoch the log has what came up to its end: what came since is new to the client, and what it saw
+    // beyond it is lost. Of one that is unknown nothing can be told: all that came in this one is new.
+    const end = log.inherits?.(id.epoch);
+    if (end === undefined || id.cursor > end) {
+      return { resume: "reset", cursor: end ?? inherited, reason: "epoch" };
+    }
+  }
   return { resume: "resumed", cursor: id.cursor, reason: null };
 }

@@ -102,6 +102,11 @@ export interface EventLog {
   tail(listener: TailListener): () => void;
   bounds(): Bounds;
   /**
+   * The last event of which an id of an earlier epoch can tell, where this log goes on with what was kept then: a client
+   * with such an id resumes. Undefined for an epoch that it does not go on with. Left out by a log that goes on with none.
+   */
+  inherits?(epoch: string): Cursor | undefined;
+  /**
    * Settles when everything up to the cursor is here, or nowhere: a client can come from another node of this log, which
    * was a moment ahead. Left out by a log that has no other nodes.
    */

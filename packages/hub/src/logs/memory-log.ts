@@ -1,5 +1,5 @@
 import { type Clock, systemClock } from "../clock.ts";
-import { createEpoch, type Cursor, type EventId } from "../cursor.ts";
+import { createEpoch, type Cursor, type EventId, formatEventId } from "../cursor.ts";
 import { HubError } from "../errors.ts";
 import type { NewEvent } from "../event.ts";
 import type { Bounds, EventLog, Page, ReadLimits, TailListener } from "../log.ts";
@@ -26,7 +26,10 @@ export class MemoryLog implements EventLog {
   readonly #epoch: string;
   readonly #window: Window;
   readonly #tail = new Tail();
-  readonly #known = (topic: Topic, publishId: string) => this.#window.published(topic, publishId);
+  readonly #known = (topic: Topic, publishId: string): EventId | undefined => {
+    const seq = this.#window.published(topic, publishId);
+    return seq === undefined ? undefined : formatEventId(this.#epoch, seq);
+  };
   #closed = false;
 
   /** @throws RangeError when a bound is not a positive number */

@@ -1,28 +1,32 @@
 import { Database, SQLiteError, type Statement } from "bun:sqlite";
-import { mkdirSync, readFileSync, statSync } from "node:fs";
+import { accessSync, constants, mkdirSync, readFileSync, statSync } from "node:fs";
 import { dirname } from "node:path";
-import { createEpoch } from "../../cursor.ts";
 import { HubError } from "../../errors.ts";
 
 /**
  * What an acknowledged event survives:
  * - `full`: everything that the disk survives, loss of power included. Every commit waits for the disk.
  * - `normal`: the end of the process, however it comes. When the whole machine stops without warning, the last commits
- *   may be lost, never the order or the file: the log begins a new life then, and clients are told so.
+ *   may be lost, never the order or the file: clients that have seen them are told so.
  * - `off`: the end of the process. When the whole machine stops, the file may be damaged.
  */
 export type Durability = "full" | "normal" | "off";
 
 const APPLICATION_ID = 0x53_53_45_31; // "SSE1"
-const SCHEMA_VERSION = 1;
+const SCHEMA_VERSION = 2;
 /** How long to wait for another process that is just ending, in milliseconds. */
 const LOCK_WAIT = 1000;
+
+/** One for each opening that wrote something; begun: the last event before it. */
+const EPOCHS =
+  "CREATE TABLE epochs (number INTEGER PRIMARY KEY, name TEXT NOT NULL, begun INTEGER NOT NULL);";
 
 const SCHEMA = `
   PRAGMA application_id = ${APPLICATION_ID};
   PRAGMA user_version = ${SCHEMA_VERSION};
-  -- One row. boot: the machine's boot in which the file was opened and not closed yet, unless every commit is safe.
-  CREATE TABLE log (epoch TEXT NOT NULL, last INTEGER NOT NULL, bytes INTEGER NOT NULL, forgotten INTEGER NOT NULL, boot TEXT NOT NULL);
+  CREATE TABLE log (last INTEGER NOT NULL, bytes INTEGER NOT NULL, forgotten INTEGER NOT NULL); -- one row
+  INSERT INTO log VALUES (0, 0, 0);
+  ${EPOCHS}
   -- evicted: the last event that is no longer here; empty: 1 when no event is here.
   CREATE TABLE topics (id INTEGER PRIMARY KEY AUTOINCREMENT, name TEXT NOT NULL UNIQUE, evicted INTEGER NOT NULL, empty INTEGER NOT NULL);
   CREATE INDEX empty_topics ON topics (evicted) WHERE empty;
@@ -34,35 +38,46 @@ const SCHEMA = `
   CREATE TABLE newest (topic INTEGER NOT NULL, key TEXT NOT NULL, seq INTEGER NOT NULL, PRIMARY KEY (topic, key)) WITHOUT ROWID;
 `;
 
+/** By the version that a file has: what makes it one of the next version. */
+const UPGRADES: Readonly<Record<number, string>> = {
+  1: `
+    ${EPOCHS}
+    INSERT INTO epochs SELECT 1, epoch, 0 FROM log;
+    ALTER TABLE log DROP COLUMN epoch;
+    ALTER TABLE log DROP COLUMN boot;
+    PRAGMA user_version = 2;
+  `,
+};
+
 /** A file that is open for this process alone. */
 export class SqliteFile {
-  readonly epoch: string;
-  /** Why this is a new life of the log; null when it goes on with the one that the file holds. */
-  readonly begun: string | null;
+  /** True when nothing of this log was there before. */
+  readonly isNew: boolean;
+  readonly #path: string;
   readonly #database: Database;
   readonly #statements: Statement[] = [];
+  /** Which file was opened; its name may come to stand for another. */
+  readonly #identity: string;
 
   /**
-   * Opens the file, and makes what is missing of it.
+   * Opens the file, and makes what is missing of it. On a full disk it opens what is there.
    *
+   * @param path absolute
    * @throws HubError `log-failed` in one line that says what to do
    */
-  constructor(path: string, durability: Durability, random: () => number) {
-    const folder = dirname(path);
+  constructor(path: string, durability: Durability) {
+    this.#path = path;
     let database: Database | null = null;
     try {
-      mkdirSync(folder, { recursive: true });
-      if (statSync(path, { throwIfNoEntry: false })?.isDirectory() === true) {
-        throw new HubError("log-failed", `${path} is a folder; name a file in it`);
-      }
+      mkdirSync(dirname(path), { recursive: true });
+      checkAccess(path);
       this.#database = database = new Database(path, { create: true, readwrite: true, strict: true });
-      const isNew = this.#recognise(path);
+      this.isNew = this.#recognise();
+      this.#identity = identity(path)!;
       this.ask("PRAGMA journal_mode = WAL");
       this.ask("PRAGMA journal_size_limit = 16777216"); // what one huge transaction took is given back
       this.ask(`PRAGMA synchronous = ${durability}`);
-      this.begun = database.transaction(() => this.#begin(path, isNew, durability, random))();
-      this.ask("PRAGMA wal_checkpoint(TRUNCATE)"); // before the first event is taken, the disk knows that the file is open
-      this.epoch = this.ask("SELECT epoch FROM log") as string;
+      database.transaction(() => this.#upgrade())();
     } catch (error) {
       if (database !== null) this.#release();
       if (error instanceof HubError) throw error;
@@ -71,38 +86,59 @@ export class SqliteFile {
   }
 
   /** True for a file without anything in it. @throws HubError for one that is not ours */
-  #recognise(path: string): boolean {
+  #recognise(): boolean {
     this.ask(`PRAGMA busy_timeout = ${LOCK_WAIT}`);
     this.ask("PRAGMA locking_mode = EXCLUSIVE");
     const id = this.ask("PRAGMA application_id");
     if (id === 0 && this.ask("SELECT count(*) FROM sqlite_schema") === 0) return true;
     if (id !== APPLICATION_ID) {
-      throw new HubError("log-failed", `${path} is a database of something else; name another file`);
+      throw new HubError("log-failed", `${this.#path} is a database of something else; name another file`);
     }
     if ((this.ask("PRAGMA user_version") as number) > SCHEMA_VERSION) {
       throw new HubError(
         "log-failed",
-        `${path} was written by a newer version; use that, or name another file`,
+        `${this.#path} was written by a newer version; use that, or name another file`,
       );
     }
     return false;
   }
 
-  #begin(path: string, isNew: boolean, durability: Durability, random: () => number): string | null {
-    let begun: string | null = null;
-    if (isNew) {
-      this.#database.run(SCHEMA);
-      this.#database.run("INSERT INTO log VALUES (?, 0, 0, 0, '')", [createEpoch(random)]);
-      begun = `${path} is new`;
+  #upgrade(): void {
+    if (this.isNew) this.#database.run(SCHEMA);
+    for (;;) {
+      const upgrade = UPGRADES[this.ask("PRAGMA user_version") as number];
+      if (upgrade === undefined) return;
+      this.#database.run(upgrade);
     }
-    const boot = this.ask("SELECT boot FROM log");
-    if (boot !== "" && boot !== bootId()) {
-      // Numbers that clients have seen may be lost, and must not be given to other events.
-      this.#database.run("UPDATE log SET epoch = ?", [createEpoch(random)]);
-      begun = `the machine stopped while ${path} was open, so that its last events may be lost`;
+  }
+
+  /** Writes everything to the file itself, through to the disk unless the durability is `off`, and empties the `-wal`. */
+  checkpoint(): void {
+    this.ask("PRAGMA wal_checkpoint(TRUNCATE)");
+  }
+
+  /**
+   * Looks whether what is written will be found again under the file's name. A `-wal` that was taken away is made anew,
+   * with all that it held.
+   *
+   * @throws HubError `log-failed` when the file was taken away
+   */
+  checkPlace(): void {
+    if (identity(this.#path) !== this.#identity) {
+      throw new HubError(
+        "log-failed",
+        `${this.#path} was deleted or replaced while it was open: restart the server to go on with what is there now, ` +
+          "or put the file back where it was",
+      );
     }
-    this.#database.run("UPDATE log SET boot = ?", [durability === "full" ? "" : bootId()]);
-    return begun;
+    if (identity(`${this.#path}-wal`) !== null) return;
+    for (const mode of ["delete", "wal"]) {
+      if (this.ask(`PRAGMA journal_mode = ${mode}`) === mode) continue;
+      throw new HubError(
+        "log-failed",
+        `${this.#path}-wal was deleted and cannot be made anew; make room on the disk`,
+      );
+    }
   }
 
   /** A statement that lives as long as the file is open. */
@@ -122,13 +158,11 @@ export class SqliteFile {
     }
   }
 
-  /** Leaves word that nothing is missing. */
   close(): void {
     try {
-      this.ask("PRAGMA wal_checkpoint(TRUNCATE)");
-      this.#database.run("UPDATE log SET boot = ''");
+      this.checkpoint();
     } catch {
-      // The disk is full: whoever opens the file next takes it as it was left.
+      // The disk is full: whoever opens the file next finds the rest in the -wal.
     }
     this.#release();
   }
@@ -140,22 +174,56 @@ export class SqliteFile {
   }
 }
 
-/** This run of the machine; where that cannot be told, this run of the process, which is on the safe side. */
-function bootId(): string {
-  try {
-    return readFileSync("/proc/sys/kernel/random/boot_id", "utf8").trim();
-  } catch {
-    return unknownBoot;
+/** @throws HubError when the file, or the folder in which SQLite makes its `-wal`, is not to be written */
+function checkAccess(path: string): void {
+  const stat = statSync(path, { throwIfNoEntry: false });
+  if (stat?.isDirectory() === true) {
+    throw new HubError("log-failed", `${path} is a folder; name a file in it`);
+  }
+  for (const name of stat === undefined ? [dirname(path)] : [path, dirname(path)]) {
+    try {
+      accessSync(name, constants.W_OK);
+    } catch {
+      throw new HubError(
+        "log-failed",
+        `${name} is read-only; ${name === path ? "" : `${path} is to be in it: `}let this user write it, or name another file`,
+      );
+    }
   }
 }
-const unknownBoot = crypto.randomUUID();
+
+/** What tells a file from another one of its name; null when there is none. */
+function identity(path: string): string | null {
+  const stat = statSync(path, { throwIfNoEntry: false });
+  return stat === undefined ? null : `${stat.dev}:${stat.ino}`;
+}
+
+function hex(number: number): string {
+  return number.toString(16).padStart(2, "0");
+}
+
+/** The process that has locked the file, in words; "another process" where the system does not tell. */
+function holder(path: string): string {
+  try {
+    const { dev, ino } = statSync(path);
+    const file = `${hex((dev >>> 8) & 0xfff)}:${hex((dev & 0xff) | ((dev >>> 12) & 0xfff00))}:${ino}`;
+    const lock = readFileSync("/proc/locks", "utf8")
+      .split("\n")
+      .map((line) => line.split(/ +/))
+      .find((fields) => fields.includes("WRITE") && fields.includes(file));
+    const pid = Number(lock?.[lock.indexOf(file) - 1]);
+    return pid > 0 ? `process ${pid}` : "another process";
+  } catch {
+    return "another process";
+  }
+}
 
 /** Why the file cannot be read or written, and what to do. */
 export function reason(error: unknown, path: string): string {
   const { code = "", message } = error as { code?: string; message: string };
   if (code === "SQLITE_FULL" || code === "ENOSPC") return `the disk of ${path} is full; make room on it`;
   if (code.startsWith("SQLITE_BUSY"))
-    return `${path} is in use by another process; stop that, or name another file`;
+    return `${path} is in use by ${holder(path)}; stop that, or name another file`;
   if (code === "SQLITE_NOTADB") return `${path} is no SQLite database; name another file`;
   if (code.startsWith("SQLITE_CORRUPT"))
     return `${path} is damaged (${message}); restore it, or move it away to begin anew`;

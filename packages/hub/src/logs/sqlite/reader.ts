@@ -149,8 +149,8 @@ export class SqliteReader {
   }
 
   #fetch(seqs: readonly Cursor[]): LogEntry[] {
-    const { epoch } = this.#store;
-    return this.#sql.fetch.values(JSON.stringify(seqs)).map((row) => entryOf(epoch, row));
+    const { epochs } = this.#store;
+    return this.#sql.fetch.values(JSON.stringify(seqs)).map((row) => entryOf(epochs, row));
   }
 
   async survey(after: Cursor, selectors: SelectorSet): Promise<{ from: Cursor; events: number }> {

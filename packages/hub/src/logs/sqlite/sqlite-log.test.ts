@@ -1,10 +1,22 @@
 import { Database } from "bun:sqlite";
-import { afterAll, describe, expect, test } from "bun:test";
-import { copyFileSync, mkdirSync, mkdtempSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { afterAll, describe, expect, spyOn, test } from "bun:test";
+import * as fs from "node:fs";
+import {
+  copyFileSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  renameSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { logContract, type LogUnderTest, newEvent } from "../../../test/log-contract.ts";
 import { ManualClock } from "../../../test/manual-clock.ts";
+import { parseEventId } from "../../cursor.ts";
+import { locate } from "../../locate.ts";
 import { parseTopic, SelectorSet } from "../../topic.ts";
 import { SqliteLog, type SqliteLogOptions } from "./index.ts";
 
@@ -110,33 +122,43 @@ describe("a file", () => {
     const path = newPath();
     const log = new SqliteLog(path);
     log.append([newEvent("t", "1")]);
-    expect(refusal(path)).toContain("is in use by another process; stop that, or name another file");
+    expect(refusal(path)).toContain(`is in use by process ${process.pid}; stop that, or name another file`);
     log.close();
     expect(refusal(path)).toBe("");
   });
 
-  test("whose machine stopped while it was open begins a new life, unless every commit was safe", () => {
-    for (const durability of ["normal", "full", "off"] as const) {
-      const [path, copy] = [newPath(), newPath()];
-      const log = new SqliteLog(path, { durability });
-      const [id] = log.append([newEvent("t", "1", { publishId: "p" })]);
-      for (const part of ["", "-wal"]) copyFileSync(path + part, copy + part);
-      log.close();
-      // The same run of the machine, as after a kill.
-      const killed = new SqliteLog(copy, { durability });
-      expect({ begun: killed.begun, ids: killed.append([newEvent("t", "1", { publishId: "p" })]) }).toEqual({
-        begun: null,
-        ids: [id!],
-      });
-      for (const part of ["", "-wal"]) copyFileSync(copy + part, path + part);
-      killed.close();
-      withFile(path, (database) => database.run("UPDATE log SET boot = 'another' WHERE boot <> ''"));
-      const restarted = new SqliteLog(path, { durability });
-      expect(restarted.begun).toEqual(durability === "full" ? null : expect.stringContaining("may be lost"));
-      expect(restarted.bounds().epoch === killed.bounds().epoch).toBe(durability === "full");
-      expect(restarted.bounds().last).toBe(1);
-      restarted.close();
+  test.each(["file", "folder"])("is refused when its %s is read-only, and says which", (which) => {
+    const path = join(mkdtempSync(join(folder, "read-only-")), "events.db");
+    new SqliteLog(path).close();
+    const name = which === "file" ? path : dirname(path);
+    const access = spyOn(fs, "accessSync").mockImplementation((asked) => {
+      if (asked === name) throw Object.assign(new Error("EACCES"), { code: "EACCES" });
+    });
+    try {
+      expect(refusal(path)).toStartWith(`${name} is read-only; `);
+    } finally {
+      access.mockRestore();
     }
+  });
+
+  test("of the first version is gone on with, ids and all", async () => {
+    const path = newPath();
+    const log = new SqliteLog(path);
+    const [id] = log.append([newEvent("t", "1", { publishId: "p" })]);
+    log.close();
+    withFile(path, (database) =>
+      database.run(`
+        ALTER TABLE log ADD COLUMN epoch TEXT NOT NULL DEFAULT '';
+        ALTER TABLE log ADD COLUMN boot TEXT NOT NULL DEFAULT '';
+        UPDATE log SET epoch = (SELECT name FROM epochs);
+        DROP TABLE epochs;
+        PRAGMA user_version = 1;
+      `),
+    );
+    const again = new SqliteLog(path);
+    expect(again.append([newEvent("t", "1", { publishId: "p" })])).toEqual([id!]);
+    expect(again.inherits(parseEventId(id!)!.epoch)).toBe(1);
+    again.close();
   });
 
   test("that failed keeps nothing of the batch, says why, and goes on without a hole", async () => {
@@ -260,6 +282,143 @@ describe("a file", () => {
     again.close();
     const times = withFile(path, (file) => file.query("SELECT time FROM events").values()) as number[][];
     expect(times).toEqual([[1_000_000], [1_000_000]]);
+  });
+});
+
+/** What a client is told that comes with this id. */
+async function told(
+  log: SqliteLog,
+  id: string,
+): Promise<{ cursor: number; resume: string; reason?: string }> {
+  const { cursor, resume, gap } = await locate(log, { topics: ["**"], lastEventId: id }, 10);
+  return gap === null ? { cursor, resume } : { cursor, resume, reason: gap.reason };
+}
+
+/** The file as it is, with all that was committed, under another name. */
+function copy(from: string, to: string): void {
+  for (const part of ["", "-wal"]) if (existsSync(from + part)) copyFileSync(from + part, to + part);
+}
+
+describe("an id", () => {
+  const publish = (log: SqliteLog, count: number): readonly string[] =>
+    log.append(numbers(count).map((at) => newEvent("t", `${at}`)));
+
+  test("is good after any number of openings, also for an event that is read again", async () => {
+    const path = newPath();
+    const ids: string[] = [];
+    for (const round of numbers(5)) {
+      const log = new SqliteLog(path, { window: { maxEvents: 1 } });
+      for (const [at, id] of ids.entries())
+        expect(await told(log, id)).toEqual({ cursor: at + 1, resume: "resumed" });
+      if (round % 2 === 0) ids.push(...publish(log, 3)); // every other one leaves nothing behind
+      const { entries } = await log.read(0, new SelectorSet(["**"]), limits);
+      expect(entries.map(({ wire }) => /^id: (.*)$/m.exec(wire)![1]!)).toEqual(ids);
+      log.close();
+    }
+    expect(new Set(ids.map((id) => parseEventId(id)!.epoch)).size).toBe(3);
+  });
+
+  test("of what an older copy of the file does not have is never mistaken for what came since", async () => {
+    const [path, backup] = [newPath(), newPath()];
+    const log = new SqliteLog(path);
+    const kept = publish(log, 5);
+    copy(path, backup);
+    const lost = publish(log, 5);
+    log.close();
+    const later = new SqliteLog(path);
+    const unheardOf = publish(later, 5);
+    later.close();
+    rmSync(path);
+    copy(backup, path);
+    const restored = new SqliteLog(path);
+    const fresh = publish(restored, 50);
+    expect(fresh.slice(0, 5).map((id) => parseEventId(id)!.cursor)).toEqual([6, 7, 8, 9, 10]);
+    expect(await told(restored, kept[4]!)).toEqual({ cursor: 5, resume: "resumed" });
+    // It had all up to 5, and 6 to 10 are others now.
+    for (const id of lost)
+      expect(await told(restored, id)).toEqual({ cursor: 5, resume: "reset", reason: "epoch" });
+    for (const id of unheardOf)
+      expect(await told(restored, id)).toEqual({ cursor: 0, resume: "reset", reason: "epoch" });
+    for (const [at, id] of fresh.entries())
+      expect(await told(restored, id)).toEqual({ cursor: at + 6, resume: "resumed" });
+    restored.close();
+  });
+
+  test.each(["normal", "full", "off"] as const)(
+    "of an event that was lost with the end of the `-wal` tells where the loss begins, with durability %s",
+    async (durability) => {
+      const [path, without] = [newPath(), newPath()];
+      const log = new SqliteLog(path, { durability });
+      const ids = publish(log, 10);
+      copyFileSync(path, without);
+      log.close();
+      const again = new SqliteLog(without, { durability });
+      publish(again, 20);
+      for (const id of ids)
+        expect(await told(again, id)).toEqual({ cursor: 0, resume: "reset", reason: "epoch" });
+      again.close();
+    },
+  );
+
+  test("is given by no more openings than are remembered", () => {
+    const path = newPath();
+    new SqliteLog(path).close();
+    withFile(path, (database) =>
+      database.run(`WITH RECURSIVE n(i) AS (SELECT 2 UNION ALL SELECT i + 1 FROM n WHERE i < 20000)
+        INSERT INTO epochs SELECT i, 'e' || i, 0 FROM n`),
+    );
+    new SqliteLog(path).close();
+    expect(
+      withFile(path, (database) => database.query("SELECT count(*), max(number) FROM epochs").values()),
+    ).toEqual([[10_000, 20_001]]);
+  });
+});
+
+describe("a file that is open", () => {
+  test.each<[string, (path: string) => void]>([
+    ["deleted", (path) => renameSync(path, `${path}.away`)],
+    [
+      "replaced",
+      (path) => {
+        renameSync(path, `${path}.away`);
+        writeFileSync(path, "");
+      },
+    ],
+  ])("and %s takes no events until it is back, and says so", async (_, take) => {
+    const path = newPath();
+    const clock = new ManualClock();
+    const faults: (string | null)[] = [];
+    const log = new SqliteLog(path, { clock, onFault: (fault) => faults.push(fault) });
+    log.append([newEvent("t", "1")]);
+    take(path);
+    await clock.advance(1000);
+    expect(log.fault).toContain(`${path} was deleted or replaced while it was open`);
+    expect(() => log.append([newEvent("t", "2")])).toThrow("was deleted or replaced");
+    await clock.advance(1000);
+    const { entries } = await log.read(0, new SelectorSet(["t"]), limits);
+    expect(entries.length).toBe(1); // readers go on
+    renameSync(`${path}.away`, path);
+    await clock.advance(1000);
+    expect(faults).toEqual([expect.stringContaining("was deleted"), null]);
+    expect(log.append([newEvent("t", "2")])[0]).toEndWith("-2");
+    log.close();
+  });
+
+  test("makes its `-wal` anew when that is deleted, with all that it held", async () => {
+    const [path, killed] = [newPath(), newPath()];
+    const clock = new ManualClock();
+    const log = new SqliteLog(path, { clock });
+    log.append([newEvent("t", "1")]);
+    rmSync(`${path}-wal`);
+    log.append([newEvent("t", "2")]);
+    await clock.advance(1000);
+    expect(log.fault).toBeNull();
+    log.append([newEvent("t", "3")]);
+    copy(path, killed);
+    log.close();
+    const again = new SqliteLog(killed);
+    expect(again.bounds()).toMatchObject({ first: 1, last: 3, events: 3 });
+    again.close();
   });
 });
 

@@ -1,3 +1,4 @@
+import { resolve } from "node:path";
 import { type Clock, systemClock } from "../../clock.ts";
 import type { Cursor, EventId } from "../../cursor.ts";
 import { HubError } from "../../errors.ts";
@@ -28,6 +29,8 @@ const ROUND = 1000;
 export interface SqliteLogOptions extends Retention {
   /** Default `normal`. */
   durability?: Durability | undefined;
+  /** Told when the log cannot keep events any more, and why; null when it can again. */
+  onFault?: ((fault: string | null) => void) | undefined;
   /** The newest events, which are in memory too; default 65,536 of them, or 32 MiB if that is less. */
   window?: Pick<Retention, "maxEvents" | "maxBytes">;
   clock?: Clock;
@@ -37,8 +40,11 @@ export interface SqliteLogOptions extends Retention {
 }
 
 /**
- * A log in a SQLite file, which only one process can open at a time. Whoever opens it again goes on where it stopped: the
- * same epoch, the next number, the same answers to repeated publishes.
+ * A log in a SQLite file, which only one process can open at a time. Whoever opens it again goes on where it stopped, with the
+ * next number and the same answers to repeated publishes, in an epoch of its own: an id of before is good as long as the
+ * file has what it tells of.
+ *
+ * On a full disk a file that is there is opened for its readers, with a {@link fault} until there is room.
  *
  * An append is one commit, made before it answers. The newest events are in memory too; what is older is read from the
  * file, in slices of some milliseconds between which the process does everything else. Eviction comes in slices as
@@ -47,6 +53,7 @@ export interface SqliteLogOptions extends Retention {
 export class SqliteLog implements EventLog {
   /** Why this is a new life of the log; null when it goes on with the one that the file holds. */
   readonly begun: string | null;
+  /** The file, absolute: a process may change its folder. */
   readonly #path: string;
   readonly #clock: Clock;
   /** What to add to the clock to get the time of day, which never goes back, over processes neither. */
@@ -58,10 +65,16 @@ export class SqliteLog implements EventLog {
   readonly #window: Window;
   readonly #tail = new Tail();
   readonly #stopRounds: () => void;
-  readonly #known = (topic: Topic, publishId: string) =>
-    this.#window.published(topic, publishId) ??
-    (this.#isWhole ? undefined : this.#store.published(topic, publishId));
+  readonly #known = (topic: Topic, publishId: string): EventId | undefined => {
+    const seq =
+      this.#window.published(topic, publishId) ??
+      (this.#isWhole ? undefined : this.#store.published(topic, publishId));
+    return seq === undefined ? undefined : this.#store.epochs.id(seq);
+  };
+  readonly #onFault: (fault: string | null) => void;
   #fault: string | null = null;
+  /** True after the file was found to be gone, or taken for another. */
+  #isAstray = false;
   #closed = false;
 
   /**
@@ -72,13 +85,14 @@ export class SqliteLog implements EventLog {
   constructor(path: string, options: SqliteLogOptions = {}) {
     const { durability = "normal", clock = systemClock, date = Date.now, random = Math.random } = options;
     const limits = limitsOf(options, SQLITE_LOG_DEFAULTS);
-    this.#path = path;
+    this.#path = resolve(path);
+    this.#onFault = options.onFault ?? (() => {});
     this.#clock = clock;
     this.#slices = new Slices(clock, isPassing);
-    this.#file = new SqliteFile(path, durability, random);
-    this.begun = this.#file.begun;
+    this.#file = new SqliteFile(this.#path, durability);
+    this.begun = this.#file.isNew ? `${this.#path} is new` : null;
     try {
-      this.#store = new SqliteStore(this.#file, limits);
+      this.#store = new SqliteStore(this.#file, limits, random);
       this.#reader = new SqliteReader(this.#file, this.#store, this.#slices);
       const { maxEvents, maxBytes } = limitsOf(options.window ?? {}, WINDOW);
       const { window, newest } = this.#fill(
@@ -87,9 +101,11 @@ export class SqliteLog implements EventLog {
       );
       this.#window = window;
       this.#dateOffset = Math.max(date(), newest) - clock.now();
+      this.#settle();
     } catch (error) {
       this.#file.close();
-      throw new HubError("log-failed", reason(error, path), { cause: error });
+      if (error instanceof HubError) throw error;
+      throw new HubError("log-failed", reason(error, this.#path), { cause: error });
     }
     this.#stopRounds = clock.every(ROUND, () => this.#round());
     this.#round(); // what grew too old meanwhile, or is over bounds that were lowered
@@ -106,6 +122,18 @@ export class SqliteLog implements EventLog {
     const window = new Window({ maxEvents, maxBytes, maxAge: Infinity }, this.#store.last - found.length);
     for (const { entry, time } of found.toReversed()) window.push(entry, time);
     return { window, newest: found[0]?.time ?? 0 };
+  }
+
+  /** Before the first event is taken, the disk knows of this epoch. What is full now may have room later. */
+  #settle(): void {
+    try {
+      this.#write(() => {
+        this.#store.probe();
+        this.#file.checkpoint();
+      });
+    } catch (error) {
+      if (!isPassing((error as HubError).cause)) throw error;
+    }
   }
 
   get fault(): string | null {
@@ -125,7 +153,7 @@ export class SqliteLog implements EventLog {
     if (this.#closed) throw new HubError("closed", "the log is closed");
     const now = this.#now();
     const { entries, ids } = this.#write(() => {
-      const numbered = numberBatch(batch, this.#store.epoch, this.#store.last, this.#known);
+      const numbered = numberBatch(batch, this.#store.epochs.current, this.#store.last, this.#known);
       if (numbered.entries.length > 0) this.#store.append(numbered.entries, numbered.events, now);
       return numbered;
     });
@@ -138,21 +166,31 @@ export class SqliteLog implements EventLog {
 
   /** @throws HubError `log-failed`, which {@link fault} repeats until a write succeeds */
   #write<T>(change: () => T): T {
+    if (this.#isAstray) throw new HubError("log-failed", this.#fault!);
     try {
       const result = change();
-      this.#fault = null;
+      this.#setFault(null);
       return result;
     } catch (error) {
-      this.#fault = reason(error, this.#path);
-      throw new HubError("log-failed", this.#fault, { cause: error });
+      const fault = error instanceof HubError ? error.message : reason(error, this.#path);
+      this.#setFault(fault);
+      throw new HubError("log-failed", fault, { cause: error });
     }
+  }
+
+  #setFault(fault: string | null): void {
+    if (fault === this.#fault) return;
+    this.#fault = fault;
+    this.#onFault(fault);
   }
 
   #round(): void {
     if (this.#closed) return;
     this.#slices.retry();
     try {
+      this.#isAstray = false;
       const isMore = this.#write(() => {
+        this.#checkPlace();
         if (this.#fault !== null) this.#store.probe();
         return this.#store.evict(this.#now());
       });
@@ -161,6 +199,15 @@ export class SqliteLog implements EventLog {
       // The fault says why; the next round tries again.
     }
     this.#window.evictUpTo(this.#store.first - 1);
+  }
+
+  #checkPlace(): void {
+    try {
+      this.#file.checkPlace();
+    } catch (error) {
+      this.#isAstray = true; // appends need not look for themselves
+      throw error;
+    }
   }
 
   /** Whether the window alone can answer what is asked of the events after a cursor. */
@@ -190,8 +237,12 @@ export class SqliteLog implements EventLog {
   }
 
   bounds(): Bounds {
-    const { epoch, first, last, bytes } = this.#store;
-    return { epoch, first, last, events: last - first + 1, bytes };
+    const { epochs, first, last, bytes } = this.#store;
+    return { epoch: epochs.current, first, last, events: last - first + 1, bytes };
+  }
+
+  inherits(epoch: string): Cursor | undefined {
+    return this.#store.epochs.end(epoch);
   }
 
   close(): void {

@@ -2,6 +2,7 @@ import type { Cursor } from "../../cursor.ts";
 import { type LogEntry, logEntry, type NewEvent } from "../../event.ts";
 import type { Topic } from "../../topic.ts";
 import { type Limits, sizeOf } from "../retention.ts";
+import { SqliteEpochs } from "./epochs.ts";
 import type { SqliteFile } from "./file.ts";
 import { SqliteTopics } from "./topics.ts";
 
@@ -27,9 +28,9 @@ type OldestRow = [seq: Cursor, time: number, size: number, topic: number, key: s
 /** Of `events` and `topics`: what {@link entryOf} takes. */
 export const ENTRY_COLUMNS = `seq, name, "end", events.key, publish_id, events.type, data, time`;
 
-export function entryOf(epoch: string, row: unknown[]): LogEntry {
+export function entryOf(epochs: SqliteEpochs, row: unknown[]): LogEntry {
   const [seq, topic, end, key, publishId, type, data] = row as EventRow;
-  return logEntry(epoch, seq, { topic, type, data, key, publishId, end: end === 1 });
+  return logEntry(epochs.of(seq), seq, { topic, type, data, key, publishId, end: end === 1 });
 }
 
 function statements(file: SqliteFile) {
@@ -65,7 +66,7 @@ function statements(file: SqliteFile) {
 
 /** The events of a file: all changes to them, each whole or not at all. What throws has changed nothing. */
 export class SqliteStore {
-  readonly epoch: string;
+  readonly epochs: SqliteEpochs;
   readonly topics: SqliteTopics;
   readonly #limits: Limits;
   readonly #sql: ReturnType<typeof statements>;
@@ -73,13 +74,13 @@ export class SqliteStore {
   /** Topics whose last event was evicted, since they were counted. */
   #emptied = 0;
 
-  constructor(file: SqliteFile, limits: Limits) {
-    this.epoch = file.epoch;
+  constructor(file: SqliteFile, limits: Limits, random: () => number) {
     this.topics = new SqliteTopics(file);
     this.#limits = limits;
     this.#sql = statements(file);
     const of = (column: string): number => file.ask(`SELECT ${column} FROM log`) as number;
     const last = of("last");
+    this.epochs = new SqliteEpochs(file, last, random);
     const first = (file.ask("SELECT min(seq) FROM events") as number | null) ?? last + 1;
     this.#state = { first, last, bytes: of("bytes"), forgotten: of("forgotten"), oldest: Infinity };
     this.#setOldest(this.#state);
@@ -112,7 +113,7 @@ export class SqliteStore {
     for (;;) {
       const rows = this.#sql.newestFirst.values(before) as EventRow[];
       for (const row of rows) {
-        yield { entry: entryOf(this.epoch, row), time: row[7] };
+        yield { entry: entryOf(this.epochs, row), time: row[7] };
         before = row[0];
       }
       if (rows.length === 0) return;
@@ -161,7 +162,9 @@ export class SqliteStore {
     const { begin, commit, rollback } = this.#sql;
     const state = { ...this.#state };
     begin.run();
+    let kept;
     try {
+      kept = this.epochs.keep();
       change(state);
       this.#sql.state.run(state.last, state.bytes, state.forgotten);
       commit.run();
@@ -174,6 +177,7 @@ export class SqliteStore {
       }
       throw error;
     }
+    kept();
     this.#state = state;
   }
 
