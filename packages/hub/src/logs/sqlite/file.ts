@@ -1,5 +1,5 @@
 import { Database, SQLiteError, type Statement } from "bun:sqlite";
-import { accessSync, constants, mkdirSync, readFileSync, statSync } from "node:fs";
+import { accessSync, constants, mkdirSync, readFileSync, statfsSync, statSync } from "node:fs";
 import { dirname } from "node:path";
 import { HubError } from "../../errors.ts";
 
@@ -16,6 +16,9 @@ const APPLICATION_ID = 0x53_53_45_31; // "SSE1"
 const SCHEMA_VERSION = 2;
 /** How long to wait for another process that is just ending, in milliseconds. */
 const LOCK_WAIT = 1000;
+/** What is left free on the disk, in bytes, of a small disk a quarter: evicting writes before it frees anything. */
+const RESERVE = 8 * 1024 * 1024;
+const PAGE = 4096;
 
 /** One for each opening that wrote something; begun: the last event before it. */
 const EPOCHS =
@@ -76,6 +79,10 @@ export class SqliteFile {
       this.#identity = identity(path)!;
       this.ask("PRAGMA journal_mode = WAL");
       this.ask("PRAGMA journal_size_limit = 16777216"); // what one huge transaction took is given back
+      // All of the -wal may become a part of the file, for which the reserve has to do.
+      this.ask(
+        `PRAGMA wal_autocheckpoint = ${Math.min(1000, Math.max(16, Math.floor(this.#disk().reserve / 2 / PAGE)))}`,
+      );
       this.ask(`PRAGMA synchronous = ${durability}`);
       database.transaction(() => this.#upgrade())();
     } catch (error) {
@@ -110,6 +117,17 @@ export class SqliteFile {
       if (upgrade === undefined) return;
       this.#database.run(upgrade);
     }
+  }
+
+  #disk(): { free: number; reserve: number } {
+    const { bavail, blocks, bsize } = statfsSync(dirname(this.#path));
+    return { free: bavail * bsize, reserve: Math.min(RESERVE, (blocks * bsize) / 4) };
+  }
+
+  /** How many bytes the disk and the empty pages of the file can take, besides what is to be left free. */
+  get room(): number {
+    const { free, reserve } = this.#disk();
+    return free - reserve + (this.ask("PRAGMA freelist_count") as number) * PAGE;
   }
 
   /** Writes everything to the file itself, through to the disk unless the durability is `off`, and empties the `-wal`. */
@@ -220,7 +238,7 @@ function holder(path: string): string {
 
 /** Why the file cannot be read or written, and what to do. */
 export function reason(error: unknown, path: string): string {
-  const { code = "", message } = error as { code?: string; message: string };
+  const { code = "", message = "" } = error as { code?: string; message?: string };
   if (code === "SQLITE_FULL" || code === "ENOSPC") return `the disk of ${path} is full; make room on it`;
   if (code.startsWith("SQLITE_BUSY"))
     return `${path} is in use by ${holder(path)}; stop that, or name another file`;

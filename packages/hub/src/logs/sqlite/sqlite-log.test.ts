@@ -21,7 +21,10 @@ import { parseTopic, SelectorSet } from "../../topic.ts";
 import { SqliteLog, type SqliteLogOptions } from "./index.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "sse-log-"));
-afterAll(() => rmSync(folder, { recursive: true }));
+afterAll(() => {
+  if (canMount) Bun.spawnSync(["umount", "-l", small]);
+  rmSync(folder, { recursive: true });
+});
 let files = 0;
 const newPath = (): string => join(folder, `${++files}.db`);
 
@@ -236,6 +239,18 @@ describe("a file", () => {
     expect(sizes[1]).toBeLessThan(sizes[0]! * 1.1);
     expect(log.bounds().events).toBe(2000);
     log.close();
+  });
+
+  test("stays below the bytes of its bounds, though its events leave pages half empty", async () => {
+    const path = newPath();
+    const clock = new ManualClock();
+    const maxBytes = 4 * 1024 * 1024;
+    const log = new SqliteLog(path, { maxBytes, clock });
+    for (const _ of numbers(100)) log.append(numbers(100).map((at) => newEvent(`t/${at}`, "x".repeat(2300))));
+    await clock.settle();
+    expect(log.bounds().events).toBeGreaterThan(600);
+    log.close();
+    expect(statSync(path).size).toBeLessThan(maxBytes * 1.25);
   });
 
   test("evicts what is too old in slices, and goes on by itself until it is done", async () => {
@@ -473,3 +488,38 @@ describe("a large file", () => {
     expect(page).rejects.toThrow("closed");
   });
 });
+
+/** A file system of its own, where the tests may mount one. */
+const small = join(folder, "small");
+mkdirSync(small);
+const mount = (...args: string[]): boolean =>
+  Bun.spawnSync(["mount", "-t", "tmpfs", "-o", "size=12m", "tmpfs", ...args], { stderr: "ignore" }).success;
+const canMount = Bun.which("mount") !== null && mount(small);
+
+test.skipIf(!canMount)(
+  "a log that has filled its disk goes on by itself when its events grow old",
+  async () => {
+    const path = join(small, "events.db");
+    const fill = (log: SqliteLog): string => {
+      try {
+        for (;;) log.append(numbers(20).map((at) => newEvent(`t/${at}`, "x".repeat(2300))));
+      } catch (error) {
+        return (error as Error).message;
+      }
+    };
+    for (const round of numbers(3)) {
+      const clock = new ManualClock();
+      const date = (): number => round * 10_000;
+      const log = new SqliteLog(path, { clock, date, maxAge: 5000 });
+      await clock.advance(1000);
+      expect(log.fault).toBeNull();
+      expect(fill(log)).toContain("is full; make room on it");
+      expect(log.bounds().events).toBeGreaterThan(1000);
+      await clock.advance(1000);
+      expect(log.fault).not.toBeNull();
+      await clock.advance(6000);
+      expect(log.fault).toBeNull();
+      log.close();
+    }
+  },
+);

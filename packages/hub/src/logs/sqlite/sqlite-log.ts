@@ -26,6 +26,9 @@ const WINDOW = Object.freeze({ maxEvents: 65_536, maxBytes: 32 * 1024 * 1024, ma
 /** How often events are looked for that are too old, and a file that failed is tried again, in milliseconds. */
 const ROUND = 1000;
 
+/** What an event takes on the disk, at most: in the `-wal`, in the file, and beside others in pages that are not full. */
+const WRITTEN_PER_BYTE = 4;
+
 export interface SqliteLogOptions extends Retention {
   /** Default `normal`. */
   durability?: Durability | undefined;
@@ -73,6 +76,10 @@ export class SqliteLog implements EventLog {
   };
   readonly #onFault: (fault: string | null) => void;
   #fault: string | null = null;
+  /** Bytes that can be written before the disk is looked at again. */
+  #room = 0;
+  /** For how many bytes there was no room; 0 for none. */
+  #refused = 0;
   /** True after the file was found to be gone, or taken for another. */
   #isAstray = false;
   #closed = false;
@@ -154,7 +161,12 @@ export class SqliteLog implements EventLog {
     const now = this.#now();
     const { entries, ids } = this.#write(() => {
       const numbered = numberBatch(batch, this.#store.epochs.current, this.#store.last, this.#known);
-      if (numbered.entries.length > 0) this.#store.append(numbered.entries, numbered.events, now);
+      if (numbered.entries.length > 0) {
+        let bytes = 0;
+        for (const entry of numbered.entries) bytes += WRITTEN_PER_BYTE * sizeOf(entry);
+        this.#takeRoom(bytes);
+        this.#store.append(numbered.entries, numbered.events, now);
+      }
       return numbered;
     });
     for (const entry of entries) this.#window.push(entry, now);
@@ -178,6 +190,18 @@ export class SqliteLog implements EventLog {
     }
   }
 
+  /** Leaves the disk what evicting takes, so that a log which has filled it can go on when events grow old. */
+  #takeRoom(bytes: number): void {
+    if (bytes > this.#room) this.#room = this.#file.room;
+    if (bytes > this.#room) {
+      this.#file.checkpoint(); // what the -wal takes is given back
+      this.#room = this.#file.room;
+    }
+    this.#refused = bytes > this.#room ? bytes : 0;
+    if (this.#refused > 0) throw new HubError("log-failed", reason({ code: "SQLITE_FULL" }, this.#path));
+    this.#room -= bytes;
+  }
+
   #setFault(fault: string | null): void {
     if (fault === this.#fault) return;
     this.#fault = fault;
@@ -191,8 +215,13 @@ export class SqliteLog implements EventLog {
       this.#isAstray = false;
       const isMore = this.#write(() => {
         this.#checkPlace();
-        if (this.#fault !== null) this.#store.probe();
-        return this.#store.evict(this.#now());
+        const isOver = this.#store.evict(this.#now());
+        this.#room = 0; // others write to the disk too
+        if (this.#fault !== null) {
+          this.#takeRoom(this.#refused);
+          this.#store.probe();
+        }
+        return isOver;
       });
       if (isMore) this.#clock.defer(() => this.#round());
     } catch {

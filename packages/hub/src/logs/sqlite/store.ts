@@ -8,6 +8,8 @@ import { SqliteTopics } from "./topics.ts";
 
 /** How many topics without an event are remembered by the number of their last evicted one. */
 const MAX_FORGOTTEN = 16_384;
+/** A file is not kept smaller than this, in bytes. */
+const LEAST_FILE = 1024 * 1024;
 /** Events that are evicted in one go, besides as many as come in. */
 const EVICTED_PER_SLICE = 500;
 
@@ -57,6 +59,9 @@ function statements(file: SqliteFile) {
     published: file.prepare(
       "SELECT max(seq) FROM events WHERE topic = (SELECT id FROM topics WHERE name = ?) AND publish_id = ? AND publish_id <> ''",
     ),
+    used: file.prepare(
+      "SELECT (page_count - freelist_count) * page_size FROM pragma_page_count, pragma_freelist_count, pragma_page_size",
+    ),
     newestFirst: file.prepare(
       `SELECT ${ENTRY_COLUMNS} FROM events JOIN topics ON topics.id = topic
        WHERE seq < ? ORDER BY seq DESC LIMIT 100`,
@@ -71,6 +76,8 @@ export class SqliteStore {
   readonly #limits: Limits;
   readonly #sql: ReturnType<typeof statements>;
   #state: State;
+  /** The file's pages that are in use, in bytes, when they were last looked at. */
+  #used = 0;
   /** Topics whose last event was evicted, since they were counted. */
   #emptied = 0;
 
@@ -142,14 +149,17 @@ export class SqliteStore {
       state.last = entries.at(-1)!.seq;
       for (const [topic, keys] of newest) for (const [key, seq] of keys) renew.run(topic, key, seq);
       state.oldest = Math.min(state.oldest, now);
+      this.#look(state);
       this.#evict(state, now, entries.length + EVICTED_PER_SLICE);
     });
   }
 
   /** Evicts some of what is over the bounds. True when there is more. */
   evict(now: number): boolean {
+    this.#look(this.#state);
     if (!this.#isOver(this.#state, now)) return false;
     this.#transaction((state) => this.#evict(state, now, EVICTED_PER_SLICE));
+    this.#look(this.#state);
     return this.#isOver(this.#state, now);
   }
 
@@ -181,9 +191,22 @@ export class SqliteStore {
     this.#state = state;
   }
 
-  #isOver({ first, last, bytes, oldest }: State, now: number): boolean {
+  /** Looks how large the file is, when it can be too large. */
+  #look(state: State): void {
+    this.#used = this.#isHalf(state) ? (this.#sql.used.values()[0] as [number])[0] : 0;
+  }
+
+  /** Below this the file is never too large: what is in it besides events is not freed with them. */
+  #isHalf({ bytes }: State): boolean {
+    return bytes > this.#limits.maxBytes / 2 && bytes > LEAST_FILE / 2;
+  }
+
+  #isOver(state: State, now: number): boolean {
+    const { first, last, bytes, oldest } = state;
     const { maxEvents, maxBytes, maxAge } = this.#limits;
-    return first <= last && (last - first >= maxEvents || bytes > maxBytes || now - oldest > maxAge);
+    if (first > last) return false;
+    if (last - first >= maxEvents || bytes > maxBytes || now - oldest > maxAge) return true;
+    return this.#used > maxBytes && this.#isHalf(state);
   }
 
   #evict(state: State, now: number, atMost: number): void {
