@@ -83,6 +83,8 @@ export class SqliteFile {
       this.ask(
         `PRAGMA wal_autocheckpoint = ${Math.min(1000, Math.max(16, Math.floor(this.#disk().reserve / 2 / PAGE)))}`,
       );
+      // Thousands of topics in turn are as many pages of the index: reading them anew took a fifth of evicting.
+      this.ask("PRAGMA cache_size = -32768"); // KiB
       this.ask(`PRAGMA synchronous = ${durability}`);
       database.transaction(() => this.#upgrade())();
     } catch (error) {
