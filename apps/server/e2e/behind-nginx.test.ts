@@ -16,10 +16,10 @@ test("compose.yaml starts what nginx.conf names", async () => {
   const { services } = Bun.YAML.parse(await Bun.file(join(ROOT, "compose.yaml")).text()) as {
     services: Record<string, { depends_on?: string[]; volumes?: string[]; build?: string }>;
   };
-  const nginx = await Bun.file(join(ROOT, "deploy/nginx.conf")).text();
+  const nginx = await Bun.file(join(ROOT, "docs/deploy/nginx.conf")).text();
   expect([...nginx.matchAll(/server (\w+):3000/g)].map(([, name]) => name!)).toEqual(NODES);
   expect(services.nginx!.depends_on).toEqual(NODES);
-  expect(services.nginx!.volumes![0]).toStartWith("./deploy/nginx.conf:");
+  expect(services.nginx!.volumes![0]).toStartWith("./docs/deploy/nginx.conf:");
   for (const name of NODES) expect(services[name]!.build).toBe(".");
 });
 
@@ -30,7 +30,7 @@ test.skipIf(reason !== "")(
     const nodes = await Promise.all(NODES.map(() => ServerProcess.start("--log", broker.url, "--no-demos")));
     const port = await freePort();
     const folder = await mkdtemp(join(tmpdir(), "nginx-"));
-    let config = await Bun.file(join(ROOT, "deploy/nginx.conf")).text();
+    let config = await Bun.file(join(ROOT, "docs/deploy/nginx.conf")).text();
     for (const [at, name] of NODES.entries())
       config = config.replace(`${name}:3000`, `127.0.0.1:${nodes[at]!.port}`);
     config = config.replace("listen 8080", `listen 127.0.0.1:${port}`);

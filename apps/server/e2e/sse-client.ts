@@ -24,11 +24,16 @@ export class SseClient implements AsyncDisposable {
     this.#abort = abort;
   }
 
-  static async open(url: string, headers: Record<string, string> = {}): Promise<SseClient> {
+  static async open(
+    url: string,
+    headers: Record<string, string> = {},
+    tls: BunFetchRequestInit["tls"] = {},
+  ): Promise<SseClient> {
     const abort = new AbortController();
     const response = await fetch(url, {
       headers: { accept: "text/event-stream", ...headers },
       signal: abort.signal,
+      tls,
     });
     const client = new SseClient(response, abort);
     void client.#read();

@@ -1,0 +1,114 @@
+import { describe, expect, test } from "bun:test";
+import { connect } from "node:http2";
+import { missingFor, PROXIES, ProxyProcess } from "./proxy-process.ts";
+import { ServerProcess } from "./server-process.ts";
+import { SseClient, until } from "./sse-client.ts";
+
+/* Each configuration of docs/deploy in the real program. Several nodes and their end: behind-nginx.test.ts. */
+
+const tls = { rejectUnauthorized: false };
+
+async function answers(url: string): Promise<void> {
+  await until(() =>
+    fetch(`${url}/readyz`, { tls }).then(
+      ({ ok }) => ok,
+      () => false,
+    ),
+  );
+}
+
+async function publish(url: string, data: string): Promise<void> {
+  const response = await fetch(`${url}/publish?topic=t`, {
+    method: "POST",
+    headers: { "content-type": "text/plain" },
+    body: data,
+    tls,
+  });
+  expect(response.status).toBe(200);
+}
+
+for (const config of PROXIES) {
+  const reason = missingFor(config);
+  describe.skipIf(reason !== "")(`${config}${reason}`, () => {
+    test("passes each event at once, keeps quiet streams, and a reload loses nothing", async () => {
+      await using node = await ServerProcess.start("--no-demos", "--heartbeat", "300ms");
+      await using proxy = await ProxyProcess.start(config, [node.port]);
+      await answers(proxy.url);
+      await using client = await SseClient.open(`${proxy.url}/events?topic=t`, {}, tls);
+      expect(client.response.headers.get("content-encoding")).toBeNull();
+      await until(() => client.control("sse:ready").length === 1); // nothing else is published
+      for (const at of [1, 2, 3]) {
+        await publish(proxy.url, `${at}`);
+        expect(await client.receive(at)).toHaveLength(at); // none waits for the next
+      }
+      const large = "x".repeat(200_000); // more than a buffer of the proxy
+      await publish(proxy.url, large);
+      expect((await client.receive(4))[3]).toBe(large);
+      // Longer than the read timeout of the proxy, which is a second here.
+      await until(() => client.comments >= 6 || client.ended);
+      expect(client.ended).toBe(false);
+
+      await proxy.reload();
+      await until(() => client.ended);
+      await publish(proxy.url, "meanwhile");
+      const headers = { "last-event-id": client.lastEventId };
+      await using again = await SseClient.open(`${proxy.url}/events?topic=t`, headers, tls);
+      expect(await again.receive(1)).toEqual(["meanwhile"]);
+      expect(again.control("sse:gap")).toEqual([]);
+    }, 30_000);
+
+    test("tells the node whom it speaks for, and by which name it was called", async () => {
+      using node = Bun.serve({
+        port: 0,
+        hostname: "127.0.0.1",
+        fetch: ({ headers }) => Response.json([headers.get("x-forwarded-for"), headers.get("host")]),
+      });
+      await using proxy = await ProxyProcess.start(config, [node.port!]);
+      await answers(proxy.url);
+      const response = await fetch(proxy.url, {
+        headers: { host: "sse.example.com", "x-forwarded-for": "203.0.113.9" },
+        tls,
+      });
+      const [from, host] = (await response.json()) as [string, string];
+      // The address that the proxy saw is the last; what a client claims is before it, or gone.
+      expect(from.split(", ").at(-1)).toBe("127.0.0.1");
+      expect(host).toBe("sse.example.com");
+    }, 30_000);
+
+    test("the name that clients use has to be allowed", async () => {
+      await using refusing = await ServerProcess.start("--no-demos");
+      await using allowing = await ServerProcess.start("--no-demos", "--allowed-hosts", "sse.example.com");
+      for (const [node, status] of [
+        [refusing, 421],
+        [allowing, 200],
+      ] as const) {
+        await using proxy = await ProxyProcess.start(config, [node.port]);
+        await answers(proxy.url);
+        const headers = { host: "sse.example.com", "content-type": "text/plain" };
+        const response = await fetch(`${proxy.url}/publish?topic=t`, {
+          method: "POST",
+          headers,
+          body: "x",
+          tls,
+        });
+        expect(response.status).toBe(status);
+      }
+    }, 30_000);
+
+    const hasTls = config === "nginx-tls.conf" || config === "Caddyfile";
+    if (!hasTls) return;
+    test("speaks HTTP/2", async () => {
+      await using node = await ServerProcess.start("--no-demos");
+      await using proxy = await ProxyProcess.start(config, [node.port]);
+      await answers(proxy.url);
+      const session = connect(proxy.url, tls);
+      const { promise, resolve, reject } = Promise.withResolvers<string>();
+      session.on("error", reject);
+      const stream = session.request({ ":path": "/events?topic=t" });
+      stream.on("error", reject);
+      stream.once("data", (chunk: Buffer) => resolve(chunk.toString()));
+      expect(await promise).toContain("sse:ready");
+      session.destroy();
+    }, 30_000);
+  });
+}

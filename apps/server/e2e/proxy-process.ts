@@ -1,0 +1,95 @@
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { freePort } from "@sse/hub/test/broker-process.ts";
+import type { Subprocess } from "bun";
+
+const CONFIGS = new URL("../../../docs/deploy/", import.meta.url).pathname;
+
+export const PROXIES = ["nginx.conf", "nginx-tls.conf", "Caddyfile", "Caddyfile.nodes"] as const;
+export type ProxyConfig = (typeof PROXIES)[number];
+
+function programOf(config: ProxyConfig): "nginx" | "caddy" {
+  return config.startsWith("nginx") ? "nginx" : "caddy";
+}
+
+/** What a test says of itself when its program is missing, else "". */
+export function missingFor(config: ProxyConfig): string {
+  const absent = [programOf(config), "openssl"].find((program) => Bun.which(program) === null);
+  return absent === undefined ? "" : ` (skipped: ${absent} is not installed)`;
+}
+
+/** nginx or Caddy with a configuration of docs/deploy, but for its addresses, and times that a test can wait for. */
+export class ProxyProcess implements AsyncDisposable {
+  readonly url: string;
+  readonly #process: Subprocess;
+  readonly #command: string[];
+  readonly #folder: string;
+
+  private constructor(url: string, command: string[], folder: string) {
+    this.url = url;
+    this.#command = command;
+    this.#folder = folder;
+    const start = command[0] === "nginx" ? command : ["caddy", "run", ...command.slice(1)];
+    this.#process = Bun.spawn(start, {
+      stdout: "ignore",
+      stderr: Bun.file(join(folder, "stderr")),
+      env: { ...Bun.env, XDG_DATA_HOME: folder, XDG_CONFIG_HOME: folder, HOME: folder },
+    });
+  }
+
+  /** @param nodes ports; a configuration for three nodes is given them in turn */
+  static async start(config: ProxyConfig, nodes: readonly number[]): Promise<ProxyProcess> {
+    const [port, admin] = [await freePort(), await freePort()];
+    const folder = await mkdtemp(join(tmpdir(), "proxy-"));
+    const cert = join(folder, "cert.pem");
+    const key = join(folder, "key.pem");
+    const request =
+      "req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2 -subj /CN=localhost";
+    Bun.spawnSync(["openssl", ...request.split(" "), "-keyout", key, "-out", cert]);
+    let text = await Bun.file(join(CONFIGS, config)).text();
+    let node = 0;
+    text = text
+      .replace(/(node[123]|127\.0\.0\.1):3000/g, () => `127.0.0.1:${nodes[node++ % nodes.length]}`)
+      .replace("listen 8080", `listen 127.0.0.1:${port}`)
+      .replace("listen 443", `listen 127.0.0.1:${port}`)
+      .replace("/etc/ssl/sse/cert.pem", cert)
+      .replace("/etc/ssl/sse/key.pem", key)
+      .replace("worker_processes auto", "worker_processes 1")
+      .replace("worker_shutdown_timeout 60s", "worker_shutdown_timeout 1s")
+      .replace("proxy_read_timeout 60s", "proxy_read_timeout 1s")
+      .replace(
+        "grace_period 60s",
+        `grace_period 1s\n\tadmin 127.0.0.1:${admin}\n\tauto_https disable_redirects`,
+      )
+      .replace(
+        "sse.example.com {",
+        `https://127.0.0.1:${port}, https://sse.example.com:${port} {\n\ttls ${cert} ${key}`,
+      )
+      .replace(":8080 {", `http://:${port} {\n\tbind 127.0.0.1`);
+    const path = join(folder, config);
+    const isNginx = programOf(config) === "nginx";
+    await Bun.write(path, isNginx ? `pid ${folder}/pid;\ndaemon off;\n${text}` : text);
+    const command = isNginx
+      ? ["nginx", "-p", folder, "-c", path, "-e", `${folder}/error.log`]
+      : ["caddy", "--config", path, "--adapter", "caddyfile"];
+    const scheme = config === "nginx-tls.conf" || config === "Caddyfile" ? "https" : "http";
+    return new ProxyProcess(`${scheme}://127.0.0.1:${port}`, command, folder);
+  }
+
+  /** Loads the configuration again, as whoever operates the proxy does. */
+  async reload(): Promise<void> {
+    const command =
+      this.#command[0] === "nginx"
+        ? [...this.#command, "-s", "reload"]
+        : ["caddy", "reload", "--force", ...this.#command.slice(1)];
+    const { exited, stderr } = Bun.spawn(command, { stdout: "ignore", stderr: "pipe" });
+    if ((await exited) !== 0) throw new Error(await stderr.text());
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#process.kill();
+    await this.#process.exited;
+    await rm(this.#folder, { recursive: true });
+  }
+}
