@@ -28,9 +28,14 @@ export class Trail {
     else (this.#newestOf ??= new Map()).set(key, seq);
   }
 
+  /** The newest event of a key; 0 for none. Without a key it can be one that is evicted. */
+  newest(key: string): Cursor {
+    return key === "" ? this.#newest : (this.#newestOf?.get(key) ?? 0);
+  }
+
   /** Whether no newer event has this event's key. */
   isNewest({ key, seq }: LogEntry): boolean {
-    return seq === (key === "" ? this.#newest : this.#newestOf?.get(key));
+    return seq === this.newest(key);
   }
 
   /** The place in `seqs` of the first number greater than the cursor. */

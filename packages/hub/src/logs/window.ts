@@ -176,24 +176,36 @@ export class Window {
   /** As `EventLog.read`, of what is here. */
   read(after: Cursor, selectors: SelectorSet, limits: ReadLimits): Page {
     const from = Math.min(this.floor(after, selectors), Math.max(after, limits.upTo));
-    const byTopic = selectors.patterns.length === 0;
-    const most = this.#place(from + 1) + MAX_LOOKED_AT;
-    const upTo = Math.min(limits.upTo, byTopic || most > this.#end ? this.#last : this.#at(most - 1).seq);
     const page = new PageBuilder<LogEntry>(limits.bytes);
-    let cursor = Math.max(from, upTo);
-    for (const seq of byTopic ? this.#walkTopics(from, selectors, upTo) : this.#scan(from, selectors, upTo)) {
-      const entry = this.#entry(seq);
-      if (limits.latest === true && !entry.end && !this.#trails.get(entry.topic)!.isNewest(entry))
-        page.drop(seq);
-      else if (!page.take(entry, seq, entry.bytes)) {
-        cursor = page.end;
-        break;
-      }
-    }
+    const cursor = this.extend(page, from, selectors, limits);
     const { items: entries } = page;
     return limits.latest === true
       ? { from, entries, superseded: page.superseded, cursor }
       : { from, entries, cursor };
+  }
+
+  /** Goes on with a page, after a cursor from which nothing that is selected is missing here. @returns the page's end */
+  extend(
+    page: PageBuilder<LogEntry>,
+    from: Cursor,
+    selectors: SelectorSet,
+    limits: Omit<ReadLimits, "bytes">,
+  ): Cursor {
+    const byTopic = selectors.patterns.length === 0;
+    const most = this.#place(from + 1) + MAX_LOOKED_AT;
+    const upTo = Math.min(limits.upTo, byTopic || most > this.#end ? this.#last : this.#at(most - 1).seq);
+    for (const seq of byTopic ? this.#walkTopics(from, selectors, upTo) : this.#scan(from, selectors, upTo)) {
+      const entry = this.#entry(seq);
+      if (limits.latest === true && !entry.end && !this.#trails.get(entry.topic)!.isNewest(entry))
+        page.drop(seq);
+      else if (!page.take(entry, seq, entry.bytes)) return page.end;
+    }
+    return Math.max(from, upTo);
+  }
+
+  /** The newest event of a topic and key, if it is here; 0 where there is none. */
+  newest({ topic, key }: Pick<LogEntry, "topic" | "key">): Cursor {
+    return this.#trails.get(topic)?.newest(key) ?? 0;
   }
 
   /** As `EventLog.survey`, of what is here. */

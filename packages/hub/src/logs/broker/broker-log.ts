@@ -178,21 +178,24 @@ export class BrokerLog implements EventLog {
   read(after: Cursor, selectors: SelectorSet, limits: ReadLimits): MaybePromise<Page> {
     if (this.#holds(after, selectors)) return this.#window.read(after, selectors, limits);
     return this.#ask(async (session, epoch) => {
-      const { latest = false } = limits;
-      const upTo = Math.min(limits.upTo, this.#window.last);
-      const page = await session.page(epoch, after, selectors, { bytes: limits.bytes, upTo, latest });
-      const most = Math.max(after, limits.upTo);
-      const from = Math.min(page.from, most);
-      const found = new PageBuilder<LogEntry>(limits.bytes);
-      let cursor = Math.min(page.cursor, most);
+      const { latest = false, bytes } = limits;
+      const upTo = Math.min(limits.upTo, this.#before(after));
+      const page = await session.page(epoch, after, selectors, { bytes, upTo, latest });
+      const found = new PageBuilder<LogEntry>(bytes);
+      let cursor = Math.min(page.cursor, Math.max(after, upTo));
       for (const { seq, event } of page.kept) {
         const entry = logEntry(epoch, seq, event);
-        if (latest && !event.end && page.outdated.has(seq)) found.drop(seq);
+        const isOutdated = page.outdated.has(seq) || this.#window.newest(event) > seq;
+        if (latest && !event.end && isOutdated) found.drop(seq);
         else if (!found.take(entry, seq, entry.bytes)) {
           cursor = found.end;
           break;
         }
       }
+      // What follows is here, whatever the broker has evicted; unless it has just gone from here as well.
+      if (cursor === upTo && this.#before(upTo) === upTo)
+        cursor = this.#window.extend(found, upTo, selectors, limits);
+      const from = Math.min(page.from, Math.max(after, upTo));
       const { items: entries, superseded } = found;
       return latest ? { from, entries, superseded, cursor } : { from, entries, cursor };
     }, Infinity); // a stream that is open stays open
@@ -200,7 +203,12 @@ export class BrokerLog implements EventLog {
 
   survey(after: Cursor, selectors: SelectorSet): MaybePromise<{ from: Cursor; events: number }> {
     if (this.#holds(after, selectors)) return this.#window.survey(after, selectors);
-    return this.#ask((session, epoch) => session.survey(epoch, after, selectors, this.#window.last));
+    return this.#ask(async (session, epoch) => {
+      const before = this.#before(after);
+      const here = this.#window.survey(before, selectors).events;
+      const { from, events, left = 0 } = await session.survey(epoch, after, selectors, before);
+      return { from: Math.min(from, before), events: events + Math.max(left, here) };
+    });
   }
 
   rewind(count: number, selectors: SelectorSet): MaybePromise<Cursor> {
@@ -251,6 +259,15 @@ export class BrokerLog implements EventLog {
   #holds(after: Cursor, selectors: SelectorSet): boolean {
     this.#evict();
     return this.#window.floor(after, selectors) <= after;
+  }
+
+  /**
+   * The last event that has to be asked for, after a cursor: the newest part is here. A server of a cluster that answers
+   * can be a moment behind the one that the tail reads.
+   */
+  #before(after: Cursor): Cursor {
+    this.#evict();
+    return Math.max(after, this.#window.first - 1);
   }
 
   /**

@@ -78,13 +78,16 @@ export interface BrokerSession {
     selectors: SelectorSet,
     limits: { readonly bytes: number; readonly upTo: Cursor; readonly latest: boolean },
   ): Promise<BrokerPage>;
-  /** From where nothing is missing, and how many selected events are in (from, upTo]. */
+  /**
+   * From where nothing is missing, and how many selected events are in (from, upTo]. A broker that would have to count for
+   * long stops, and says how many messages are `left` up to the end of the log.
+   */
   survey(
     epoch: string,
     after: Cursor,
     selectors: SelectorSet,
     upTo: Cursor,
-  ): Promise<{ from: Cursor; events: number }>;
+  ): Promise<{ from: Cursor; events: number; left?: number }>;
   /** The cursor before the last `count` selected events up to a cursor; as far back as nothing is missing when there are fewer. */
   rewind(epoch: string, count: number, selectors: SelectorSet, upTo: Cursor): Promise<Cursor>;
   /** As `EventLog.ends`, of what there is up to a cursor. */

@@ -11,19 +11,29 @@ import type { Cursor } from "../../cursor.ts";
 import { SelectorSet, type Topic } from "../../topic.ts";
 import { type BrokerPage, type Kept, OtherLife } from "../broker/broker.ts";
 import { publishKey } from "../numbering.ts";
+import { Gate } from "./gate.ts";
 import { firstOf, keptOf, SLOTS } from "./message.ts";
 import type { NatsPackages } from "./nats-log.ts";
+import { NatsReader } from "./reader.ts";
+import { type Amount, Scan } from "./scan.ts";
 import { keySubject, mixedSubject, selectedSubjects } from "./subjects.ts";
 
-/** The most messages that are asked for at once. */
-export const FETCH = 256;
-/** The most messages, and bytes of them, that a scan of everything asks for at once: each time costs a consumer. */
-const SCAN = 4096;
-const SCAN_BYTES = 16 * 1024 * 1024;
+/** The most messages that are asked for at once by a page. */
+const PAGE = 256;
+/** The most messages, and bytes of them, that are asked for at once by what looks at many. */
+const MANY: Amount = { messages: 4096, bytes: 8 * 1024 * 1024 };
+/** A survey looks into as many messages as this. */
+export const COUNTED = 4 * MANY.messages;
+/** The first look back of a rewind, in messages; the next ones go so many times further. */
+const LOOK_BACK = 1024;
+const FURTHER = 8;
 /** How long a consumer outlives a node that has not taken it back, in milliseconds. */
 const CONSUMER_LIFE = 10_000;
-/** How long a read waits for the messages that are there, in milliseconds. */
-const FETCH_WITHIN = 3000;
+/** The most reads that wait to be gone on with, and for how long, in milliseconds. */
+const MOST_SCANS = 32;
+const SCAN_LIFE = CONSUMER_LIFE / 2;
+/** The most bytes that may be on their way here: beyond 64 MiB (`max_pending`) the server closes the connection. */
+const READING = 24 * 1024 * 1024;
 
 export interface NatsClient {
   readonly nats: NatsPackages;
@@ -45,6 +55,9 @@ export class NatsHistory {
   protected lastMixed = 0;
   /** Mean size of the stream's messages. */
   protected messageBytes = 1024;
+  /** Reads of pages that are gone on with, the latest used last: a consumer with a filter is dear to make. */
+  readonly #scans = new Map<Scan, { readonly key: string; readonly since: number }>();
+  readonly #reading = new Gate(READING);
 
   constructor(client: NatsClient) {
     this.client = client;
@@ -58,13 +71,42 @@ export class NatsHistory {
   ): Promise<BrokerPage> {
     const from = Math.max(after, (await this.#first(epoch)) - 1);
     if (from >= upTo) return { from, kept: [], outdated: new Set(), cursor: from };
-    const count = Math.max(16, Math.min(FETCH, Math.ceil(bytes / this.messageBytes)));
-    const { kept: found, cursor } = await this.#scan(from, upTo, selectors, count);
+    const messages = Math.max(16, Math.min(PAGE, Math.ceil(bytes / this.messageBytes)));
+    const scan = this.#resume(from, selectors) ?? (await this.#scan(from, selectors));
+    let found;
+    try {
+      found = await scan.read(from, upTo, { messages, bytes: Math.min(bytes, MANY.bytes) });
+    } catch (error) {
+      scan.close();
+      throw error;
+    }
+    if (found.cursor < upTo) this.#keep(scan, selectors);
+    else scan.close();
     // A scan skips what is evicted before it comes there. Only what still stands after it is known to be without a hole.
     const floor = Math.max(from, (await this.#first(epoch)) - 1);
-    const kept = found.filter(({ seq }) => seq > floor);
+    const kept = found.kept.filter(({ seq }) => seq > floor);
     const outdated = latest ? await this.#outdated(kept) : new Set<Cursor>();
-    return { from: floor, cursor: Math.max(cursor, floor), kept, outdated };
+    return { from: floor, cursor: Math.max(found.cursor, floor), kept, outdated };
+  }
+
+  /** A scan that was kept, to go on after the cursor. */
+  #resume(after: Cursor, { key }: SelectorSet): Scan | null {
+    for (const [scan, { key: other, since }] of this.#scans) {
+      const isOld = performance.now() - since > SCAN_LIFE;
+      if (!isOld && (other !== key || !scan.reaches(after))) continue;
+      this.#scans.delete(scan);
+      if (!isOld) return scan;
+      scan.close();
+    }
+    return null;
+  }
+
+  #keep(scan: Scan, { key }: SelectorSet): void {
+    this.#scans.set(scan, { key, since: performance.now() });
+    if (this.#scans.size <= MOST_SCANS) return;
+    const [oldest] = this.#scans.keys();
+    this.#scans.delete(oldest!);
+    oldest!.close();
   }
 
   /** As far as subjects tell, which is not of what arrays with several keys or topics hold. */
@@ -86,26 +128,34 @@ export class NatsHistory {
     return outdated;
   }
 
+  /** Counts the events in as many messages as {@link COUNTED}. */
   async survey(
     epoch: string,
     after: Cursor,
     selectors: SelectorSet,
     upTo: Cursor,
-  ): Promise<{ from: Cursor; events: number }> {
+  ): Promise<{ from: Cursor; events: number; left: number }> {
     const from = Math.max(after, (await this.#first(epoch)) - 1);
     const found: Cursor[] = [];
-    await this.#visit(from, upTo, selectors, ({ seq }) => void found.push(seq));
+    const left = await this.#visit(from, upTo, selectors, ({ seq }) => void found.push(seq), COUNTED);
     const floor = Math.max(from, (await this.#first(epoch)) - 1);
-    return { from: floor, events: found.filter((seq) => seq > floor).length };
+    return { from: floor, events: found.filter((seq) => seq > floor).length, left };
   }
 
   async rewind(epoch: string, count: number, selectors: SelectorSet, upTo: Cursor): Promise<Cursor> {
-    const from = (await this.#first(epoch)) - 1;
-    if (!Number.isFinite(count)) return from;
-    const found: Cursor[] = [];
-    await this.#visit(from, upTo, selectors, ({ seq }) => void found.push(seq));
+    const oldest = (await this.#first(epoch)) - 1;
+    if (!Number.isFinite(count)) return oldest;
+    let lasts: Cursor[] = [];
+    let span = Math.max(LOOK_BACK, count) * SLOTS;
+    for (let end = upTo; end > oldest && lasts.length < count; span *= FURTHER) {
+      const start = Math.max(oldest, end - span);
+      const found: Cursor[] = [];
+      await this.#visit(start, end, selectors, ({ seq }) => void found.push(seq));
+      lasts = found.concat(lasts);
+      end = start;
+    }
     const floor = (await this.#first(epoch)) - 1;
-    const lasts = found.filter((seq) => seq > floor);
+    lasts = lasts.filter((seq) => seq > floor);
     const nth = lasts.at(-count);
     return count > lasts.length || nth === undefined ? floor : nth - 1;
   }
@@ -140,69 +190,53 @@ export class NatsHistory {
     return this.client.manager.direct.getMessage(this.client.prefix, { last_by_subj: subject });
   }
 
-  /** Every selected event in (from, upTo]. */
+  /**
+   * Every selected event in (from, upTo], of so many messages.
+   *
+   * @returns how many messages were left
+   */
   async #visit(
     from: Cursor,
     upTo: Cursor,
     selectors: SelectorSet,
     visit: (kept: Kept) => void,
-  ): Promise<void> {
-    const count = Math.max(16, Math.min(SCAN, Math.floor(SCAN_BYTES / this.messageBytes)));
-    for (let after = from; after < upTo;) {
-      const { kept, cursor } = await this.#scan(after, upTo, selectors, count);
-      kept.forEach(visit);
-      after = cursor;
-    }
-  }
-
-  /** Selected events after a cursor, of at most so many messages of each subject; and how far that goes. */
-  async #scan(
-    from: Cursor,
-    upTo: Cursor,
-    selectors: SelectorSet,
-    count: number,
-  ): Promise<{ kept: Kept[]; cursor: Cursor }> {
-    const subjects = selectedSubjects(this.client.prefix, selectors);
-    if (this.lastMixed * SLOTS > from) subjects.push(mixedSubject(this.client.prefix));
-    const parts = await Promise.all(subjects.map((subject) => this.#fetch(subject, from, upTo, count)));
-    const cursor = Math.min(upTo, ...parts.filter(({ more }) => more).map(({ kept }) => kept.at(-1)!.seq));
-    const found = new Map<Cursor, Kept>(); // subjects can have messages in common
-    for (const { kept } of parts) {
-      for (const each of kept) {
-        if (each.seq > from && each.seq <= cursor && selectors.matches(each.event.topic))
-          found.set(each.seq, each);
-      }
-    }
-    return { kept: [...found.values()].toSorted((a, b) => a.seq - b.seq), cursor };
-  }
-
-  /** The events of the first messages of a subject after a cursor. Leaves nothing behind in the server. */
-  async #fetch(
-    subject: string,
-    from: Cursor,
-    upTo: Cursor,
-    count: number,
-  ): Promise<{ kept: Kept[]; more: boolean }> {
-    const info = await this.consumer(Math.floor(from / SLOTS) + 1, subject);
+    most = Infinity,
+  ): Promise<number> {
+    if (from >= upTo) return 0;
+    const scan = await this.#scan(from, selectors);
     try {
-      const wanted = Math.min(count, info.num_pending);
-      const kept: Kept[] = [];
-      if (wanted === 0) return { kept, more: false };
-      const consumer = this.client.jetstream.consumers.getConsumerFromInfo(info);
-      let got = 0;
-      let delivered = 0;
-      for await (const message of await consumer.fetch({ max_messages: wanted, expires: FETCH_WITHIN })) {
-        kept.push(...keptOf(message.seq, message.data, String(message.timestampNanos)));
-        delivered = message.info.deliverySequence;
-        got++;
-        if (message.seq * SLOTS >= upTo) break; // it does not wait for those that are evicted meanwhile
+      for (let after = from; after < upTo;) {
+        if (scan.messages >= most) return scan.left;
+        const { kept, cursor } = await scan.read(after, upTo, MANY);
+        kept.forEach(visit);
+        after = cursor;
       }
-      // Fewer than there were: they are evicted, and what has come goes as far as its last, unless one was lost on the way.
-      if (got === 0 || delivered !== got) throw new Error(`the stream gave ${got} of ${wanted} messages`);
-      return { kept, more: got < wanted || info.num_pending > wanted };
+      return 0;
     } finally {
-      this.client.manager.consumers.delete(this.client.prefix, info.name).catch(() => {}); // it goes by itself, later
+      scan.close();
     }
+  }
+
+  /** Reads what is selected after a cursor. */
+  async #scan(from: Cursor, selectors: SelectorSet): Promise<Scan> {
+    const subjects: (string | undefined)[] = selectors.selectsAll
+      ? [undefined]
+      : selectedSubjects(this.client.prefix, selectors);
+    if (!selectors.selectsAll && this.lastMixed * SLOTS > from)
+      subjects.push(mixedSubject(this.client.prefix));
+    const start = Math.floor(from / SLOTS) + 1;
+    const readers = subjects.map((subject) =>
+      this.#reading.pass(
+        READING / 4,
+        async () => new NatsReader(this.client, await this.consumer(start, subject)),
+      ),
+    );
+    const opened = await Promise.allSettled(readers);
+    const failed = opened.find(({ status }) => status === "rejected");
+    const found = opened.flatMap((each) => (each.status === "fulfilled" ? [each.value] : []));
+    if (failed === undefined) return new Scan(selectors, from, found, this.#reading);
+    for (const reader of found) reader.close();
+    throw (failed as PromiseRejectedResult).reason;
   }
 
   /** A consumer of this node alone: what is lost on the way is asked for again. */

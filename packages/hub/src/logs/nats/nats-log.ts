@@ -124,13 +124,48 @@ class NatsBroker implements Broker {
   #compare({ config }: StreamInfo): void {
     if (this.#compared) return;
     this.#compared = true;
-    const different = (["max_msgs", "max_bytes", "max_age", "num_replicas"] as const).filter(
-      (name) => config[name] !== this.#config[name],
+    const different = Object.entries(BOUNDS).filter(
+      ([name]) => config[name as Bound] !== this.#config[name as Bound],
     );
     if (different.length === 0) return;
-    const list = different.map((name) => `${name} ${config[name]} and not ${this.#config[name]}`).join(", ");
-    this.#warn(`the stream ${this.#prefix} has ${list}: it stays so; change it with \`nats stream edit\``);
+    const list = different.map(([name, show]) => {
+      const [has, wanted] = [config[name as Bound], this.#config[name as Bound] ?? 0];
+      return `${name} ${show(has)} and not ${show(wanted)}`;
+    });
+    this.#warn(
+      `the stream ${this.#prefix} has ${list.join(", ")}: it stays so; change it with \`nats stream edit\``,
+    );
   }
+}
+
+type Bound = keyof typeof BOUNDS;
+
+/** How people read the bounds of a stream. */
+const BOUNDS = {
+  max_msgs: (count: number) => (count < 0 ? "off" : String(count)),
+  max_bytes: (bytes: number) => (bytes < 0 ? "off" : inUnits(bytes, BYTES)),
+  max_age: (age: number) => (age === 0 ? "off" : inUnits(age / 1e6, MILLISECONDS)),
+  num_replicas: String,
+};
+
+const BYTES = [
+  [2 ** 30, "GiB"],
+  [2 ** 20, "MiB"],
+  [2 ** 10, "KiB"],
+  [1, "B"],
+] as const;
+const MILLISECONDS = [
+  [86_400_000, "d"],
+  [3_600_000, "h"],
+  [60_000, "m"],
+  [1000, "s"],
+  [1, "ms"],
+] as const;
+
+/** In the largest unit of which it is a whole number. */
+function inUnits(amount: number, units: readonly (readonly [size: number, unit: string])[]): string {
+  const [size, unit] = units.find(([each]) => amount % each === 0) ?? units.at(-1)!;
+  return `${amount / size}${unit}`;
 }
 
 /** A bound of a stream; -1 is none. */

@@ -5,24 +5,40 @@ import type { NewEvent } from "../../event.ts";
 import type { Topic } from "../../topic.ts";
 import { BrokerRefusal, type BrokerSession, type BrokerState, type Kept, RECENT } from "../broker/broker.ts";
 import { publishKey } from "../numbering.ts";
-import { FETCH, NatsHistory } from "./history.ts";
+import { Gate, GateClosed } from "./gate.ts";
+import { NatsHistory } from "./history.ts";
 import { firstOf, keptOf, payloadOf, repetitions, SLOTS } from "./message.ts";
 import { mixedSubject, subjectOf } from "./subjects.ts";
 import { NatsTail } from "./tail.ts";
 
 /** JetStream's codes for errors: nats-server, server/errors.json. */
 const WRONG_LAST_SEQUENCE = 10_071;
+const NO_CLUSTER_FOR_REPLICAS = 10_074;
+const NO_SERVERS_FOR_REPLICAS = 10_005;
 /** Where the epoch of a stream is kept: its configuration is all that outlives its messages. */
 const DESCRIPTION = /^sse epoch=([0-9a-z]{10}) inherited=([0-9]+)$/;
 
 /** What the server adds to a payload: the headers of a publish, roughly. */
 const HEADERS = 1024;
+/** The most bytes that are on their way to the server: what keeps the connection alive must not wait behind more. */
+const PUBLISHING = 4 * 1024 * 1024;
+/** The most bytes that wait to go there, and for how long, in milliseconds. */
+const MOST_WAITING = 64 * 1024 * 1024;
+const LONGEST_WAIT = 3000;
+/** The most messages, and bytes of the largest ones that there can be, that the server sends without being asked again. */
+const TAIL = 256;
+const TAIL_BYTES = 32 * 1024 * 1024;
 
 /** A connection to NATS: what its stream is, what follows, and what is published. */
 export class NatsSession extends NatsHistory implements BrokerSession {
   #tail: NatsTail | null = null;
   /** The last message that was acknowledged here. */
   #acknowledged = 0;
+  readonly #publishing = new Gate(PUBLISHING, MOST_WAITING);
+
+  get #maxPayload(): number {
+    return this.client.connection.info?.max_payload ?? 2 ** 20;
+  }
 
   async state(seen: Cursor, fresh: string): Promise<BrokerState> {
     const { config, state } = await this.#info(fresh);
@@ -78,11 +94,18 @@ export class NatsSession extends NatsHistory implements BrokerSession {
     return await this.#info(fresh);
   }
 
-  /** What the server answers with 5xx is that it cannot do it at the moment. */
+  /** What the server answers with 5xx is that it cannot do it at the moment; most of it. */
   #refusal(error: unknown): unknown {
-    return error instanceof this.client.nats.JetStreamApiError && error.status < 500
-      ? new BrokerRefusal(error.message, { cause: error })
-      : error;
+    if (!(error instanceof this.client.nats.JetStreamApiError)) return error;
+    const { code, status, message } = error;
+    const { num_replicas: replicas } = this.client.config;
+    if (code === NO_CLUSTER_FOR_REPLICAS || (code === NO_SERVERS_FOR_REPLICAS && replicas !== 1)) {
+      return new BrokerRefusal(
+        `replicas=${replicas} wants as many servers with JetStream in a cluster, and there are not so many (${message})`,
+        { cause: error },
+      );
+    }
+    return status < 500 ? new BrokerRefusal(message, { cause: error }) : error;
   }
 
   async renew(epoch: string, fresh: string): Promise<void> {
@@ -101,7 +124,8 @@ export class NatsSession extends NatsHistory implements BrokerSession {
       this.#tail = null;
       this.lastMixed = (await this.last(mixedSubject(this.client.prefix)))?.seq ?? 0;
       const consumer = this.client.jetstream.consumers.getConsumerFromInfo(await this.consumer(seq + 1));
-      const messages = await consumer.consume({ max_messages: FETCH, expires: 5000, idle_heartbeat: 1000 });
+      const most = Math.max(2, Math.min(TAIL, Math.floor(TAIL_BYTES / this.#maxPayload)));
+      const messages = await consumer.consume({ max_messages: most, expires: 5000, idle_heartbeat: 1000 });
       this.#tail = new NatsTail(epoch, seq, messages);
     }
     const { from, messages } = await this.#tail.next(wait);
@@ -130,9 +154,8 @@ export class NatsSession extends NatsHistory implements BrokerSession {
     if (fresh.length === 0) return answers;
     if (fresh.length > SLOTS) throw tooLarge(`${fresh.length} events are more than the ${SLOTS}`);
     const payload = payloadOf(fresh);
-    const most = this.client.connection.info?.max_payload ?? 2 ** 20;
-    if (payload.length > most - HEADERS)
-      throw tooLarge(`${payload.length} bytes are more than the ${most - HEADERS}`);
+    const most = this.#maxPayload - HEADERS;
+    if (payload.length > most) throw tooLarge(`${payload.length} bytes are more than the ${most}`);
     const once = fresh.some(({ publishId }) => publishId !== "");
     const { seq, isNew } = await this.#publish(subjectOf(this.client.prefix, fresh), payload, once);
     if (!isNew) {
@@ -159,9 +182,13 @@ export class NatsSession extends NatsHistory implements BrokerSession {
   ): Promise<{ seq: number; isNew: boolean }> {
     try {
       const expect = once ? { expect: { lastSubjectSequence: 0 } } : {};
-      const { seq } = await this.client.jetstream.publish(subject, payload, expect);
+      const publish = () => this.client.jetstream.publish(subject, payload, expect);
+      const { seq } = await this.#publishing.pass(payload.length + HEADERS, publish, LONGEST_WAIT);
       return { seq, isNew: true };
     } catch (error) {
+      if (error instanceof GateClosed) {
+        throw new HubError("log-failed", "more is published than NATS takes; nothing was published");
+      }
       if (!(error instanceof this.client.nats.JetStreamApiError)) throw error;
       const there = /last sequence: ([1-9][0-9]*)/.exec(error.message);
       if (error.code === WRONG_LAST_SEQUENCE && there !== null)

@@ -76,8 +76,12 @@ export class NatsTail {
   }
 
   async #watch(): Promise<void> {
-    for await (const { type } of this.#messages.status())
-      if (ENDED.has(type)) this.#fail(type.replaceAll("_", " "));
+    try {
+      for await (const { type } of this.#messages.status())
+        if (ENDED.has(type)) this.#fail(type.replaceAll("_", " "));
+    } catch (error) {
+      this.#fail(String(error)); // nobody else would hear of it, and that ends a process
+    }
   }
 
   #fail(why: string): void {

@@ -1,0 +1,24 @@
+import { expect, test } from "bun:test";
+import type { ConsumerMessages } from "@nats-io/jetstream";
+import { NatsTail } from "./tail.ts";
+
+test("hears of whatever ends its consumer, and leaves no rejection that nobody handles", async () => {
+  for (const fails of ["messages", "status"]) {
+    const quiet = Promise.withResolvers<never>();
+    const fail = async function* () {
+      if (fails === "messages") throw new Error("heartbeats missed");
+      yield await quiet.promise;
+    };
+    const messages = Object.assign(fail(), {
+      stop() {},
+      status: async function* () {
+        if (fails === "status") throw new Error("heartbeats missed");
+        yield await quiet.promise;
+      },
+    });
+    const tail = new NatsTail("epoch", 0, messages as unknown as ConsumerMessages);
+    expect(tail.next(10_000)).rejects.toThrow("heartbeats missed");
+    await Bun.sleep(1);
+    tail.close();
+  }
+});
