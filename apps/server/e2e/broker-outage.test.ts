@@ -116,6 +116,8 @@ for (const kind of ["redis", "nats"] satisfies BrokerKind[]) {
       await broker.start();
       await until(async () => (await readyz(servers[0]!)) === 200);
       const { id } = await publish(servers[0]!.url, { topic: "t", data: "new" });
+      for (const server of servers)
+        await until(() => server.lines.some((line) => line.includes("the log was lost, or put back")));
       for (const client of clients) {
         expect(await client.receive(1)).toEqual(["new"]);
         expect(client.control("sse:gap")).toMatchObject([{ reason: "epoch", from: before }]);
@@ -154,13 +156,30 @@ for (const kind of ["redis", "nats"] satisfies BrokerKind[]) {
   });
 }
 
-test("a node that is started while the broker is away gives up after some seconds, in one line", async () => {
-  const starts = ["redis", "nats"].map(async (kind) => {
-    const { code, error } = await runServer(["--log", `${kind}://127.0.0.1:${await freePort()}`]);
-    expect(code).toBe(2);
-    expect(error).toMatch(/^error: cannot open the log that --log names: .* is out of reach: .*\n$/);
+test("a node that is started while the broker is away, or with a wrong address, says in one line why it gives up", async () => {
+  using silent = Bun.listen({
+    hostname: "127.0.0.1",
+    port: 0,
+    socket: { open: (socket) => void socket.end(), data() {} },
   });
-  await Promise.all(starts);
+  await using web = Bun.serve({ hostname: "127.0.0.1", port: 0, fetch: () => new Response() });
+  const free = await freePort();
+  const runs = [
+    ["redis://nowhere.invalid:6379", "ENOTFOUND"],
+    [`redis://127.0.0.1:${free}`, "is out of reach: connection refused: nothing listens there"],
+    [`redis://127.0.0.1:${web.port}`, 'is not a Redis: "HTTP/1.1'],
+    [`redis://127.0.0.1:${silent.port}`, "if it speaks TLS, write rediss://"],
+    [`rediss://127.0.0.1:${silent.port}`, "without TLS, write redis://"],
+    ["nats://nowhere.invalid:4222", "ENOTFOUND"],
+    [`nats://127.0.0.1:${free}`, "is out of reach: connection refused"],
+    [`nats://127.0.0.1:${web.port}`, "is out of reach: "],
+  ].map(async ([url, words]) => {
+    const { code, error } = await runServer(["--log", url!]);
+    expect(code).toBe(2);
+    expect(error).toMatch(/^error: cannot open the log that --log names: (Redis|NATS) at .*\n$/);
+    expect(error).toContain(words!);
+  });
+  await Promise.all(runs);
 });
 
 describe.skipIf(missing("redis") !== "")(`what Redis refuses${missing("redis")}`, () => {
@@ -178,8 +197,38 @@ describe.skipIf(missing("redis") !== "")(`what Redis refuses${missing("redis")}`
       expect(error).toContain(message!);
       expect(error).not.toContain("wrong-secret");
     }
+    const noDatabase = await runServer(["--log", `redis://:right@127.0.0.1:${broker.port}/99`]);
+    expect(noDatabase.error).toContain("DB index is out of range");
     await using server = await ServerProcess.start("--log", `redis://:right@127.0.0.1:${broker.port}`);
     expect(server.lines.join("\n")).not.toContain("right");
+  });
+
+  test("events beyond its memory: publishers and /readyz are told why, the log says it once, and it goes on by itself", async () => {
+    await using broker = await BrokerProcess.start("redis", "--maxmemory-policy", "allkeys-lru");
+    await using server = await ServerProcess.start("--log", broker.url, "--no-demos");
+    expect(server.lines.join()).toContain("maxmemory-policy is allkeys-lru; set it to noeviction");
+    await using client = await SseClient.open(`${server.url}/events?topic=t`);
+    await until(() => client.events.length > 0);
+    const redis = new Bun.RedisClient(broker.url);
+    await redis.send("CONFIG", ["SET", "maxmemory-policy", "noeviction"]);
+    await redis.send("CONFIG", ["SET", "maxmemory", "1"]);
+    await until(async () => (await readyz(server)) === 503);
+    for (let at = 0; at < 20; at++) {
+      const refused = await tryToPublish(server, `${at}`);
+      expect(refused).toMatchObject({ status: 503, wait: expect.stringMatching(/^[0-9]+$/) as unknown });
+      expect(refused.detail).toMatch(/Redis is at its maxmemory: .* nothing was published$/);
+      const ready = await fetch(`${server.url}/readyz`);
+      expect([ready.status, await ready.text()]).toEqual([503, expect.stringContaining("at its maxmemory")]);
+    }
+    await redis.send("CONFIG", ["SET", "maxmemory", "0"]);
+    redis.close();
+    await until(async () => (await readyz(server)) === 200);
+    await publish(server.url, { topic: "t", data: "after" });
+    expect(await client.receive(1)).toEqual(["after"]);
+    const told = server.lines.filter(
+      (line) => line.includes("cannot keep events") || line.includes("is back"),
+    );
+    expect(told).toHaveLength(2);
   });
 
   test("a key that is something else", async () => {

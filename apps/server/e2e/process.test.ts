@@ -14,7 +14,7 @@ describe("starting", () => {
     [["--heartbeat", "3 seconds"], {}, "--heartbeat must be a whole number"],
     [["--max-log-events", "10k"], {}, "--max-log-events must be a whole number"],
     [["--log", "postgres://x"], {}, "--log must be sqlite:PATH or memory:"],
-    [["--log", "sqlite:"], {}, "--log must be sqlite:PATH or memory:"],
+    [["--log", "sqlite:"], {}, "--log names no file after sqlite:"],
     [
       ["--log", "redis://:secret@x?prefx=y"],
       {},

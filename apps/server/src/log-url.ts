@@ -5,15 +5,44 @@ const PARAMETERS: Readonly<Record<string, readonly string[]>> = {
   "nats:": ["prefix", "replicas"],
 };
 
+const KINDS =
+  "sqlite:PATH or memory:, or for several nodes redis://host:6379, rediss://host:6379 or nats://host:4222";
+
 /** What is wrong with the URL of a log, without what is secret in it; null when nothing is. */
 export function logUrlFault(text: string): string | null {
   if (text === "memory:" || /^sqlite:./.test(text)) return null;
-  const parts = logUrlParts(text);
-  const allowed = parts === null ? undefined : PARAMETERS[parts.protocol];
-  if (parts === null || allowed === undefined) {
-    return "must be sqlite:PATH or memory:, or for several nodes redis://host:6379, rediss://host:6379 or nats://host:4222";
+  if (text === "sqlite:") return "names no file after sqlite:";
+  if (text.startsWith("memory:")) return "takes nothing after memory:";
+  const [, protocol = ""] = /^([^:/?#@]+:)/.exec(text) ?? [];
+  const allowed = PARAMETERS[protocol];
+  if (allowed === undefined) return `must be ${KINDS}`;
+  return hostFault(protocol, text) ?? parameterFault(protocol, text, allowed);
+}
+
+function hostFault(protocol: string, text: string): string | null {
+  const rest = text.slice(protocol.length);
+  if (!rest.startsWith("//")) return `needs // after ${protocol}`;
+  const [address = ""] = rest.slice(2).split(/[?#]/, 1);
+  if (address.split("@").length > 2 || /[/?#].*@/.test(rest.slice(2))) {
+    return "has a character in its user or password that has to be written as %40 for @, %2F for /, %3F for ? or %23 for #";
   }
-  const { protocol, params } = parts;
+  const [hosts = "", ...path] = address.slice(address.indexOf("@") + 1).split("/");
+  const isNats = protocol === "nats:";
+  for (const each of isNats ? hosts.split(",") : [hosts]) {
+    const [, host = "", port] = /^(\[[^\]]*\]|[^:]*)(?::(.*))?$/.exec(each) ?? [];
+    if (host === "") return `names no host${hosts === "" ? "" : ` in ${JSON.stringify(each)}`}`;
+    if (!URL.canParse(`http://${host}`)) return `has the host ${JSON.stringify(host)}, which cannot be one`;
+    if (port !== undefined && !(/^[0-9]{1,5}$/.test(port) && Number(port) >= 1 && Number(port) <= 65_535))
+      return `has the port ${JSON.stringify(port)}, which is not a number from 1 to 65535`;
+  }
+  const after = path.join("/");
+  if (isNats && after !== "") return `has the path ${JSON.stringify(`/${after}`)}; in NATS there is none`;
+  if (!/^[0-9]*$/.test(after)) return `has the database ${JSON.stringify(after)}, which is not a number`;
+  return text.includes("#") ? "has a part after #, which means nothing" : null;
+}
+
+function parameterFault(protocol: string, text: string, allowed: readonly string[]): string | null {
+  const params = logUrlParts(text)?.params ?? new URLSearchParams();
   const unknown = [...params.keys()].find((name) => !allowed.includes(name));
   if (unknown !== undefined) {
     return `has the unknown parameter ${JSON.stringify(unknown)}; ${protocol} takes ${allowed.join(" and ")}`;
@@ -26,15 +55,13 @@ export function logUrlFault(text: string): string | null {
   return null;
 }
 
-/** The parts of the URL of a broker; null when it is not of that form. */
+/** The parts of the URL of a broker, in which there is no fault; null for another kind of log. */
 export function logUrlParts(
   text: string,
 ): { protocol: string; host: string; url: string; params: URLSearchParams } | null {
   const [, url, protocol, host, query = ""] =
     /^(([a-z]+:)\/\/(?:[^@/?]*@)?([^@/?]+)(?:\/[0-9]*)?)(?:\?(.*))?$/.exec(text) ?? [];
   if (url === undefined || protocol === undefined || host === undefined) return null;
-  // Several servers of a NATS cluster can stand where a URL has one.
-  if (protocol !== "nats:" && !URL.canParse(url)) return null;
   return { protocol, host, url, params: new URLSearchParams(query) };
 }
 

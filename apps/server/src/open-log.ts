@@ -40,10 +40,26 @@ export async function openLog(config: Config, logger: Logger): Promise<EventLog>
     maxAge,
     onFault: (fault: string | null): void => {
       if (fault === null) logger.info("the log is back");
-      else logger.warn("the log is out of reach: nothing can be published", { fault });
+      else logger.warn("the log cannot keep events: nothing can be published", { fault });
     },
+    onWarning: (message: string): void => logger.warn(message),
   };
-  if (protocol !== "nats:") return await openRedisLog(options);
-  const onWarning = (message: string): void => logger.warn(message);
-  return await openNatsLog({ ...options, replicas: Number(params.get("replicas") ?? 1), onWarning });
+  const log =
+    protocol === "nats:"
+      ? await openNatsLog({ ...options, replicas: Number(params.get("replicas") || 1) })
+      : await openRedisLog(options);
+  tellOfLoss(log, logger);
+  return log;
+}
+
+/** Says what else only streams would hear of. */
+function tellOfLoss(log: EventLog, logger: Logger): void {
+  log.tail({
+    append: () => {},
+    reset: () =>
+      logger.warn("the log was lost, or put back to an earlier state: streams are told a gap", {
+        epoch: log.bounds().epoch,
+      }),
+    skip: () => logger.warn("events were evicted before this node had read them: streams are told a gap"),
+  });
 }

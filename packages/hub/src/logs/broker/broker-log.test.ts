@@ -115,13 +115,21 @@ describe("BrokerLog", () => {
     });
   });
 
-  test("says that it does not know when the answer to an append is lost", async () => {
-    broker.isMute = true;
-    expect(log.append([event("1")])).rejects.toMatchObject({
-      code: "log-failed",
-      message: expect.stringMatching(/may have been published; publish again with the same id/) as unknown,
-    });
-  });
+  test.each([
+    [["a", "b"], "publish again with the same id to be sure"],
+    [["a", ""], "publish again, with the same id where there was one; what had none may be there twice then"],
+    [[""], "publish again, with the same id where there was one; what had none may be there twice then"],
+  ])(
+    "says that it does not know when the answer to an append is lost, of the ids %j",
+    async (ids, advice) => {
+      broker.isMute = true;
+      const events = ids.map((publishId) => newEvent("t", "1", { publishId }));
+      expect(log.append(events)).rejects.toMatchObject({
+        code: "log-failed",
+        message: expect.stringMatching(new RegExp(`it may have been published; ${advice}$`)) as unknown,
+      });
+    },
+  );
 
   test("says that the log failed when a read fails again and again, whatever the broker's words", async () => {
     await hub.close();

@@ -22,7 +22,7 @@ export interface BrokerLogOptions extends Retention {
   window?: { maxEvents?: number; maxBytes?: number } | undefined;
   /** How often, in milliseconds, the broker is asked for its state; default 1,000. */
   checkEvery?: number | undefined;
-  /** Told that the broker is out of reach, and why; null: it is back. */
+  /** Told that the log cannot keep events, as the broker is out of reach or refuses them, and why; null: it can again. */
   onFault?: ((fault: string | null) => void) | undefined;
   /** Numbers in [0, 1); default `Math.random`. */
   random?: (() => number) | undefined;
@@ -45,6 +45,8 @@ const LONGEST_PAUSE = 1000;
 const OPEN_WITHIN = 5000;
 /** How many of the lives that are over are remembered. */
 const MOST_LEFT = 1000;
+/** For how long a broker that cannot tell is taken to refuse what it has refused, in milliseconds, unless it takes something. */
+const REFUSAL_LIFE = 10_000;
 /** How often a read that fails although the broker is there is tried. */
 const TRIES = 3;
 
@@ -68,8 +70,11 @@ export class BrokerLog implements EventLog {
   /** Null while the broker is out of reach. */
   #session: BrokerSession | null;
   #fault: string | null = null;
-  /** Why the broker did not take an append, since it was last checked. */
+  /** Why the broker takes no events although it answers. */
   #refusal: string | null = null;
+  #refusedAt = 0;
+  /** What was told of that. */
+  #told: string | null = null;
   /** Settled when there is a session again. */
   #connected = Promise.withResolvers<void>();
   #state: BrokerState;
@@ -151,28 +156,48 @@ export class BrokerLog implements EventLog {
     );
     this.#appending.add(answer);
     try {
-      return (await answer).map((seq) => formatEventId(epoch, seq));
+      const seqs = await answer;
+      this.#refuse(null);
+      return seqs.map((seq) => formatEventId(epoch, seq));
     } catch (error) {
-      throw this.#appendError(session, error);
+      throw this.#appendError(session, error, batch);
     } finally {
       this.#appending.delete(answer);
     }
   }
 
-  #appendError(session: BrokerSession, error: unknown): HubError {
+  #appendError(session: BrokerSession, error: unknown, batch: readonly NewEvent[]): HubError {
     if (error instanceof HubError) return error;
     if (error instanceof OtherLife || error instanceof BrokerRefusal) {
       if (error instanceof OtherLife)
         session.close(); // what it is now is found out anew
-      else this.#refusal = `${this.#broker.name}: ${error.message}`;
+      else this.#refuse(error.message);
       const message = `the log does not take it (${error.message}); nothing was published`;
       return new HubError("log-failed", message, { cause: error });
     }
+    // Several publishers can be in a batch, and are told the same.
+    const advice = batch.every(({ publishId }) => publishId !== "")
+      ? "publish again with the same id to be sure"
+      : "publish again, with the same id where there was one; what had none may be there twice then";
     return new HubError(
       "log-failed",
-      `no answer from the log (${words(error)}): it may have been published; publish again with the same id to be sure`,
+      `no answer from the log (${words(error)}): it may have been published; ${advice}`,
       { cause: error },
     );
+  }
+
+  #refuse(why: string | null): void {
+    this.#refusal = why === null ? null : `${this.#broker.name}: ${why}`;
+    if (why !== null) this.#refusedAt = performance.now();
+    this.#tell();
+  }
+
+  /** Tells when the log begins, or ceases, to be unable to keep events; not each reason. */
+  #tell(): void {
+    const { fault } = this;
+    const isNews = (fault === null) !== (this.#told === null);
+    this.#told = fault;
+    if (isNews && !this.#closed) this.#onFault(fault);
   }
 
   read(after: Cursor, selectors: SelectorSet, limits: ReadLimits): MaybePromise<Page> {
@@ -310,17 +335,16 @@ export class BrokerLog implements EventLog {
         session ??= await this.#broker.connect();
         await this.#check(session);
         this.#session = session;
-        if (this.#fault !== null) this.#onFault(null);
         this.#fault = null;
+        this.#tell();
         this.#connected.resolve();
         pause = FIRST_PAUSE;
         await this.#follow(session);
       } catch (error) {
         if (this.#session !== null) this.#connected = Promise.withResolvers();
         this.#session = null;
-        const wasThere = this.#fault === null;
         this.#fault = `${this.#broker.name}: ${words(error)}`;
-        if (wasThere && !this.#closed) this.#onFault(this.#fault);
+        this.#tell();
       }
       session?.close();
       session = null;
@@ -367,7 +391,6 @@ export class BrokerLog implements EventLog {
   async #check(session: BrokerSession): Promise<void> {
     const { last } = this.#window;
     const mark = this.#mark;
-    this.#refusal = null;
     const ask = () => within(ANSWER_WITHIN, session.state(last, createEpoch(this.#random)));
     let state = await ask();
     const { epoch } = this.#state;
@@ -378,6 +401,8 @@ export class BrokerLog implements EventLog {
       state = await ask();
     }
     this.#state = state;
+    const { refusal = performance.now() - this.#refusedAt < REFUSAL_LIFE ? undefined : null } = state;
+    if (refusal !== undefined) this.#refuse(refusal);
     if (state.epoch === epoch) return;
     this.#leave(epoch);
     this.#window = this.#windowFor(state);

@@ -34,23 +34,53 @@ describe.skipIf(reason !== "")(`Redis${reason}`, () => {
     await log.close();
   });
 
-  test("says why Redis does not take events, keeps nothing of them, and goes on when it does", async () => {
-    const log = await openRedisLog({ url: broker.url, prefix: "full", checkEvery: 20 });
+  test("says why Redis does not take events, is not ready until it does, and goes on by itself", async () => {
+    const told: (string | null)[] = [];
+    const log = await openRedisLog({
+      url: broker.url,
+      prefix: "full",
+      checkEvery: 5,
+      onFault: (fault) => told.push(fault),
+    });
     const redis = new Bun.RedisClient(broker.url);
     await redis.send("CONFIG", ["SET", "maxmemory", "1"]);
-    expect(log.append([newEvent("t", "1")])).rejects.toMatchObject({
-      code: "log-failed",
-      message: expect.stringMatching(/OOM .*; nothing was published/) as unknown,
-    });
-    await Bun.sleep(5);
-    expect(log.fault).toContain("OOM");
+    // Nobody has to publish for that.
+    while (log.fault === null) await Bun.sleep(1);
+    for (let at = 0; at < 5; at++) {
+      expect(log.append([newEvent("t", "1")])).rejects.toMatchObject({
+        code: "log-failed",
+        message: expect.stringMatching(
+          /at its maxmemory: raise it.*OOM .*; nothing was published$/,
+        ) as unknown,
+      });
+      await log.checked();
+      expect(log.fault).toContain("at its maxmemory");
+    }
     await redis.send("CONFIG", ["SET", "maxmemory", "0"]);
+    while (log.fault !== null) await Bun.sleep(1);
+    expect(told).toEqual([expect.stringContaining("at its maxmemory"), null]);
+    await redis.send("CONFIG", ["SET", "min-replicas-to-write", "1"]);
+    while (log.fault === null) await Bun.sleep(1);
+    expect(String(log.fault)).toContain("fewer replicas than min-replicas-to-write");
+    await redis.send("CONFIG", ["SET", "min-replicas-to-write", "0"]);
+    while (log.fault !== null) await Bun.sleep(1);
     redis.close();
     await log.append([newEvent("t", "2")]);
     await log.reach(1);
-    while (log.fault !== null) await Bun.sleep(1);
     expect((await log.survey(0, new SelectorSet(["t"]))).events).toBe(1);
     await log.close();
+  });
+
+  test("warns of a Redis that may evict the log by itself", async () => {
+    const redis = new Bun.RedisClient(broker.url);
+    const warnings: string[] = [];
+    for (const policy of ["volatile-lru", "allkeys-lru", "noeviction"]) {
+      await redis.send("CONFIG", ["SET", "maxmemory-policy", policy]);
+      const onWarning = (message: string) => warnings.push(message);
+      await (await openRedisLog({ url: broker.url, prefix: "policy", onWarning })).close();
+    }
+    redis.close();
+    expect(warnings).toEqual([expect.stringContaining("maxmemory-policy is allkeys-lru")]);
   });
 
   test("begins another life when keys of the log are gone, and leaves nothing of the old one", async () => {

@@ -13,7 +13,7 @@ import {
   RECENT,
 } from "../broker/broker.ts";
 import { type BrokerLog, type BrokerLogOptions, openBrokerLog } from "../broker/broker-log.ts";
-import { redisRefusal } from "./refusal.ts";
+import { explained, redisFault } from "./refusal.ts";
 import { type Script, APPEND, INDEX, LAST, PAGE, RENEW, STATE, SURVEY } from "./scripts.ts";
 import { MEMORY_LOG_DEFAULTS } from "../memory-log.ts";
 import { type Limits, limitsOf } from "../retention.ts";
@@ -31,6 +31,8 @@ export interface RedisLogOptions extends BrokerLogOptions {
   url: string;
   /** What the names of the keys begin with, so that several logs can share a Redis; default `sse`. */
   prefix?: string | undefined;
+  /** Told once, when the log is opened, of what puts it at risk. */
+  onWarning?: ((message: string) => void) | undefined;
 }
 
 /**
@@ -39,9 +41,9 @@ export interface RedisLogOptions extends BrokerLogOptions {
  *
  * @throws HubError `log-failed` when it refuses, or cannot be reached within a few seconds; without a password in it
  */
-export function openRedisLog({ url, prefix = "sse", ...options }: RedisLogOptions): Promise<BrokerLog> {
+export function openRedisLog(options: RedisLogOptions): Promise<BrokerLog> {
   const limits = limitsOf(options, MEMORY_LOG_DEFAULTS);
-  return openBrokerLog(new RedisBroker(url, prefix, limits), limits, options);
+  return openBrokerLog(new RedisBroker(options, limits), limits, options);
 }
 
 class RedisBroker implements Broker {
@@ -51,25 +53,41 @@ class RedisBroker implements Broker {
   readonly #url: string;
   readonly #key: string;
   readonly #limits: Limits;
+  readonly #warn: (message: string) => void;
+  #warned = false;
 
-  constructor(url: string, prefix: string, limits: Limits) {
+  constructor({ url, prefix = "sse", onWarning = () => {} }: RedisLogOptions, limits: Limits) {
     this.#url = url;
     this.#key = `{${prefix}}`;
     this.#limits = limits;
+    this.#warn = onWarning;
     this.name = `Redis at ${new URL(url).host}`;
   }
 
   async connect(): Promise<BrokerSession> {
     const clients = [this.#client(), this.#client()] as const;
     try {
-      await Promise.all(clients.map((client) => client.connect()));
+      await Promise.all(clients.map(begin));
     } catch (error) {
       for (const client of clients) client.close();
-      // Bun tells a refused password and a broken connection in the same words.
-      const refusal = await redisRefusal(this.#url, CONNECT_WITHIN);
-      throw refusal === null ? error : new BrokerRefusal(refusal);
+      const fault = await redisFault(this.#url, CONNECT_WITHIN);
+      if (fault === null) throw error;
+      throw fault.isFinal ? new BrokerRefusal(fault.reason) : new Error(fault.reason, { cause: error });
     }
+    await this.#checkPolicy(clients[0]);
     return new RedisSession(...clients, this.#key, this.#limits);
+  }
+
+  /** Says once that Redis may evict keys by itself: its volatile policies leave alone what does not expire. */
+  async #checkPolicy(client: RedisClient): Promise<void> {
+    if (this.#warned) return;
+    const memory = (await client.send("INFO", ["memory"]).catch(() => "")) as string; // not everybody may ask
+    const policy = /^maxmemory_policy:(allkeys-\S+)/m.exec(memory)?.[1];
+    if (policy === undefined) return;
+    this.#warned = true;
+    this.#warn(
+      `Redis may evict the log when its memory is full: its maxmemory-policy is ${policy}; set it to noeviction`,
+    );
   }
 
   #client(): RedisClient {
@@ -79,6 +97,14 @@ class RedisBroker implements Broker {
       connectionTimeout: CONNECT_WITHIN,
     });
   }
+}
+
+/** Connects. With a password, Bun's client tells of a database that is none only at the first command. */
+async function begin(client: RedisClient): Promise<void> {
+  await client.connect();
+  await client.send("PING", []).catch((error: Error) => {
+    if (!error.message.startsWith("NOPERM")) throw error;
+  });
 }
 
 /** One connection that waits for what is new, and one for everything else, which is not to wait behind it. */
@@ -99,13 +125,14 @@ class RedisSession implements BrokerSession {
   }
 
   async state(seen: Cursor, fresh: string): Promise<BrokerState> {
-    const [epoch, first, last, bytes, inherited, mark] = (await this.#run(STATE, [
-      fresh,
-      String(seen),
-      ...this.#bounds,
-    ])) as [string, number, number, number, number, string?];
+    const args = [fresh, String(seen), ...this.#bounds];
+    const [epoch, first, last, bytes, inherited, mark, refused] = (await this.#run(STATE, args)) as [
+      ...[epoch: string, first: number, last: number, bytes: number, inherited: number],
+      ...[mark: string | null, refused: string | null],
+    ];
     const recent = Math.max(first - 1, last - RECENT);
-    return { epoch, first, last, events: last - first + 1, bytes, recent, inherited, mark: mark ?? null };
+    const refusal = refused === null ? null : explained(refused);
+    return { epoch, first, last, events: last - first + 1, bytes, recent, inherited, mark, refusal };
   }
 
   async renew(epoch: string, fresh: string): Promise<void> {
@@ -246,7 +273,7 @@ class RedisSession implements BrokerSession {
       if (message.startsWith("READONLY")) throw new OtherLife(message);
       // A reply, and not one that says "later": the script has done nothing.
       if (code === "ERR_REDIS_SERVER_ERROR" && !/^(LOADING|BUSY|TRYAGAIN|MASTERDOWN)/.test(message))
-        throw new BrokerRefusal(message);
+        throw new BrokerRefusal(explained(message));
       throw error;
     }
     if (reply === null) throw new OtherLife("the log in Redis is in another life");

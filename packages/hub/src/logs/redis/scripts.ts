@@ -124,8 +124,15 @@ local function floor(after, topics)
 end
 `;
 
-/** What the log is; begins one where there is none, or only ruins. fresh epoch, number seen, bounds... */
+/**
+ * What the log is, and why it takes nothing at the moment; begins one where there is none, or only ruins.
+ * fresh epoch, number seen, bounds...
+ */
 export const STATE: Script = script(`${COMMON}${EVICT}${LIFE}
+-- Writes nothing, and is refused when a write would be. Eviction is not, when it is memory that there is none of.
+local refused = redis.pcall('LPUSHX', meta .. ':none', '')
+refused = type(refused) == 'table' and refused.err or false
+if refused and string.sub(refused, 1, 8) == 'READONLY' then return redis.error_reply(refused) end
 if life.epoch and call('XLEN', key(life.epoch, 'log')) ~= life.last - life.first + 1 then
   for _, name in ipairs({ 'log', 'index', 'newest', 'ids', 'lost' }) do call('UNLINK', key(life.epoch, name)) end
   life.epoch = false
@@ -134,9 +141,9 @@ if not life.epoch then
   life = { epoch = ARGV[1], first = 1, last = 0, bytes = 0, inherited = 0 }
   call('HSET', meta, 'epoch', life.epoch, 'first', 1, 'last', 0, 'bytes', 0, 'inherited', 0, 'lostUpTo', 0)
 end
-evict(life, { ARGV[3], ARGV[4], ARGV[5] }, 2000)
+if not refused or string.sub(refused, 1, 3) == 'OOM' then evict(life, { ARGV[3], ARGV[4], ARGV[5] }, 2000) end
 local seen = call('XRANGE', key(life.epoch, 'log'), ARGV[2], ARGV[2])[1]
-return { life.epoch, life.first, life.last, life.bytes, life.inherited, seen and seen[2][6] }
+return { life.epoch, life.first, life.last, life.bytes, life.inherited, seen and seen[2][6] or false, refused }
 `);
 
 /** Begins a new life with the events there are, unless that has been done. epoch, fresh epoch */
