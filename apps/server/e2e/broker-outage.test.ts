@@ -162,7 +162,7 @@ test("a node that is started while the broker is away, or with a wrong address, 
     port: 0,
     socket: { open: (socket) => void socket.end(), data() {} },
   });
-  await using web = Bun.serve({ hostname: "127.0.0.1", port: 0, fetch: () => new Response() });
+  using web = Bun.serve({ hostname: "127.0.0.1", port: 0, fetch: () => new Response() });
   const free = await freePort();
   const runs = [
     ["redis://nowhere.invalid:6379", "ENOTFOUND"],

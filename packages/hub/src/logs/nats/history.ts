@@ -11,7 +11,7 @@ import type { Cursor } from "../../cursor.ts";
 import { SelectorSet, type Topic } from "../../topic.ts";
 import { type BrokerPage, type Kept, OtherLife } from "../broker/broker.ts";
 import { publishKey } from "../numbering.ts";
-import { Gate } from "./gate.ts";
+import { Gate } from "../broker/gate.ts";
 import { firstOf, keptOf, SLOTS } from "./message.ts";
 import type { NatsPackages } from "./nats-log.ts";
 import { NatsReader } from "./reader.ts";

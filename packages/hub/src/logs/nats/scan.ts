@@ -2,7 +2,7 @@ import type { Cursor } from "../../cursor.ts";
 import type { SelectorSet } from "../../topic.ts";
 import type { Kept } from "../broker/broker.ts";
 import { SLOTS } from "./message.ts";
-import type { Gate } from "./gate.ts";
+import type { Gate } from "../broker/gate.ts";
 import type { NatsReader } from "./reader.ts";
 
 /** What one subject has: read, and not yet given. */

@@ -5,7 +5,7 @@ import type { NewEvent } from "../../event.ts";
 import type { Topic } from "../../topic.ts";
 import { BrokerRefusal, type BrokerSession, type BrokerState, type Kept, RECENT } from "../broker/broker.ts";
 import { publishKey } from "../numbering.ts";
-import { Gate, GateClosed } from "./gate.ts";
+import { Gate, GateClosed } from "../broker/gate.ts";
 import { NatsHistory } from "./history.ts";
 import { firstOf, keptOf, payloadOf, repetitions, SLOTS } from "./message.ts";
 import { mixedSubject, subjectOf } from "./subjects.ts";

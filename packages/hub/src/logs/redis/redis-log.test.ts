@@ -34,6 +34,37 @@ describe.skipIf(reason !== "")(`Redis${reason}`, () => {
     await log.close();
   });
 
+  test("counts what patterns select, topic by topic, whatever the topics have", async () => {
+    const log = await openRedisLog({ url: broker.url, prefix: "many", window: { maxEvents: 1 } });
+    // One topic of many events, one of as many as are looked at together, many of one, and one that another begins with.
+    const topics = Array.from({ length: 3000 }, (_, at) =>
+      at < 1000
+        ? "a/large"
+        : at < 1064
+          ? "a/64"
+          : at < 2500
+            ? `a/${at}`
+            : at % 2 === 0
+              ? "a/large/more"
+              : "b/1",
+    );
+    await log.append(topics.map((topic) => newEvent(topic, "x")));
+    await log.reach(3000);
+    for (const [selector, pattern] of [
+      ["a/*", /^a\/[^/]*$/],
+      ["a/**", /^a\//],
+      ["*/large", /^a\/large$/],
+      ["*/*/more", /more$/],
+      ["b/*", /^b/],
+    ] as const) {
+      for (const after of [0, 1, 500, 1063, 2000, 2998, 2999]) {
+        const events = topics.filter((topic, at) => at >= after && pattern.test(topic)).length;
+        expect(await log.survey(after, new SelectorSet([selector]))).toEqual({ from: after, events });
+      }
+    }
+    await log.close();
+  });
+
   test("says why Redis does not take events, is not ready until it does, and goes on by itself", async () => {
     const told: (string | null)[] = [];
     const log = await openRedisLog({

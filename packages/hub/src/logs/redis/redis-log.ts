@@ -12,9 +12,10 @@ import {
   OtherLife,
   RECENT,
 } from "../broker/broker.ts";
+import { Gate } from "../broker/gate.ts";
 import { type BrokerLog, type BrokerLogOptions, openBrokerLog } from "../broker/broker-log.ts";
 import { explained, redisFault } from "./refusal.ts";
-import { type Script, APPEND, INDEX, LAST, PAGE, RENEW, STATE, SURVEY } from "./scripts.ts";
+import { type Script, APPEND, COUNT, INDEX, LAST, PAGE, RENEW, STATE, SURVEY } from "./scripts.ts";
 import { MEMORY_LOG_DEFAULTS } from "../memory-log.ts";
 import { type Limits, limitsOf } from "../retention.ts";
 
@@ -25,6 +26,8 @@ const TAIL_BYTES = 4 * 1024 * 1024;
 const TAIL_EVENTS = 1024;
 /** How many events one read looks at: Redis does nothing else meanwhile. */
 const LOOKS = 512;
+/** How many reads stand in line in Redis: what is published, and the tail, wait behind these at most. */
+const READS = 2;
 
 export interface RedisLogOptions extends BrokerLogOptions {
   /** `redis://[user:password@]host[:port][/database]`, or `rediss://` over TLS. */
@@ -113,6 +116,7 @@ class RedisSession implements BrokerSession {
   readonly #asking: RedisClient;
   readonly #key: string;
   readonly #bounds: readonly string[];
+  readonly #reads = new Gate(READS);
   #tailCount = TAIL_EVENTS / 16;
 
   constructor(waiting: RedisClient, asking: RedisClient, key: string, limits: Limits) {
@@ -177,7 +181,7 @@ class RedisSession implements BrokerSession {
     { bytes, upTo }: { bytes: number; upTo: Cursor },
   ): Promise<BrokerPage> {
     const byTopic = selectors.patterns.length === 0;
-    const [from, cursor, found] = (await this.#run(PAGE, [
+    const [from, cursor, found] = (await this.#read(PAGE, [
       epoch,
       ...[after, upTo, Math.min(bytes, Number.MAX_SAFE_INTEGER), LOOKS].map(String),
       byTopic ? "" : commonPrefix(selectors),
@@ -199,9 +203,14 @@ class RedisSession implements BrokerSession {
     if (selectors.patterns.length === 0) return { from, events };
     if (selectors.selectsAll) return { from, events: Math.max(0, upTo - from) };
     let matched = 0;
-    await this.#walk(epoch, selectors, (seq) => {
-      if (seq > from && seq <= upTo) matched++;
-    });
+    let place = "";
+    do {
+      const args = [epoch, String(from), String(upTo), place, commonPrefix(selectors)];
+      const [next, counts] = (await this.#read(COUNT, args)) as [place: string, (Topic | number)[]];
+      for (let at = 0; at < counts.length; at += 2)
+        if (selectors.matches(counts[at] as Topic)) matched += counts[at + 1] as number;
+      place = next;
+    } while (place !== "");
     return { from, events: matched };
   }
 
@@ -213,7 +222,7 @@ class RedisSession implements BrokerSession {
     upTo: Cursor,
   ): Promise<[Cursor, number]> {
     const topics = selectors.patterns.length === 0 ? selectors.topics : [];
-    return (await this.#run(SURVEY, [epoch, String(after), String(upTo), ...topics])) as [Cursor, number];
+    return (await this.#read(SURVEY, [epoch, String(after), String(upTo), ...topics])) as [Cursor, number];
   }
 
   async rewind(epoch: string, count: number, selectors: SelectorSet, upTo: Cursor): Promise<Cursor> {
@@ -228,7 +237,7 @@ class RedisSession implements BrokerSession {
     } else {
       for (const [, lasts] of await this.#last(epoch, selectors.topics, upTo, count)) numbers.push(...lasts);
     }
-    const nth = numbers.toSorted((a, b) => b - a)[count - 1];
+    const nth = Float64Array.from(numbers).toSorted().at(-count);
     return nth === undefined ? oldest : nth - 1;
   }
 
@@ -239,7 +248,7 @@ class RedisSession implements BrokerSession {
 
   async #last(epoch: string, topics: readonly Topic[], upTo: Cursor, count: number) {
     const args = [epoch, String(upTo), String(count), ...topics];
-    return (await this.#run(LAST, args)) as [ended: number, numbers: Cursor[]][];
+    return (await this.#read(LAST, args)) as [ended: number, numbers: Cursor[]][];
   }
 
   /** Visits the number of every event that a set with patterns selects, by topics and not in their order. */
@@ -248,7 +257,7 @@ class RedisSession implements BrokerSession {
     let topic = "";
     let selected = false;
     for (let after = ""; ;) {
-      const members = (await this.#run(INDEX, [epoch, after, prefix])) as string[];
+      const members = (await this.#read(INDEX, [epoch, after, prefix])) as string[];
       for (const member of members) {
         const parted = member.length - NUMBER_LENGTH;
         const name = member.slice(0, parted - 1);
@@ -261,6 +270,10 @@ class RedisSession implements BrokerSession {
       if (members.length === 0) return;
       after = members.at(-1)!;
     }
+  }
+
+  #read(script: Script, args: readonly string[]): Promise<unknown> {
+    return this.#reads.pass(1, () => this.#run(script, args));
   }
 
   async #run(script: Script, args: readonly string[]): Promise<unknown> {

@@ -289,3 +289,40 @@ export const INDEX: Script = script(`${COMMON}${SAME_LIFE}
 return call('ZRANGEBYLEX', key(life.epoch, 'index'), ARGV[2] == '' and '[' .. ARGV[3] or '(' .. ARGV[2],
   '[' .. ARGV[3] .. '\\255', 'LIMIT', 0, 4096)
 `);
+
+/**
+ * How many events each topic has that begins with the prefix, from a place in the index on; and the place to go on from,
+ * '' for the end. Looks at some thousand entries, and passes over what a topic has beside them.
+ * epoch, after, up to, place, prefix
+ */
+export const COUNT: Script = script(`${COMMON}${SAME_LIFE}
+local index = key(life.epoch, 'index')
+local from, upTo = tonumber(ARGV[2]), math.max(tonumber(ARGV[2]), tonumber(ARGV[3]))
+local place, last = ARGV[4] ~= '' and ARGV[4] or '[' .. ARGV[5], '[' .. ARGV[5] .. '\\255'
+local out = {}
+for _ = 1, 32 do
+  local members = call('ZRANGEBYLEX', index, place, last, 'LIMIT', 0, 64)
+  local topic, count = nil, 0
+  for _, member in ipairs(members) do
+    local name, number = string.sub(member, 1, -18), tonumber(string.sub(member, -16))
+    if name ~= topic then
+      if topic then
+        out[#out + 1] = topic
+        out[#out + 1] = count
+      end
+      topic, count = name, 0
+    end
+    if number > from and number <= upTo then count = count + 1 end
+  end
+  if #members == 64 then
+    count = call('ZLEXCOUNT', index, '(' .. topic .. '\\0' .. padded(from), '[' .. topic .. '\\0' .. padded(upTo))
+    place = '(' .. topic .. '\\1'
+  end
+  if topic then
+    out[#out + 1] = topic
+    out[#out + 1] = count
+  end
+  if #members < 64 then return { '', out } end
+end
+return { place, out }
+`);
