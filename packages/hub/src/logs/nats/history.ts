@@ -51,12 +51,12 @@ export interface NatsClient {
 /** What stands in the stream, for those who ask. */
 export class NatsHistory {
   protected readonly client: NatsClient;
-  /** No message of several topics comes after this one, up to where the tail is. */
-  protected lastMixed = 0;
+  /** No message of several topics comes after this one, up to where the tail is; Infinity while that is not known. */
+  protected lastMixed = Infinity;
   /** Mean size of the stream's messages. */
   protected messageBytes = 1024;
   /** Reads of pages that are gone on with, the latest used last: a consumer with a filter is dear to make. */
-  readonly #scans = new Map<Scan, { readonly key: string; readonly since: number }>();
+  readonly #scans = new Map<Scan, number>();
   readonly #reading = new Gate(READING);
 
   constructor(client: NatsClient) {
@@ -80,7 +80,7 @@ export class NatsHistory {
       scan.close();
       throw error;
     }
-    if (found.cursor < upTo) this.#keep(scan, selectors);
+    if (found.cursor < upTo) this.#keep(scan);
     else scan.close();
     // A scan skips what is evicted before it comes there. Only what still stands after it is known to be without a hole.
     const floor = Math.max(from, (await this.#first(epoch)) - 1);
@@ -90,10 +90,10 @@ export class NatsHistory {
   }
 
   /** A scan that was kept, to go on after the cursor. */
-  #resume(after: Cursor, { key }: SelectorSet): Scan | null {
-    for (const [scan, { key: other, since }] of this.#scans) {
+  #resume(after: Cursor, selectors: SelectorSet): Scan | null {
+    for (const [scan, since] of this.#scans) {
       const isOld = performance.now() - since > SCAN_LIFE;
-      if (!isOld && (other !== key || !scan.reaches(after))) continue;
+      if (!isOld && !scan.goesOn(after, selectors, this.#hasMixed(after))) continue;
       this.#scans.delete(scan);
       if (!isOld) return scan;
       scan.close();
@@ -101,12 +101,17 @@ export class NatsHistory {
     return null;
   }
 
-  #keep(scan: Scan, { key }: SelectorSet): void {
-    this.#scans.set(scan, { key, since: performance.now() });
+  #keep(scan: Scan): void {
+    this.#scans.set(scan, performance.now());
     if (this.#scans.size <= MOST_SCANS) return;
     const [oldest] = this.#scans.keys();
     this.#scans.delete(oldest!);
     oldest!.close();
+  }
+
+  /** Whether messages of several topics come after the cursor. */
+  #hasMixed(after: Cursor): boolean {
+    return this.lastMixed * SLOTS > after;
   }
 
   /** As far as subjects tell, which is not of what arrays with several keys or topics hold. */
@@ -222,8 +227,8 @@ export class NatsHistory {
     const subjects: (string | undefined)[] = selectors.selectsAll
       ? [undefined]
       : selectedSubjects(this.client.prefix, selectors);
-    if (!selectors.selectsAll && this.lastMixed * SLOTS > from)
-      subjects.push(mixedSubject(this.client.prefix));
+    const isWhole = selectors.selectsAll || this.#hasMixed(from);
+    if (isWhole && !selectors.selectsAll) subjects.push(mixedSubject(this.client.prefix));
     const start = Math.floor(from / SLOTS) + 1;
     const readers = subjects.map((subject) =>
       this.#reading.pass(
@@ -234,7 +239,7 @@ export class NatsHistory {
     const opened = await Promise.allSettled(readers);
     const failed = opened.find(({ status }) => status === "rejected");
     const found = opened.flatMap((each) => (each.status === "fulfilled" ? [each.value] : []));
-    if (failed === undefined) return new Scan(selectors, from, found, this.#reading);
+    if (failed === undefined) return new Scan(selectors, from, found, isWhole, this.#reading);
     for (const reader of found) reader.close();
     throw (failed as PromiseRejectedResult).reason;
   }

@@ -14,6 +14,7 @@ import { openNatsLog } from "./nats-log.ts";
 class Racing extends NatsHistory {
   evict: "before" | "after" | "never" = "before";
   consumers = 0;
+  override lastMixed = 0;
 
   protected override async last(subject: string) {
     const message = await super.last(subject);
@@ -132,6 +133,26 @@ describe.skipIf(reason !== "")(`NATS${reason}`, () => {
       }
       expect(data).toEqual(Array.from({ length: 750 }, (_, at) => `${at * 2 + 1}`));
       expect(history.consumers).toBe(2);
+    });
+  });
+
+  test("goes on with what arrays of several topics hold that have come since a page was read", async () => {
+    const log = await openNatsLog({ url: broker.url, prefix: "arrays" });
+    for (let at = 1; at <= 40; at++) await log.append([newEvent("t", `${at}`)]);
+    await log.append([newEvent("t", "41"), newEvent("u", "x")]);
+    const { epoch } = log.bounds();
+    await log.close();
+    await ask("arrays", async (history) => {
+      history.evict = "never";
+      const set = new SelectorSet(["t"]);
+      const first = await history.page(epoch, 0, set, { bytes: 1, upTo: 40 * SLOTS, latest: false });
+      expect(first.kept).toHaveLength(16);
+      history.lastMixed = 41;
+      const limits = { bytes: 1e6, upTo: 41 * SLOTS, latest: false };
+      const { kept } = await history.page(epoch, first.cursor, set, limits);
+      expect(kept.map(({ event }) => event.data)).toEqual(
+        Array.from({ length: 25 }, (_, at) => `${at + 17}`),
+      );
     });
   });
 

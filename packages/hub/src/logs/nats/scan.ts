@@ -26,6 +26,7 @@ export interface Amount {
 export class Scan {
   readonly #selectors: SelectorSet;
   readonly #parts: readonly Part[];
+  readonly #isWhole: boolean;
   readonly #reading: Gate;
   /** How many messages have been read. */
   messages = 0;
@@ -36,9 +37,17 @@ export class Scan {
 
   /**
    * @param readers of subjects that together have all that is selected after `from`, and perhaps more than that
+   * @param isWhole whether they have what messages of several topics hold, too: there may be none
    * @param reading what bounds the bytes that are on their way to all scans
    */
-  constructor(selectors: SelectorSet, from: Cursor, readers: readonly NatsReader[], reading: Gate) {
+  constructor(
+    selectors: SelectorSet,
+    from: Cursor,
+    readers: readonly NatsReader[],
+    isWhole: boolean,
+    reading: Gate,
+  ) {
+    this.#isWhole = isWhole;
     this.#reading = reading;
     this.#selectors = selectors;
     this.#from = from;
@@ -46,9 +55,10 @@ export class Scan {
     this.#parts = readers.map((reader) => ({ reader, kept: [], upTo: from }));
   }
 
-  /** Whether it can go on after this cursor. */
-  reaches(after: Cursor): boolean {
-    return after >= this.#from && after <= this.#upTo;
+  /** @param wantsWhole whether messages of several topics come after the cursor */
+  goesOn(after: Cursor, { key }: SelectorSet, wantsWhole: boolean): boolean {
+    const reaches = after >= this.#from && after <= this.#upTo;
+    return reaches && key === this.#selectors.key && (this.#isWhole || !wantsWhole);
   }
 
   /** What follows the cursor, up to another one at most. */

@@ -122,7 +122,9 @@ export class NatsSession extends NatsHistory implements BrokerSession {
     if (this.#tail?.epoch !== epoch || this.#tail.last !== seq) {
       this.#tail?.close();
       this.#tail = null;
-      this.lastMixed = (await this.last(mixedSubject(this.client.prefix)))?.seq ?? 0;
+      // Of the server that leads: another one could be behind, and hide one.
+      const mixed = { last_by_subj: mixedSubject(this.client.prefix) };
+      this.lastMixed = (await this.client.manager.streams.getMessage(this.client.prefix, mixed))?.seq ?? 0;
       const consumer = this.client.jetstream.consumers.getConsumerFromInfo(await this.consumer(seq + 1));
       const most = Math.max(2, Math.min(TAIL, Math.floor(TAIL_BYTES / this.#maxPayload)));
       const messages = await consumer.consume({ max_messages: most, expires: 5000, idle_heartbeat: 1000 });
