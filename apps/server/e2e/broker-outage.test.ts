@@ -222,7 +222,7 @@ describe.skipIf(missing("redis") !== "")(`what Redis refuses${missing("redis")}`
     }
     await redis.send("CONFIG", ["SET", "maxmemory", "0"]);
     redis.close();
-    await until(async () => (await readyz(server)) === 200);
+    await until(async () => (await readyz(server)) === 200, 25_000);
     await publish(server.url, { topic: "t", data: "after" });
     expect(await client.receive(1)).toEqual(["after"]);
     const told = server.lines.filter(

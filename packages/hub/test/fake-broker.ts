@@ -3,6 +3,7 @@ import type { NewEvent } from "../src/event.ts";
 import {
   type Broker,
   type BrokerPage,
+  BrokerRefusal,
   type BrokerSession,
   type BrokerState,
   type Kept,
@@ -22,6 +23,10 @@ export class FakeBroker implements Broker {
   kept: Kept[] = [];
   /** Fails every question, and every connection. */
   isDown = false;
+  /** Why it takes no events. */
+  refusal: string | null = null;
+  /** Refuses events, though it does not say so when it is asked. */
+  isAtLimit = false;
   /** Keeps what is appended, and gives no answer. */
   isMute = false;
   /** Why reads of what is not in memory fail, although everything else goes on. */
@@ -87,7 +92,17 @@ class FakeSession implements BrokerSession {
     if (broker.epoch === "") broker.epoch = fresh;
     const { epoch, first, last, kept, inherited } = broker;
     const mark = kept.find(({ seq }) => seq === seen)?.mark ?? null;
-    return { epoch, first, last, events: kept.length, bytes: 0, recent: first - 1, inherited, mark };
+    return {
+      epoch,
+      first,
+      last,
+      events: kept.length,
+      bytes: 0,
+      recent: first - 1,
+      inherited,
+      mark,
+      refusal: this.#broker.refusal,
+    };
   }
 
   async renew(epoch: string, fresh: string): Promise<void> {
@@ -104,6 +119,7 @@ class FakeSession implements BrokerSession {
 
   async append(epoch: string, _seen: Cursor, batch: readonly NewEvent[]): Promise<readonly Cursor[]> {
     this.#broker.appends.push(batch.length);
+    if (this.#broker.isAtLimit) throw new BrokerRefusal("full");
     const seqs = this.#ask(epoch).put(...batch);
     if (this.#broker.isMute) this.#broker.isDown = true;
     this.#ask(epoch);

@@ -115,6 +115,23 @@ describe("BrokerLog", () => {
     });
   });
 
+  test("tells once that the broker takes nothing, however it learns of it, and once that it takes all again", async () => {
+    broker.refusal = "no room";
+    await until(() => log.fault === "the fake broker: no room");
+    broker.isAtLimit = true;
+    for (let at = 0; at < 5; at++) {
+      expect(log.append([event("1")])).rejects.toMatchObject({
+        code: "log-failed",
+        message: "the log does not take it (full); nothing was published",
+      });
+      await log.checked();
+    }
+    broker.refusal = null;
+    broker.isAtLimit = false;
+    await until(() => log.fault === null);
+    expect(faults).toEqual(["the fake broker: no room", null]);
+  });
+
   test.each([
     [["a", "b"], "publish again with the same id to be sure"],
     [["a", ""], "publish again, with the same id where there was one; what had none may be there twice then"],

@@ -45,8 +45,11 @@ const LONGEST_PAUSE = 1000;
 const OPEN_WITHIN = 5000;
 /** How many of the lives that are over are remembered. */
 const MOST_LEFT = 1000;
-/** For how long a broker that cannot tell is taken to refuse what it has refused, in milliseconds, unless it takes something. */
-const REFUSAL_LIFE = 10_000;
+/**
+ * For how many checks a broker is taken to refuse what it has refused: near its limits it takes some events and not others,
+ * and that is not to be told each time.
+ */
+const REFUSAL_CHECKS = 5;
 /** How often a read that fails although the broker is there is tried. */
 const TRIES = 3;
 
@@ -72,7 +75,8 @@ export class BrokerLog implements EventLog {
   #fault: string | null = null;
   /** Why the broker takes no events although it answers. */
   #refusal: string | null = null;
-  #refusedAt = 0;
+  /** When it refused an append. */
+  #refusedAt = -Infinity;
   /** What was told of that. */
   #told: string | null = null;
   /** Settled when there is a session again. */
@@ -156,9 +160,7 @@ export class BrokerLog implements EventLog {
     );
     this.#appending.add(answer);
     try {
-      const seqs = await answer;
-      this.#refuse(null);
-      return seqs.map((seq) => formatEventId(epoch, seq));
+      return (await answer).map((seq) => formatEventId(epoch, seq));
     } catch (error) {
       throw this.#appendError(session, error, batch);
     } finally {
@@ -171,7 +173,10 @@ export class BrokerLog implements EventLog {
     if (error instanceof OtherLife || error instanceof BrokerRefusal) {
       if (error instanceof OtherLife)
         session.close(); // what it is now is found out anew
-      else this.#refuse(error.message);
+      else {
+        this.#refusedAt = performance.now();
+        this.#refuse(error.message);
+      }
       const message = `the log does not take it (${error.message}); nothing was published`;
       return new HubError("log-failed", message, { cause: error });
     }
@@ -188,7 +193,6 @@ export class BrokerLog implements EventLog {
 
   #refuse(why: string | null): void {
     this.#refusal = why === null ? null : `${this.#broker.name}: ${why}`;
-    if (why !== null) this.#refusedAt = performance.now();
     this.#tell();
   }
 
@@ -401,8 +405,8 @@ export class BrokerLog implements EventLog {
       state = await ask();
     }
     this.#state = state;
-    const { refusal = performance.now() - this.#refusedAt < REFUSAL_LIFE ? undefined : null } = state;
-    if (refusal !== undefined) this.#refuse(refusal);
+    const isLong = performance.now() - this.#refusedAt > REFUSAL_CHECKS * this.#checkEvery;
+    if (state.refusal !== null || isLong) this.#refuse(state.refusal);
     if (state.epoch === epoch) return;
     this.#leave(epoch);
     this.#window = this.#windowFor(state);

@@ -28,8 +28,8 @@ export interface BrokerState {
   readonly inherited: Cursor;
   /** The {@link Kept.mark} of the event that was asked for; null when it is not there. */
   readonly mark: string | null;
-  /** Why it takes no events although it answers, for those who run it; null: it does. Left out by a broker that cannot tell. */
-  readonly refusal?: string | null;
+  /** Why it takes no events although it answers, for those who run it; null when it does, or cannot tell. */
+  readonly refusal: string | null;
 }
 
 /** A part of the log. */

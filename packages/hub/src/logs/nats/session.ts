@@ -58,6 +58,7 @@ export class NatsSession extends NatsHistory implements BrokerSession {
       recent: Math.max(firstOf(state) - 1, (state.last_seq - RECENT) * SLOTS),
       inherited: Number(inherited),
       mark: message === null ? null : nanoseconds(message.timestamp),
+      refusal: null,
     };
   }
 
