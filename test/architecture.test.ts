@@ -5,15 +5,24 @@ import { Glob } from "bun";
 /* The shape of the house: imports run one way, between packages by name only, and `index.ts` only exports. */
 
 const ROOT = join(import.meta.dir, "..");
-const PACKAGES = ["packages/protocol", "packages/hub", "packages/elysia", "apps/web", "apps/server", "bench"];
+const PACKAGES = [
+  "packages/protocol",
+  "packages/client",
+  "packages/hub",
+  "packages/elysia",
+  "apps/web",
+  "apps/server",
+  "bench",
+];
 
 /** What each package may import of the others. Tests and `e2e` may use more, by their devDependencies. */
 const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   "@sse/protocol": [],
+  "@sse/client": ["@sse/protocol"],
   "@sse/hub": ["@sse/protocol"],
   "@sse/elysia": ["@sse/protocol", "@sse/hub"],
-  "@sse/web": ["@sse/protocol"],
-  "@sse/server": ["@sse/protocol", "@sse/hub", "@sse/elysia", "@sse/web"],
+  "@sse/web": ["@sse/protocol", "@sse/client"],
+  "@sse/server": ["@sse/protocol", "@sse/hub", "@sse/elysia", "@sse/web", "@sse/client"],
   "@sse/bench": ["@sse/protocol"],
 };
 

@@ -1,0 +1,15 @@
+export type { Clock } from "./clock.ts";
+export type { Connect, Link, Sink } from "./connection.ts";
+export { EventSource } from "./event-source.ts";
+export type { EventSourceEventMap, EventSourceInit } from "./event-source.ts";
+export { EventSourceErrorEvent } from "./failure.ts";
+export type { Failure, FailureCode } from "./failure.ts";
+export { CLIENT_DEFAULTS } from "./options.ts";
+export type { Attempt, ConnectionOptions, Fetch, HeaderRecord, RequestBody } from "./options.ts";
+export type { Closing, ControlCallbacks, End, Gap, Ready } from "./control.ts";
+export { InvalidEventError, SubscribeError } from "./inbox.ts";
+export type { Reading, SubscribedEvent } from "./inbox.ts";
+export type { SchemaIssue, SchemaResult, StandardSchema } from "./standard-schema.ts";
+export { subscribe } from "./subscribe.ts";
+export type { SubscribeOptions, Subscription } from "./subscribe.ts";
+export type { DataOf, SelectorOf, TopicMap } from "./topics.ts";

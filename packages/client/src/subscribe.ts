@@ -1,0 +1,90 @@
+import { connect } from "./connection.ts";
+import type { ControlCallbacks } from "./control.ts";
+import { absolute } from "./event-source.ts";
+import type { Failure } from "./failure.ts";
+import { Inbox, type Reading, type SubscribedEvent } from "./inbox.ts";
+import type { ConnectionOptions } from "./options.ts";
+import type { StandardSchema } from "./standard-schema.ts";
+import type { DataOf, SelectorOf, TopicMap } from "./topics.ts";
+
+/** What a subscription is told, besides how to connect. */
+export interface SubscribeOptions<Topics extends TopicMap>
+  extends ConnectionOptions, ControlCallbacks, Reading {
+  /** Topics, or patterns of them. Default: none named, which is the topic `default`, or what the URL says. */
+  topics?: readonly SelectorOf<Topics>[] | undefined;
+  /** For a beginning without a cursor: `"all"` that the server holds, or the last so many. Default: from now on. */
+  replay?: "all" | number | undefined;
+  /** What to be given of what was missed: the server's `lag`. Default: `"catch-up"`. */
+  lag?: "catch-up" | "latest" | "disconnect" | undefined;
+  /** What each event's data has to be. A value that it changes is handed on changed. Default: none; the types are believed. */
+  schema?: StandardSchema<DataOf<Topics>> | undefined;
+  /** A stream is open. */
+  onOpen?: (() => void) | undefined;
+  /** There is no stream for now. When there will never be one, the iterator throws instead. */
+  onError?: ((failure: Failure) => void) | undefined;
+}
+
+/** Events, one after another. Leaving a `for await` closes the connection; so does `using`. */
+export interface Subscription<Data> extends AsyncIterableIterator<SubscribedEvent<Data>, undefined> {
+  /** The cursor of the last event that was handed out: `lastEventId` for another subscription that goes on here. */
+  readonly lastEventId: string;
+  /** Ends the iteration, also while it waits. */
+  close(): void;
+  return(): Promise<IteratorResult<SubscribedEvent<Data>, undefined>>;
+  [Symbol.asyncIterator](): Subscription<Data>;
+  [Symbol.asyncDispose](): Promise<void>;
+}
+
+/**
+ * Subscribes to topics of the server, and connects at once. Ends when the topics have ended, or the server says so (204), or when
+ * closed. Nothing more is read from the connection while the consumer is busy: what waits is what the last piece of the stream held.
+ *
+ * Types are those of the topics: `subscribe<{ "orders/*": Order }>(url, { topics: ["orders/42"] })`; or of the schema.
+ *
+ * @throws {SubscribeError} from the iterator, when the server refuses for good.
+ * @throws {InvalidEventError} from the iterator, for data that is not what it should be; `onInvalid` takes it instead.
+ * @throws {DOMException} `SyntaxError` when the URL does not parse. @throws {RangeError} when an option is out of range.
+ */
+export function subscribe<Topics extends TopicMap>(
+  url: string | URL,
+  options?: SubscribeOptions<Topics>,
+): Subscription<DataOf<Topics>>;
+export function subscribe<Data>(
+  url: string | URL,
+  options: SubscribeOptions<Record<string, Data>> & { schema: StandardSchema<Data> },
+): Subscription<Data>;
+export function subscribe<Topics extends TopicMap>(
+  url: string | URL,
+  options: SubscribeOptions<Topics> = {},
+): Subscription<DataOf<Topics>> {
+  const { topics = [], replay, lag } = options;
+  const target = new URL(absolute(url));
+  for (const topic of topics) target.searchParams.append("topic", topic);
+  if (replay !== undefined) target.searchParams.set("replay", String(replay));
+  if (lag !== undefined) target.searchParams.set("lag", lag);
+  const inbox = new Inbox<DataOf<Topics>>(options, topics);
+  const link = (options.shared ?? connect)(target.href, options, inbox);
+  const close = (): void => {
+    link.close();
+    inbox.close();
+  };
+  options.signal?.addEventListener("abort", close, { signal: inbox.closed });
+  if (options.signal?.aborted) close();
+
+  const events = inbox.read(close);
+  const subscription: Subscription<DataOf<Topics>> = {
+    get lastEventId() {
+      return inbox.lastEventId;
+    },
+    close,
+    next: () => events.next(),
+    return: () => {
+      // The generator may wait for an event, or may never have begun: so it cannot be what closes.
+      close();
+      return events.return(undefined);
+    },
+    [Symbol.asyncIterator]: () => subscription,
+    [Symbol.asyncDispose]: async () => close(),
+  };
+  return subscription;
+}
