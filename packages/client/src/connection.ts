@@ -129,7 +129,8 @@ class Connection implements Link {
     let code: FailureCode = "headers";
     try {
       if (!SCHEMES.test(this.#url)) throw new TypeError(`There is no stream to be had from ${this.#url}`);
-      const told = { failures: this.#failures, refusedWith: this.#last?.status ?? null };
+      const { status: last = null, code: lost } = this.#last ?? {};
+      const told = { failures: this.#failures, refusedWith: lost === "status" ? last : null };
       const init = await requestOf(this.#options, told, this.#decoder.lastEventId);
       code = "network";
       if (this.#current !== attempt) return { code };

@@ -104,6 +104,6 @@ export function settingsOf(options: ConnectionOptions): Settings {
 }
 
 function nonNegative(name: string, value: number): number {
-  if (value >= 0 && value < Infinity) return value;
+  if (Number.isFinite(value) && value >= 0) return value;
   throw new RangeError(`${name} must be a number from 0 on; got ${String(value)}`);
 }
