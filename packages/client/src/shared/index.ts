@@ -1,0 +1,1 @@
+export { shared, sharedAs } from "./shared.ts";
