@@ -24,6 +24,9 @@ export interface SubscribeOptions<Topics extends TopicMap>
   onError?: ((failure: Failure) => void) | undefined;
 }
 
+/** What topics carry that nobody has said anything of. */
+type Untyped = Readonly<Record<string, unknown>>;
+
 /** Events, one after another. Leaving a `for await` closes the connection; so does `using`. */
 export interface Subscription<Data> extends AsyncIterableIterator<SubscribedEvent<Data>, undefined> {
   /** The cursor of the last event that was handed out: `lastEventId` for another subscription that goes on here. */
@@ -45,14 +48,14 @@ export interface Subscription<Data> extends AsyncIterableIterator<SubscribedEven
  * @throws {InvalidEventError} from the iterator, for data that is not what it should be; `onInvalid` takes it instead.
  * @throws {DOMException} `SyntaxError` when the URL does not parse. @throws {RangeError} when an option is out of range.
  */
-export function subscribe<Topics extends TopicMap>(
+export function subscribe<Schema extends StandardSchema>(
   url: string | URL,
-  options?: SubscribeOptions<Topics>,
+  options: Omit<SubscribeOptions<Untyped>, "schema"> & { schema: Schema },
+): Subscription<Schema extends StandardSchema<infer Data> ? Data : never>;
+export function subscribe<Topics extends TopicMap = Untyped>(
+  url: string | URL,
+  options?: SubscribeOptions<NoInfer<Topics>>,
 ): Subscription<DataOf<Topics>>;
-export function subscribe<Data>(
-  url: string | URL,
-  options: SubscribeOptions<Record<string, Data>> & { schema: StandardSchema<Data> },
-): Subscription<Data>;
 export function subscribe<Topics extends TopicMap>(
   url: string | URL,
   options: SubscribeOptions<Topics> = {},

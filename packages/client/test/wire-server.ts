@@ -128,7 +128,7 @@ function readRequest(bytes: string): WireRequest | null {
 }
 
 /** Waits for a condition, and says which one did not come true. */
-export async function until(condition: () => unknown, milliseconds = 20_000): Promise<void> {
+export async function until(condition: () => unknown, milliseconds = 10_000): Promise<void> {
   const end = performance.now() + milliseconds;
   while (!(await condition())) {
     if (performance.now() > end) throw new Error(`not within ${milliseconds} ms: ${String(condition)}`);

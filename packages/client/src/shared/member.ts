@@ -94,8 +94,8 @@ export class Member implements Link {
   #enter(): void {
     this.#channel = this.#platform.openChannel(this.#name);
     this.#channel.addEventListener("message", (event) => this.#hear((event as MessageEvent<Message>).data));
-    this.#waitForLock({});
     this.#join();
+    this.#waitForLock({});
   }
 
   /** Lets go of everything that others may need: a tab that sleeps must not hold the lock, nor be next in the queue. */

@@ -1,0 +1,73 @@
+import { expect, expectTypeOf, test } from "bun:test";
+import type { StandardSchemaV1 } from "@standard-schema/spec";
+import * as v from "valibot";
+import {
+  EventSource,
+  type EventSourceErrorEvent,
+  InvalidEventError,
+  type StandardSchema,
+  subscribe,
+} from "../src/index.ts";
+import { WireServer } from "./wire-server.ts";
+
+/* What the type checker says is a part of what is promised: it runs over this file. */
+
+interface Order {
+  total: number;
+}
+interface Topics {
+  "orders/*": Order;
+  "news/**": { title: string };
+}
+
+/** What a subscription yields. */
+type Data<Subscribed> = Subscribed extends AsyncIterable<{ readonly data: infer Value }> ? Value : never;
+
+/** Never called: only checked. */
+export function checked(source: EventSource): void {
+  const orders = subscribe<{ "orders/*": Order }>("/events", { topics: ["orders/42", "orders/*"] });
+  expectTypeOf<Data<typeof orders>>().toEqualTypeOf<Order>();
+  const all = subscribe<Topics>("/events", { topics: ["orders/1", "news/a/b", "news/**"] });
+  expectTypeOf<Data<typeof all>>().toEqualTypeOf<Order | { title: string }>();
+  const some = subscribe<Pick<Topics, "orders/*">>("/events");
+  expectTypeOf<Data<typeof some>>().toEqualTypeOf<Order>();
+  const untyped = subscribe("/events", { topics: ["anything"] });
+  expectTypeOf<Data<typeof untyped>>().toEqualTypeOf<unknown>();
+  // @ts-expect-error: no such topic
+  subscribe<Topics>("/events", { topics: ["users/1"] });
+  const schema = v.object({ total: v.number() });
+  const parsed = subscribe("/events", { topics: ["anything"], schema });
+  expectTypeOf<Data<typeof parsed>>().toEqualTypeOf<{ total: number }>();
+  // @ts-expect-error: the schema is of something else
+  subscribe<{ "news/**": { title: string } }>("/events", { schema });
+  // The interface that the schemas' authors publish.
+  const standard: StandardSchemaV1<unknown, Order> = v.object({ total: v.number() }) as never;
+  const ours: StandardSchema<Order> = standard;
+  void ours;
+
+  source.onerror = (event: EventSourceErrorEvent) => void event.retryIn;
+  source.onerror = (event: Event) => void event;
+  source.addEventListener("add", (event) => expectTypeOf(event).toEqualTypeOf<MessageEvent<string>>());
+  source.addEventListener("error", (event) => expectTypeOf(event).toEqualTypeOf<EventSourceErrorEvent>());
+}
+
+test("a schema of a real library checks and changes data", async () => {
+  await using server = await WireServer.start((exchange) =>
+    exchange.stream('data: {"total":"x"}\n\ndata: {"total":"7"}\n\n'),
+  );
+  const refused: InvalidEventError[] = [];
+  const schema = v.object({ total: v.pipe(v.string(), v.regex(/^\d+$/), v.transform(Number)) });
+  const orders = subscribe(server.url, { schema, onInvalid: (error) => refused.push(error) });
+  expect((await orders.next()).value?.data).toEqual({ total: 7 });
+  expect(refused.map(({ issues, message }) => [issues.length, message.includes("Invalid format")])).toEqual([
+    [1, true],
+  ]);
+  orders.close();
+  const strict = subscribe(server.url, { schema });
+  expect(await strict.next().catch((error: unknown) => error)).toBeInstanceOf(InvalidEventError);
+});
+
+test("stands where the standard's EventSource is wanted", () => {
+  // The page's own types are not known here: see assignable.ts, which is checked with them.
+  expect(new EventSource("http://localhost", { signal: AbortSignal.abort() })).toBeInstanceOf(EventTarget);
+});
