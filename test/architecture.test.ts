@@ -13,6 +13,7 @@ const PACKAGES = [
   "apps/web",
   "apps/server",
   "bench",
+  "examples",
 ];
 
 /** What each package may import of the others. Tests and `e2e` may use more, by their devDependencies. */
@@ -24,6 +25,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   "@sse/web": ["@sse/protocol", "@sse/client"],
   "@sse/server": ["@sse/protocol", "@sse/hub", "@sse/elysia", "@sse/web", "@sse/client"],
   "@sse/bench": ["@sse/protocol"],
+  "@sse/examples": ["@sse/client"],
 };
 
 const IMPORT = /(?:^|\n)\s*(?:import|export)\s[^;]*?from\s+"([^"]+)"|import\("([^"]+)"\)/g;

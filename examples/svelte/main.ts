@@ -1,0 +1,4 @@
+import { mount } from "svelte";
+import Messages from "./Messages.svelte";
+
+mount(Messages, { target: document.querySelector("#app")! });
