@@ -5,8 +5,9 @@ const answer = document.querySelector("#answer")!;
 const state = document.querySelector("#state")!;
 const topic = new URLSearchParams(location.search).get("topic") ?? "answers/1";
 
-// A model's answer is a topic: who writes it publishes each token, then the end. A page that is reloaded reads it from the beginning, one that loses
-// its connection goes on at the token where it was, and neither costs a second run of the model.
+// A model's answer is a topic: who writes it publishes each token, then the end. A page that is reloaded reads it
+// from the beginning, one that loses its connection goes on at the token where it was, and neither costs a second run
+// of the model.
 for await (const { data } of subscribe<{ [topic: string]: string }>(EVENTS, {
   topics: [topic],
   replay: "all",

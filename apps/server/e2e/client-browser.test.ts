@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
-import { type Exchange, WireServer } from "@sse/client/test/wire-server.ts";
+import { type Exchange, Flood, WireServer } from "@sse/client/test/wire-server.ts";
 import { CHROMIUM } from "./browser.ts";
 import { logOf, openClientPage } from "./client-page.ts";
 import { DevToolsBrowser, type DevToolsTab } from "./devtools.ts";
@@ -181,6 +181,21 @@ describe.skipIf(CHROMIUM === null)(name, () => {
     await tab.waitFor("log.includes('1')");
     return tab;
   };
+
+  test("holds the server up while the loop over its events is busy", async () => {
+    const flood = new Flood();
+    await using server = await serve((target) =>
+      target === "/flood" ? [(exchange) => flood.answer(exchange)] : undefined,
+    );
+    const tab = await openClientPage(browser, server.url);
+    await tab.evaluate("(async () => { window.events = sse.subscribe('/flood'); await events.next(); })()");
+    expect(await flood.settled()).toBeLessThan(1024);
+    const last = await tab.evaluate<string>(
+      "(async () => { for await (const { id } of events) if (id === '2000') return id; })()",
+    );
+    expect(last).toBe("2000");
+    await tab.close();
+  });
 
   test("lets its connection go when the page is frozen, and resumes when it wakes", async () => {
     await using server = await serve(numbered);

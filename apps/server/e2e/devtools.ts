@@ -5,8 +5,8 @@ import type { Subprocess } from "bun";
 import { CHROMIUM, FLAGS } from "./browser.ts";
 
 /*
- * Chromium by its own protocol. Playwright makes every page believe that it is seen and has the focus, and turns the back/forward
- * cache off: pages are never hidden, frozen or kept then. Here they are.
+ * Chromium by its own protocol. Playwright makes every page believe that it is seen and has the focus, and turns the
+ * back/forward cache off: pages are never hidden, frozen or kept then. Here they are.
  */
 
 type Result = Record<string, unknown>;

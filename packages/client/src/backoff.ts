@@ -26,7 +26,10 @@ export function waitOf({ base, failures, cap, jitter, retryAfter, random }: Back
   return Math.min(LONGEST_TIMER, grown * (1 + jitter * random));
 }
 
-/** `Retry-After` in milliseconds, of seconds or of a date (RFC 9110, 10.2.3); 0 for none, for the past, and for nonsense. */
+/**
+ * `Retry-After` in milliseconds, of seconds or of a date (RFC 9110, 10.2.3); 0 for none, for the past, and for
+ * nonsense.
+ */
 export function retryAfterOf(headers: Headers, now: number): number {
   const value = headers.get("retry-after") ?? "";
   const wait = /^\d+$/.test(value) ? Number(value) * 1000 : Date.parse(value) - now;

@@ -5,7 +5,10 @@ import type { ConnectionOptions } from "./options.ts";
 /** What `new EventSource` is told: as {@link ConnectionOptions} say. */
 export interface EventSourceInit extends ConnectionOptions {}
 
-/** The events that every EventSource has. Others have the type that their `event:` field names, and are `MessageEvent`s. */
+/**
+ * The events that every EventSource has. Others have the type that their `event:` field names, and are
+ * `MessageEvent`s.
+ */
 export interface EventSourceEventMap {
   open: Event;
   message: MessageEvent<string>;
@@ -17,8 +20,9 @@ type ListenerOptions =
   boolean | { capture?: boolean; once?: boolean; passive?: boolean; signal?: AbortSignal };
 
 /**
- * The EventSource of WHATWG HTML 9.2, made with `fetch`, so that it works in Bun, Node and Deno as in browsers; and with options that
- * the standard lacks. Where it does other than a native one, an option says so: `retryStatuses`, `maxSilence`, `jitter` and `maxRetry`.
+ * The EventSource of WHATWG HTML 9.2, made with `fetch`, so that it works in Bun, Node and Deno as in browsers; and
+ * with options that the standard lacks. Where it does other than a native one, an option says so: `retryStatuses`,
+ * `maxSilence`, `jitter` and `maxRetry`.
  *
  * @throws {DOMException} `SyntaxError` when the URL does not parse; relative ones need a page or a worker.
  * @throws {RangeError} when an option is out of range.

@@ -5,7 +5,10 @@ import type { Connect } from "./connection.ts";
 export interface Attempt {
   /** How often in a row the connection was refused or lost since something last came; 0 for the first attempt. */
   readonly failures: number;
-  /** The status that the last attempt was refused with, 401 say: a token that is still in a cache is then worth nothing. */
+  /**
+   * The status that the last attempt was refused with, 401 say: a token that is still in a cache is then worth
+   * nothing.
+   */
   readonly refusedWith: number | null;
 }
 
@@ -26,8 +29,9 @@ export interface ConnectionOptions {
   /** Sends cookies, and takes them, across origins too. Default: false. */
   withCredentials?: boolean | undefined;
   /**
-   * Sent besides `Accept`, `Last-Event-ID` and, outside of browsers, `Cache-Control`, and in their place. A function is asked
-   * again at each attempt, so that a token can be renewed; and because it can, the first 401 in a row is answered by asking it at once. Default: none.
+   * Sent besides `Accept`, `Last-Event-ID` and, outside of browsers, `Cache-Control`, and in their place. A function
+   * is asked again at each attempt, so that a token can be renewed; and because it can, the first 401 in a row is
+   * answered by asking it at once. Default: none.
    */
   headers?: HeaderRecord | ((attempt: Attempt) => HeaderRecord | Promise<HeaderRecord>) | undefined;
   /** Default: `GET`. */
@@ -45,16 +49,21 @@ export interface ConnectionOptions {
   /** How much longer a wait may get by chance, as a part of it. Default: 0.5. */
   jitter?: number | null | undefined;
   /**
-   * The statuses that are tried again, and not before `Retry-After`. A native EventSource dies of any status but 200; so does this one with
-   * `null`. 204 is never tried again: it is how a server says to stay away. Default: 408, 425, 429, 500, 502, 503, 504.
+   * The statuses that are tried again, and not before `Retry-After`. A native EventSource dies of any status but 200;
+   * so does this one with `null`. 204 is never tried again: it is how a server says to stay away. Default: 408, 425,
+   * 429, 500, 502, 503, 504.
    */
   retryStatuses?: readonly number[] | null | undefined;
   /**
-   * The longest silence before the connection is given up and made anew, from the request on. Any byte ends it, also that of a heartbeat:
-   * a server should send one three times as often. `null` for a server that sends none. Default: 45,000.
+   * The longest silence before the connection is given up and made anew, from the request on. Any byte ends it, also
+   * that of a heartbeat: a server should send one three times as often. `null` for a server that sends none. Default:
+   * 45,000.
    */
   maxSilence?: number | null | undefined;
-  /** The most bytes of one event; a larger one ends the client, since it would come again. `null`: no limit. Default: 128 MiB. */
+  /**
+   * The most bytes of one event; a larger one ends the client, since it would come again. `null`: no limit. Default:
+   * 128 MiB.
+   */
   maxEventBytes?: number | null | undefined;
   /** Closes the client. Default: none. */
   signal?: AbortSignal | undefined;
@@ -62,7 +71,10 @@ export interface ConnectionOptions {
   pauseWhenHidden?: boolean | undefined;
   /** Called with each comment. Default: nobody is. */
   onComment?: ((text: string) => void) | undefined;
-  /** How events come here: `shared` of `@sse/client/shared` has one connection for all tabs. Default: a connection of its own. */
+  /**
+   * How events come here: `shared` of `@sse/client/shared` has one connection for all tabs. Default: a connection of
+   * its own.
+   */
   shared?: Connect | undefined;
   /** Default: the runtime's own. */
   clock?: Clock | undefined;

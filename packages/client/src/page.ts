@@ -13,8 +13,8 @@ export interface PageListener {
 }
 
 /**
- * Tells of the life of the page that this runs in, if any, until the signal. A page in the back/forward cache, or frozen, does not
- * read: a server would take its stream for a slow one, or keep events in vain.
+ * Tells of the life of the page that this runs in, if any, until the signal. A page in the back/forward cache, or
+ * frozen, does not read: a server would take its stream for a slow one, or keep events in vain.
  */
 export function watchPage(pauseWhenHidden: boolean, listener: PageListener, signal: AbortSignal): void {
   const { suspend, resume, online } = listener;

@@ -1,6 +1,6 @@
 /**
- * The part of Standard Schema 1 that the client uses (https://standardschema.dev): Zod, Valibot, ArkType and others have it. Spelled out
- * here, as its authors suggest, so that there is nothing to install.
+ * The part of Standard Schema 1 that the client uses (https://standardschema.dev): Zod, Valibot, ArkType and others
+ * have it. Spelled out here, as its authors suggest, so that there is nothing to install.
  */
 export interface StandardSchema<Output = unknown> {
   readonly "~standard": {

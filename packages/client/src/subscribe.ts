@@ -16,7 +16,10 @@ export interface SubscribeOptions<Topics extends TopicMap>
   replay?: "all" | number | undefined;
   /** What to be given of what was missed: the server's `lag`. Default: `"catch-up"`. */
   lag?: "catch-up" | "latest" | "disconnect" | undefined;
-  /** What each event's data has to be. A value that it changes is handed on changed. Default: none; the types are believed. */
+  /**
+   * What each event's data has to be. A value that it changes is handed on changed. Default: none; the types are
+   * believed.
+   */
   schema?: StandardSchema<DataOf<Topics>> | undefined;
   /** A stream is open. */
   onOpen?: (() => void) | undefined;
@@ -39,8 +42,9 @@ export interface Subscription<Data> extends AsyncIterableIterator<SubscribedEven
 }
 
 /**
- * Subscribes to topics of the server, and connects at once. Ends when the topics have ended, or the server says so (204), or when
- * closed. Nothing more is read from the connection while the consumer is busy: what waits is what the last piece of the stream held.
+ * Subscribes to topics of the server, and connects at once. Ends when the topics have ended, or the server says so
+ * (204), or when closed. Nothing more is read from the connection while the consumer is busy: what waits is what the
+ * last piece of the stream held.
  *
  * Types are those of the topics: `subscribe<{ "orders/*": Order }>(url, { topics: ["orders/42"] })`; or of the schema.
  *

@@ -4,7 +4,10 @@ export type TopicMap = object;
 /** The selectors that may be asked for where the topics are these: the patterns themselves, and what they match. */
 export type SelectorOf<Topics extends TopicMap> = Matching<keyof Topics & string>;
 
-/** What comes from any of these topics. An event does not say its topic: so the type is that of the whole subscription. */
+/**
+ * What comes from any of these topics. An event does not say its topic: so the type is that of the whole
+ * subscription.
+ */
 export type DataOf<Topics extends TopicMap> = Topics[keyof Topics];
 
 type Matching<Pattern extends string> =

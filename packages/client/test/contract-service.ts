@@ -1,8 +1,9 @@
 import { EventSource, type EventSourceErrorEvent, type EventSourceInit } from "../src/index.ts";
 
 /*
- * The client as LaunchDarkly's sse-contract-tests drive it (github.com/launchdarkly/sse-contract-tests, "contract tests"): their harness
- * plays the server, and is told over HTTP of everything that the client sees. `PORT` is where this listens; default 8000.
+ * The client as LaunchDarkly's sse-contract-tests drive it (github.com/launchdarkly/sse-contract-tests, "contract
+ * tests"): their harness plays the server, and is told over HTTP of everything that the client sees. `PORT` is where
+ * this listens; default 8000.
  */
 
 const CAPABILITIES = [

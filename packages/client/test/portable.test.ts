@@ -2,7 +2,7 @@ import { describe, expect, setDefaultTimeout, test } from "bun:test";
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { WireServer } from "./wire-server.ts";
+import { Flood, WireServer } from "./wire-server.ts";
 
 /* The client in Node and Deno. */
 
@@ -24,6 +24,11 @@ const SCRIPT = `
   for await (const { data, id } of subscribe(url, { topics: ["b"], retry: 0 })) {
     log.push([data.n, id]);
     if (data.n === 2) break;
+  }
+  for await (const { id } of subscribe(url + "/flood")) {
+    // Nothing is read while this is busy.
+    if (id === "1") log.push(Number(await (await fetch(url + "/settled")).text()) < 1024);
+    if (id === "2000") { log.push(id); break; }
   }
   try { new EventSource("/relative") } catch (error) { log.push(error.name) }
   console.log(JSON.stringify(log));
@@ -73,11 +78,15 @@ describe("the bundle", () => {
   })) {
     const missing = Bun.which(command[0]!) === null;
     test.skipIf(missing)(
-      `reads, resumes and leaves streams in ${name}${missing ? " (skipped: not installed)" : ""}`,
+      `reads, resumes, holds up and leaves streams in ${name}${missing ? " (skipped: not installed)" : ""}`,
       async () => {
         let count = 0;
+        const flood = new Flood();
         await using server = await WireServer.start((exchange) => {
-          if (exchange.request.target !== "/a") {
+          if (exchange.request.target === "/flood") flood.answer(exchange);
+          else if (exchange.request.target === "/settled")
+            void flood.settled().then((written) => exchange.head(200).write(String(written)).cut());
+          else if (exchange.request.target !== "/a") {
             exchange.stream(`id: ${++count}\ndata: {"n":${count}}\n\n`);
             if (count === 1) exchange.finish();
           } else if (exchange.request.headers["last-event-id"] !== undefined) exchange.head(204).cut();
@@ -90,6 +99,8 @@ describe("the bundle", () => {
           ["error", 2, null, null, "status"],
           [1, "1"],
           [2, "2"],
+          true,
+          "2000",
           "SyntaxError",
         ]);
         const [first, second, third, fourth] = server.requests.map(({ headers }) => headers);

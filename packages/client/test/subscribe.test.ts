@@ -1,7 +1,7 @@
 import { describe, expect, setDefaultTimeout, test } from "bun:test";
 import { InvalidEventError, SubscribeError, subscribe } from "../src/index.ts";
 import { ManualClock } from "./manual-clock.ts";
-import { until, WireServer } from "./wire-server.ts";
+import { Flood, until, WireServer } from "./wire-server.ts";
 
 setDefaultTimeout(30_000);
 
@@ -146,29 +146,12 @@ describe("a subscription", () => {
   });
 
   test("does not read on while the consumer is busy, and takes no silence for the server's then", async () => {
-    let written = 0;
-    await using server = await WireServer.start((exchange) => {
-      exchange.stream();
-      // As long as somebody reads, there is more.
-      const more = (): void => {
-        while (!exchange.gone && written < 4096) {
-          const data = `id: ${++written}\ndata: "${"x".repeat(64 * 1024)}"\n\n`;
-          exchange.send(data);
-          if (exchange.socket.writableNeedDrain) return void exchange.socket.once("drain", more);
-        }
-      };
-      more();
-    });
+    const flood = new Flood();
+    await using server = await WireServer.start((exchange) => flood.answer(exchange));
     const clock = new ManualClock();
     const events = subscribe<{ t: string }>(server.url, { clock });
     expect((await events.next()).value?.id).toBe("1");
-    let settled = -1;
-    await until(async () => {
-      const before = written;
-      await new Promise((resolve) => setTimeout(resolve, 300));
-      settled = written;
-      return before === written;
-    });
+    const settled = await flood.settled();
     // Sockets and fetch hold some megabytes; 256 MiB are offered.
     expect(settled).toBeLessThan(1024);
     clock.pass(3_600_000);

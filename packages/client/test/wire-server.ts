@@ -67,6 +67,34 @@ export class Exchange {
   }
 }
 
+/** A stream that always has more, as long as somebody reads: 256 MiB of events of 64 KiB with the ids 1, 2, 3, ... */
+export class Flood {
+  /** Events that the connection has taken. */
+  written = 0;
+
+  answer(exchange: Exchange): void {
+    exchange.stream();
+    const data = "x".repeat(64 * 1024);
+    const more = (): void => {
+      while (!exchange.gone && this.written < 4096) {
+        exchange.send(`id: ${++this.written}\ndata: "${data}"\n\n`);
+        if (exchange.socket.writableNeedDrain) return void exchange.socket.once("drain", more);
+      }
+    };
+    more();
+  }
+
+  /** Waits until nothing more is taken, and answers how many events were. */
+  async settled(): Promise<number> {
+    await until(async () => {
+      const before = this.written;
+      await new Promise((resolve) => setTimeout(resolve, 300));
+      return before === this.written;
+    });
+    return this.written;
+  }
+}
+
 /** A server that says exactly the bytes that a test wants it to. */
 export class WireServer implements AsyncDisposable {
   readonly exchanges: Exchange[] = [];

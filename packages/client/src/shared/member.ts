@@ -31,9 +31,10 @@ const ANSWER_WITHIN = 10_000;
 const MAX_BACKLOG = 1_000;
 
 /**
- * One user of a shared connection. It waits for the lock; who has it leads: connects, and tells the others each event with the cursor
- * before it. By that the others know whether they have the event already, which is so after a hand-over to a leader that was behind
- * them, or have missed one, and then ask for it. Who cannot be helped connects by itself, until it meets the others again.
+ * One user of a shared connection. It waits for the lock; who has it leads: connects, and tells the others each event
+ * with the cursor before it. By that the others know whether they have the event already, which is so after a
+ * hand-over to a leader that was behind them, or have missed one, and then ask for it. Who cannot be helped connects
+ * by itself, until it meets the others again.
  */
 export class Member implements Link {
   readonly #id = crypto.randomUUID();
@@ -166,7 +167,10 @@ export class Member implements Link {
     });
   }
 
-  /** A connection for this tab only, which waits for its consumer. A slow one must not lead: the others would wait with it. */
+  /**
+   * A connection for this tab only, which waits for its consumer. A slow one must not lead: the others would wait
+   * with it.
+   */
   #goAlone(slow = false): void {
     if (slow) {
       this.#queue.abort();
@@ -237,7 +241,8 @@ export class Member implements Link {
     const history = this.#history!;
     const here = before === history.cursor;
     if (!here && !history.has(before)) return this.#join();
-    // The leader is behind, and reads again what this tab has had. What is new to both has another id than all of that.
+    // The leader is behind, and reads again what this tab has had. What is new to both has another id than all of
+    // that.
     const isMark = event.lastEventId === before;
     if (here) this.#deliver({ before, event });
     else if (isMark ? event.type.startsWith("sse:") : !history.has(event.lastEventId)) {
