@@ -48,7 +48,12 @@ export class Tickets {
     if (access.isAnonymous) throw unauthorized();
     this.#dropOld();
     if (this.#waiting.size >= this.#maxTickets) {
-      throw new Refusal(429, `${this.#maxTickets} tickets wait to be used; ask again when some have expired`);
+      throw new Refusal(
+        429,
+        `${this.#maxTickets} tickets wait to be used; ask again when some have expired`,
+        {},
+        "tickets",
+      );
     }
     const ticket = randomBytes(TICKET_BYTES).toString("base64url");
     const expires = Math.min(this.#now() + this.#ttl, access.expires ?? Infinity);
