@@ -69,6 +69,8 @@ export class Hub {
   readonly #stopTail: () => void;
   #publications: Publication[] = [];
   #turnDue = false;
+  /** Appends that the log has yet to answer. */
+  readonly #appends = new Set<Promise<void>>();
   #published = 0;
   /** When the first of `#publications` came. */
   #publishedSince = 0;
@@ -194,8 +196,10 @@ export class Hub {
     };
     try {
       const ids = this.#settings.log.append(batch);
-      if (ids instanceof Promise) ids.then(acknowledge, fail);
-      else acknowledge(ids);
+      if (ids instanceof Promise) {
+        const answered = ids.then(acknowledge, fail).finally(() => this.#appends.delete(answered));
+        this.#appends.add(answered);
+      } else acknowledge(ids);
     } catch (error) {
       fail(error);
     }
@@ -352,6 +356,7 @@ export class Hub {
     }
     for (const stream of streams.slice()) this.#delivery.close(stream, "drain");
     this.#stopSweep();
+    await Promise.all(this.#appends);
     this.#stopTail();
     await this.#settings.log.close();
   }
