@@ -17,6 +17,7 @@ import {
 import type { Hub, Message } from "@sse/hub";
 import type { Server } from "bun";
 import { Elysia } from "elysia";
+import { residentMemory } from "./overload.ts";
 
 /** How long a job takes, in milliseconds, and in how many steps it tells of its progress. */
 const JOB_TIME = 5000;
@@ -44,7 +45,7 @@ function status(hub: Hub): Record<string, unknown> {
   return {
     status: hub.closing ? "closing" : "up",
     uptime: Math.round(process.uptime()),
-    memory: process.memoryUsage.rss(),
+    memory: residentMemory(),
     streams,
     published,
     deliveries,

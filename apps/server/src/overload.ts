@@ -137,7 +137,19 @@ function countDescriptors(): number {
   }
 }
 
-const PROCESS: Usage = { descriptors, memory: () => process.memoryUsage.rss() };
+let lastMemory = 0;
+
+/** The process's memory in bytes. To read it takes a descriptor; while there is none, it is what it was last. */
+export function residentMemory(): number {
+  try {
+    lastMemory = process.memoryUsage.rss();
+  } catch {
+    // As it was.
+  }
+  return lastMemory;
+}
+
+const PROCESS: Usage = { descriptors, memory: residentMemory };
 
 /** How many files the process may open, its connections among them; null when that cannot be found out. */
 export function descriptorLimit(): number | null {

@@ -99,7 +99,7 @@ test("what is counted is what is open, whatever mix of connects and ends there w
     which: fc.nat(20),
   });
   await fc.assert(
-    fc.asyncProperty(fc.array(fc.oneof(request, end), { maxLength: 60 }), async (steps) => {
+    fc.asyncProperty(fc.array(fc.oneof(request, end), { minLength: 30, maxLength: 80 }), async (steps) => {
       const { hub, clock } = setUp({ ...LIMITS, heartbeat: 4000, writeDeadline: 4000, maxAge: 20_000 });
       const all: (Connection & { request: StreamRequest })[] = [];
       const open = () => all.filter(({ stream }) => stream.state !== "closed");
@@ -137,7 +137,7 @@ test("what is counted is what is open, whatever mix of connects and ends there w
       await hub.close();
       expect(hub.stats()).toMatchObject({ streams: 0, addresses: 0, principals: 0 });
     }),
-    { numRuns: 150 },
+    { numRuns: 100 },
   );
 });
 
