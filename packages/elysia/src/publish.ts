@@ -189,24 +189,23 @@ export async function publish(
   const query = queryOf(request.url);
   if (type !== "text/plain" && query !== "") readQuery(query, []); // what belongs into the body must not be lost here
   const text = await readText(request, maxBodyBytes);
-  const several = async (events: readonly Publication[]): Promise<Response> => {
-    requireAll(access, events);
-    admission.takeEvents(request, server, access, events.length);
-    return answer(idList(await hub.publishMany(events)));
-  };
   if (type === "application/x-ndjson") {
     const events: Publication[] = [];
     for (const [index, line] of text.split("\n").entries()) {
       if (line.trim() !== "")
         events.push(publicationOf(parseJson(line, `line ${index + 1}`), `line ${index + 1}`));
     }
-    return await several(events);
+    requireAll(access, events);
+    admission.takeEvents(request, server, access, events.length);
+    return answer(idList(await hub.publishMany(events)));
   }
   if (type === "application/json") {
     const body = parseJson(text);
     if (Array.isArray(body)) {
       const events = body.map((event, at) => publicationOf(event, `event ${at}`));
-      return await several(events);
+      requireAll(access, events);
+      admission.takeEvents(request, server, access, events.length);
+      return answer(idList(await hub.publishMany(events)));
     }
     const event = publicationOf(body, "the event");
     if (access !== undefined) requirePublish(access, event.topic);

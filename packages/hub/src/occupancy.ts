@@ -6,6 +6,8 @@ import type { HubSettings } from "./options.ts";
 export interface Holder {
   readonly key: string;
   readonly among: Map<string, Holder>;
+  /** This one in a list, which all streams share that are counted for nobody else. */
+  readonly alone: readonly Holder[];
   streams: number;
 }
 
@@ -52,7 +54,10 @@ export class Occupancy {
   enter({ address, principal, topics }: StreamRequest): readonly Holder[] {
     this.#streams++;
     const { maxStreamsPerTopic } = this.#settings;
-    if (address === undefined && principal === undefined && maxStreamsPerTopic === null) return NOBODY;
+    if (maxStreamsPerTopic === null && (address === undefined || principal === undefined)) {
+      if (address !== undefined) return take(this.#addresses, address).alone;
+      return principal === undefined ? NOBODY : take(this.#principals, principal).alone;
+    }
     const holders: Holder[] = [];
     if (address !== undefined) holders.push(take(this.#addresses, address));
     if (principal !== undefined) holders.push(take(this.#principals, principal));
@@ -86,7 +91,11 @@ function check(
 
 function take(among: Map<string, Holder>, key: string): Holder {
   let holder = among.get(key);
-  if (holder === undefined) among.set(key, (holder = { key, among, streams: 0 }));
+  if (holder === undefined) {
+    const alone: Holder[] = [];
+    among.set(key, (holder = { key, among, alone, streams: 0 }));
+    alone.push(holder);
+  }
   holder.streams++;
   return holder;
 }
