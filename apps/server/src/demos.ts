@@ -119,12 +119,7 @@ export function demoRoutes(
       { parse: "none" },
     )
     .all("/send-event", otherMethods("POST, OPTIONS"), { parse: "none" })
-    .get("/random", ({ request, server }) => {
-      admission.requireRoom();
-      return withAccess(authorize, request, (access) =>
-        events(admission, request, server, access, ["demo/random"]),
-      );
-    })
+    .get("/random", ({ request, server }) => events(admission, request, server, authorize, ["demo/random"]))
     .all("/random", otherMethods("GET, HEAD, OPTIONS"))
     .post(
       "/demo/jobs",

@@ -64,8 +64,9 @@ export async function startServer(config: Config, logger: Logger): Promise<Runni
   });
   const answer = answerErrors(admission);
   const app = new Elysia({ serve: { development: false, reusePort: false } })
-    .onError((context) =>
-      context.code === "NOT_FOUND" ? problem(404, `there is nothing at ${context.path}`) : answer(context),
+    // Each field by its name: Elysia reads the text, and prepares all there is for a handler that takes the whole context.
+    .onError(({ code, error, path }) =>
+      code === "NOT_FOUND" ? problem(404, `there is nothing at ${path}`) : answer({ error }),
     )
     .use(allowOrigins(origins, config.authCookie !== undefined))
     .use(sse({ hub, maxBodyBytes, origins, authorize, tickets, admission }))

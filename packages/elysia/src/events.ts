@@ -8,8 +8,8 @@ import {
 } from "@sse/hub";
 import type { Server } from "bun";
 import type { Admission } from "./admission.ts";
-import { type Access, requireSubscribe } from "./auth/access.ts";
-import { closing, Refusal, STREAM_HEADERS } from "./problem.ts";
+import { type Access, type Authorize, requireSubscribe, withAccess } from "./auth/access.ts";
+import { closing, Refusal, sendAway, STREAM_HEADERS } from "./problem.ts";
 import { queryOf, readQuery, remembering } from "./query.ts";
 
 /** The topic of streams that ask for none. */
@@ -64,19 +64,39 @@ function parseReplay(text: string | null): "all" | number | undefined {
 }
 
 /**
- * `GET /events`: the stream, or 204 for a client that has had all there will ever be.
+ * `GET /events`: the stream, 204 for a client that has had all there will ever be, or, to an EventSource for which there is
+ * no room now, when to come back.
  *
- * @param access what may be read; default: everything
+ * @param authorize what may be read; default: everything
  * @param topics what the stream is of; default: what the query asks for
- * @throws Refusal 401 or 403 for what may not be read, whether or not there is any of it. HubError when there is no room,
- *   or the log cannot be asked where the stream begins
+ * @throws Refusal 401 or 403 for what may not be read, whether or not there is any of it. HubError or Refusal when there is
+ *   no room, or the log cannot be asked where the stream begins
  */
 export function events(
   admission: Admission,
   request: Request,
   server: Server<unknown> | null,
-  access?: Access,
+  authorize?: Authorize,
   topics?: readonly string[],
+): MaybePromise<Response> {
+  try {
+    admission.requireRoom();
+    const answer = withAccess(authorize, request, (access) =>
+      open(admission, request, server, access, topics),
+    );
+    if (!(answer instanceof Promise)) return answer;
+    return answer.catch((error: unknown) => sendAway(admission, request, error));
+  } catch (error) {
+    return sendAway(admission, request, error);
+  }
+}
+
+function open(
+  admission: Admission,
+  request: Request,
+  server: Server<unknown> | null,
+  access: Access | undefined,
+  topics: readonly string[] | undefined,
 ): MaybePromise<Response> {
   const { hub } = admission;
   const wanted = {

@@ -50,10 +50,7 @@ export function sse({
   const read = otherMethods("GET, HEAD, OPTIONS");
   const app = new Elysia({ name: "@sse/elysia" })
     .onError(answerErrors(admission))
-    .get("/events", ({ request, server }) => {
-      admission.requireRoom();
-      return withAccess(authorize, request, (access) => events(admission, request, server, access));
-    })
+    .get("/events", ({ request, server }) => events(admission, request, server, authorize))
     .all("/events", read)
     .post(
       "/publish",

@@ -115,10 +115,8 @@ const STATUS_OF: Record<HubErrorCode, ProblemStatus> = {
  * Answers what a handler has thrown: an error of the hub, a {@link Refusal}, or something that should not have happened.
  * For `onError` of an app.
  */
-export function answerErrors(
-  admission: Admission,
-): (context: { error: unknown; request: Request; set: { status?: number | string } }) => Response {
-  return ({ error, request, set }) => {
+export function answerErrors(admission: Admission): (context: { error: unknown }) => Response {
+  return ({ error }) => {
     const refusal = refusalOf(error);
     if (refusal === null) {
       console.error(error);
@@ -126,12 +124,7 @@ export function answerErrors(
     }
     const { status, message, headers, reason } = refusal;
     admission.onRefused(reason);
-    const isTemporary = status === 429 || status === 503;
-    if (!isTemporary || request.headers.get("accept") !== CONTENT_TYPE) {
-      return problem(status, message, headers);
-    }
-    set.status = 200; // else Elysia gives the answer the status of the error
-    return new Response(closing(admission, reason), { headers: STREAM_HEADERS });
+    return problem(status, message, headers);
   };
 }
 
@@ -142,9 +135,21 @@ function refusalOf(error: unknown): Refusal | null {
 }
 
 /**
- * What a client is told in a stream that may not be opened now: an EventSource dies for good on any status but 200 (WHATWG
- * HTML 9.2.3), so it is sent away so; other clients understand 503.
+ * Answers a request of a stream that may not be opened now. An EventSource dies for good on any status but 200 (WHATWG HTML
+ * 9.2.3), so it is told in a stream; other clients understand 429 and 503. Not in `onError`, where Elysia gives an answer of
+ * 200 the error's status.
+ *
+ * @throws the error, for {@link answerErrors}, when that is not what it is, or the client takes other answers too
  */
+export function sendAway(admission: Admission, request: Request, error: unknown): Response {
+  const refusal = refusalOf(error);
+  const isTemporary = refusal?.status === 429 || refusal?.status === 503;
+  if (!isTemporary || request.headers.get("accept") !== CONTENT_TYPE) throw error;
+  admission.onRefused(refusal.reason);
+  return new Response(closing(admission, refusal.reason), { headers: STREAM_HEADERS });
+}
+
+/** What a client is told in a stream that is not opened. */
 export function closing({ hub }: Admission, reason: RefusalReason): string {
   const retry = hub.returnTime();
   const data = JSON.stringify({ reason: reason === "closed" ? "drain" : "overload", retry });
