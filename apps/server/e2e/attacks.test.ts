@@ -384,6 +384,24 @@ describe("a ticket", () => {
     }
   });
 
+  test("is not there for others any less when somebody asks for many", async () => {
+    await using server = await ServerProcess.startWith(
+      { SSE_JWT_SECRET: SECRET },
+      ..."--max-tickets 50 --max-tickets-per-principal 20".split(" "),
+    );
+    const ask = async (token: string): Promise<number> =>
+      (await fetch(`${server.url}/tickets`, { method: "POST", headers: bearer(token) })).status;
+    const of = (sub: string, jti: number): string => jwt({ ...CLAIMS, sub, jti });
+    const flood = await Promise.all(Array.from({ length: 100 }, (_, at) => ask(of("them", at))));
+    expect(flood.filter((status) => status === 200).length).toBe(20);
+    expect(flood.filter((status) => status === 429).length).toBe(80);
+    const ticket = await ticketOf(server, of("me", 0));
+    expect((await redeem(server, ticket)).status).toBe(200);
+    // All that there are, by many.
+    const crowd = await Promise.all(Array.from({ length: 100 }, (_, at) => ask(of(`one of ${at}`, 0))));
+    expect(crowd.filter((status) => status === 200).length).toBe(30);
+  });
+
   test("stands in no line of the log", async () => {
     const ticket = await ticketOf(secretServer);
     const client = await SseClient.open(`${secretServer.url}/events?topic=own/logged&ticket=${ticket}`);
@@ -559,6 +577,26 @@ describe("a body", () => {
     expect(answer).toStartWith("HTTP/1.1 401 ");
   });
 });
+
+test("a reader of a byte in a second delays nobody, and is cut off", async () => {
+  await using server = await ServerProcess.start(..."--write-deadline 2s --log-level debug".split(" "));
+  const request = "GET /events?topic=t HTTP/1.1\\r\\nhost: localhost\\r\\n\\r\\n";
+  const script = `exec 3<>/dev/tcp/127.0.0.1/${server.port}; printf '${request}' >&3; while read -rN 1 -u 3; do sleep 1; done`;
+  const reader = Bun.spawn(["bash", "-c", script], { stdout: "ignore" });
+  try {
+    await using other = await SseClient.open(`${server.url}/events?topic=t`);
+    const streams = async (): Promise<number> =>
+      ((await (await fetch(`${server.url}/stats`)).json()) as { streams: number }).streams;
+    await until(async () => (await streams()) === 2);
+    const data = "x".repeat(1_000_000);
+    for (let at = 0; at < 12; at++) await publish(server, { topic: "t", data });
+    await until(() => server.lines.some((line) => line.includes('"reason":"slow"')), 30_000);
+    expect((await other.receive(12)).length).toBe(12);
+    expect(await streams()).toBe(1);
+  } finally {
+    reader.kill("SIGKILL");
+  }
+}, 60_000);
 
 describe("CR and LF", () => {
   test.each(["topic", "lastEventId", "replay", "lag", "ticket", "%0d%0aset-cookie:a=b"])(

@@ -153,6 +153,21 @@ for (const kind of ["redis", "nats"] satisfies BrokerKind[]) {
       await using all = await SseClient.open(`${one.url}/events?topic=t&replay=all`);
       expect((await all.receive(4)).slice(-4)).toEqual(["kept", "new 1", "new 2", "new 3"]);
     });
+
+    test("hanging: a node that is told to stop answers its publisher, and stops", async () => {
+      await using server = await ServerProcess.start("--log", broker.url, "--no-demos");
+      await publish(server.url, { topic: "t", data: "x" });
+      broker.stop();
+      try {
+        const lost = tryToPublish(server, "in flight");
+        await Bun.sleep(100);
+        server.process.kill("SIGTERM");
+        expect((await lost).status).toBe(503);
+        expect(await server.process.exited).toBe(0);
+      } finally {
+        broker.goOn();
+      }
+    });
   });
 }
 

@@ -1,4 +1,8 @@
 import { describe, expect, test } from "bun:test";
+import { mkdtemp, rm } from "node:fs/promises";
+import { connect, type Socket } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { HUB_DEFAULTS } from "@sse/hub";
 import { SETTINGS } from "../src/config.ts";
 import { runServer, ServerProcess } from "./server-process.ts";
@@ -45,6 +49,20 @@ describe("starting", () => {
       "--heartbeat must be a whole number from 1 on with a unit (ms, s, m, h, d), as 15s",
     ],
     [["--max-log-events", "0"], {}, "--max-log-events must be a whole number from 1 on"],
+    [["--max-streams", "many"], {}, "--max-streams must be a whole number from 1 on"],
+    [
+      [],
+      { SSE_MAX_STREAMS_PER_ADDRESS: "0" },
+      "SSE_MAX_STREAMS_PER_ADDRESS must be a whole number from 1 on",
+    ],
+    [["--trusted-proxies", "10.0.0.0/8,proxy"], {}, "--trusted-proxies must be addresses and networks"],
+    [["--publish-rate", "fast"], {}, "--publish-rate must be a whole number of events from 1 on, as 100/s"],
+    [["--max-descriptors", "0%"], {}, "--max-descriptors must be a whole number from 1 on"],
+    [["--max-memory", "101%"], {}, "--max-memory must be a whole number from 1 on with a unit"],
+    [["--max-lag", "1"], {}, "--max-lag must be a whole number from 1 on with a unit"],
+    [["--max-age", "0s"], {}, "--max-age must be a whole number from 1 on with a unit"],
+    [["--idle-timeout", "2s"], {}, "--idle-timeout must be from 8s to 255s, not 2s"],
+    [["--peer-timeout", "20s"], {}, "--peer-timeout 20s is shorter than --write-deadline 30s"],
     [
       ["--max-event-bytes", "8MiB"],
       {},
@@ -163,6 +181,62 @@ describe("stopping", () => {
       expect(client.control("sse:closing")).toMatchObject([{ reason: "drain" }]);
     }
   });
+
+  test("SIGTERM does not wait for a body that never ends, nor for a reader that never reads", async () => {
+    await using server = await ServerProcess.start("--drain", "300ms", "--write-deadline", "off");
+    const dial = (request: string): Promise<Socket> =>
+      new Promise((resolve) => {
+        const socket = connect(server.port, "127.0.0.1", () => {
+          socket.write(request);
+          resolve(socket);
+        });
+        socket.on("error", () => {});
+      });
+    const body = await dial(
+      "POST /publish HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\ncontent-length: 100\r\n\r\n{",
+    );
+    const reader = await dial("GET /events?topic=t HTTP/1.1\r\nhost: localhost\r\n\r\n");
+    reader.pause();
+    const stats = async (): Promise<{ streams: number; blocked: number }> =>
+      (await (await fetch(`${server.url}/stats`)).json()) as { streams: number; blocked: number };
+    await until(async () => (await stats()).streams === 1);
+    const data = "x".repeat(1_000_000);
+    while ((await stats()).blocked === 0) await publish(server.url, { topic: "t", data });
+    server.process.kill("SIGTERM");
+    expect(await server.process.exited).toBe(0);
+    body.destroy();
+    reader.destroy();
+  }, 30_000);
+
+  test("SIGTERM answers every publisher, and keeps what it has acknowledged", async () => {
+    const folder = await mkdtemp(join(tmpdir(), "sse-stop-"));
+    const log = `sqlite:${join(folder, "events.db")}`;
+    const before = await ServerProcess.start("--log", log, "--drain", "1s");
+    await using stream = await SseClient.open(`${before.url}/events`); // else there is nothing to drain
+    await until(() => stream.events.length > 0);
+    const answers: Promise<string | null>[] = [];
+    const post = async (data: string): Promise<string | null> => {
+      const response = await fetch(`${before.url}/publish?topic=t`, {
+        method: "POST",
+        body: data,
+        headers: { "content-type": "text/plain" },
+      });
+      expect([200, 503]).toContain(response.status);
+      return response.status === 200 ? data : null;
+    };
+    for (let at = 0; at < 200; at++) {
+      if (at === 100) before.process.kill("SIGTERM");
+      answers.push(post(String(at)));
+      if (at % 10 === 0) await Bun.sleep(1);
+    }
+    const kept = (await Promise.all(answers)).filter((data) => data !== null);
+    expect(await before.process.exited).toBe(0);
+    expect(kept.length).toBeGreaterThan(50);
+    await using after = await ServerProcess.start("--log", log);
+    await using client = await SseClient.open(`${after.url}/events?topic=t&replay=all`);
+    expect((await client.receive(kept.length)).toSorted()).toEqual(kept.toSorted());
+    await rm(folder, { recursive: true });
+  }, 30_000);
 
   test("a second SIGTERM ends it at once", async () => {
     await using server = await ServerProcess.start("--drain", "1h");

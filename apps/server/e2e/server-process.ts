@@ -2,6 +2,8 @@ import type { Subprocess } from "bun";
 
 const MAIN = new URL("../src/main.ts", import.meta.url).pathname;
 
+const DEFAULTS = ["--port", "0", "--drain", "100ms", "--log", "memory:"];
+
 /** The server as its users run it: a process of its own, stopped when it goes out of scope. */
 export class ServerProcess implements AsyncDisposable {
   readonly url: string;
@@ -24,17 +26,23 @@ export class ServerProcess implements AsyncDisposable {
   }
 
   /** @param env besides the environment that there is: what flags cannot say */
-  static async startWith(env: Record<string, string>, ...flags: string[]): Promise<ServerProcess> {
+  static startWith(env: Record<string, string>, ...flags: string[]): Promise<ServerProcess> {
+    return ServerProcess.#spawn(env, ["bun", MAIN, ...DEFAULTS, ...flags]);
+  }
+
+  /** @param command which runs what follows it, in place of itself */
+  static startUnder(command: readonly string[], ...flags: string[]): Promise<ServerProcess> {
+    return ServerProcess.#spawn({}, [...command, "bun", MAIN, ...DEFAULTS, ...flags]);
+  }
+
+  static async #spawn(env: Record<string, string>, command: string[]): Promise<ServerProcess> {
     const lines: string[] = [];
     const listening = Promise.withResolvers<string>();
-    const process = Bun.spawn(
-      ["bun", MAIN, "--port", "0", "--drain", "100ms", "--log", "memory:", ...flags],
-      {
-        stdout: "pipe",
-        stderr: "inherit",
-        env: { ...Bun.env, NO_COLOR: "1", ...env },
-      },
-    );
+    const process = Bun.spawn(command, {
+      stdout: "pipe",
+      stderr: "inherit",
+      env: { ...Bun.env, NO_COLOR: "1", ...env },
+    });
     void (async () => {
       const decoder = new TextDecoder();
       let text = "";

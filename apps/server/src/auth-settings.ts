@@ -1,6 +1,6 @@
 import { accessOf, TICKET_DEFAULTS } from "@sse/elysia";
 import type { Config } from "./config.ts";
-import { ConfigError, type Setting, TIME, time, written } from "./setting.ts";
+import { ConfigError, count, type Setting, TIME, time, written } from "./setting.ts";
 
 /** Who may do what; see `docs/authentication.md`. */
 export interface AuthConfig {
@@ -17,6 +17,8 @@ export interface AuthConfig {
   authCookie: string | undefined;
   /** Milliseconds. */
   ticketTtl: number;
+  maxTickets: number;
+  maxTicketsPerPrincipal: number;
   allowedHosts: string[];
 }
 
@@ -130,6 +132,22 @@ export const AUTH_SETTINGS: readonly Setting[] = [
     fallback: written(TICKET_DEFAULTS.ttl, TIME),
     parse: time,
     help: "how long a ticket waits for its EventSource",
+  },
+  {
+    name: "maxTickets",
+    flag: "max-tickets",
+    env: "SSE_MAX_TICKETS",
+    fallback: String(TICKET_DEFAULTS.maxTickets),
+    parse: count,
+    help: "most tickets that wait",
+  },
+  {
+    name: "maxTicketsPerPrincipal",
+    flag: "max-tickets-per-principal",
+    env: "SSE_MAX_TICKETS_PER_PRINCIPAL",
+    fallback: String(TICKET_DEFAULTS.maxTicketsPerPrincipal),
+    parse: count,
+    help: "most tickets of one subject of tokens that wait",
   },
   {
     name: "allowedHosts",

@@ -30,7 +30,11 @@ export async function createAuth(config: Config): Promise<Auth> {
   if (!isAuthenticated(config)) return { authorize: localOnly(config.allowedHosts), tickets: undefined };
   const { jwtIssuer: issuer, jwtAudience: audience, anonymousSubscribe, corsOrigins: origins } = config;
   const key = await keyOf(config);
-  const tickets = new Tickets({ ttl: config.ticketTtl });
+  const tickets = new Tickets({
+    ttl: config.ticketTtl,
+    maxTickets: config.maxTickets,
+    maxTicketsPerPrincipal: config.maxTicketsPerPrincipal,
+  });
   const authorize = createAuthorize({
     jwt: key === undefined ? undefined : createJwtVerifier({ key, issuer, audience }),
     tokens: config.tokens === undefined ? [] : await tokensOf(config.tokens),

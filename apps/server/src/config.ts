@@ -18,13 +18,14 @@ import {
   timeOrNone,
   written,
 } from "./setting.ts";
+import { checkLimits, LIMIT_SETTINGS, type LimitConfig } from "./limit-settings.ts";
 import { logUrlFault, withoutSecrets } from "./log-url.ts";
 
 export const LOG_LEVELS = ["debug", "info", "warn", "error"] as const;
 export type LogLevel = (typeof LOG_LEVELS)[number];
 
 /** Times are in milliseconds; `null` is off. */
-export interface Config extends AuthConfig {
+export interface Config extends AuthConfig, LimitConfig {
   port: number;
   host: string;
   open: boolean;
@@ -175,6 +176,7 @@ export const SETTINGS: readonly Setting[] = [
     parse: size,
     help: "most bytes in the body of a request",
   },
+  ...LIMIT_SETTINGS,
   {
     name: "corsOrigins",
     flag: "cors-origins",
@@ -311,6 +313,7 @@ export function readConfig(
     );
   }
   checkAuth(result);
+  checkLimits(result);
   if ((result.tlsCert === null) !== (result.tlsKey === null)) {
     throw new ConfigError("--tls-cert and --tls-key are of use together only; give the other one too");
   }

@@ -1,11 +1,12 @@
 import {
   type Access,
+  type Admission,
+  answerErrors,
   type Authorize,
   DEFAULT_TOPIC,
   events,
   otherMethods,
   parseJson,
-  problemOf,
   readText,
   Refusal,
   requireFields,
@@ -14,7 +15,9 @@ import {
   withAccess,
 } from "@sse/elysia";
 import type { Hub, Message } from "@sse/hub";
+import type { Server } from "bun";
 import { Elysia } from "elysia";
+import { residentMemory } from "./overload.ts";
 
 /** How long a job takes, in milliseconds, and in how many steps it tells of its progress. */
 const JOB_TIME = 5000;
@@ -42,7 +45,7 @@ function status(hub: Hub): Record<string, unknown> {
   return {
     status: hub.closing ? "closing" : "up",
     uptime: Math.round(process.uptime()),
-    memory: process.memoryUsage.rss(),
+    memory: residentMemory(),
     streams,
     published,
     deliveries,
@@ -77,23 +80,25 @@ export function startDemos(hub: Hub): () => void {
 
 /** The endpoints of the tutorials: `POST /send-event`, `GET /random`, and `POST /demo/jobs`. */
 export function demoRoutes(
-  hub: Hub,
+  admission: Admission,
   {
     maxBodyBytes,
     origins,
     authorize,
   }: { maxBodyBytes: number; origins: readonly string[]; authorize: Authorize | undefined },
 ) {
+  const { hub } = admission;
   let jobs = 0;
   let lastJob = 0;
 
-  const startJob = (request: Request, access: Access | undefined): Response => {
+  const startJob = (request: Request, server: Server<unknown> | null, access?: Access): Response => {
     requireKnownOrigin(request, origins);
     const number = Math.max(lastJob + 1, Date.now()); // of its own also after a restart
     const topic = `demo/jobs/${number}`;
     if (access !== undefined) requirePublish(access, topic);
     if (jobs >= MAX_JOBS)
-      throw new Refusal(429, `${MAX_JOBS} jobs are at work; start another when one is done`);
+      throw new Refusal(429, `${MAX_JOBS} jobs are at work; start another when one is done`, {}, "jobs");
+    admission.takeEvents(request, server, access, JOB_STEPS + 1);
     jobs++;
     lastJob = number;
     void runJob(hub, topic).finally(() => jobs--);
@@ -101,25 +106,24 @@ export function demoRoutes(
   };
 
   return new Elysia({ name: "demos" })
-    .onError(({ error }) => problemOf(error))
+    .onError(answerErrors(admission))
     .post(
       "/send-event",
-      ({ request }) =>
+      ({ request, server }) =>
         withAccess(authorize, request, (access) => {
           requireKnownOrigin(request, origins);
           if (access !== undefined) requirePublish(access, DEFAULT_TOPIC);
+          admission.takeEvents(request, server, access, 1);
           return sendEvent(hub, request, maxBodyBytes);
         }),
       { parse: "none" },
     )
     .all("/send-event", otherMethods("POST, OPTIONS"), { parse: "none" })
-    .get("/random", ({ request, server }) =>
-      withAccess(authorize, request, (access) => events(hub, request, server, ["demo/random"], access)),
-    )
+    .get("/random", ({ request, server }) => events(admission, request, server, authorize, ["demo/random"]))
     .all("/random", otherMethods("GET, HEAD, OPTIONS"))
     .post(
       "/demo/jobs",
-      ({ request }) => withAccess(authorize, request, (access) => startJob(request, access)),
+      ({ request, server }) => withAccess(authorize, request, (access) => startJob(request, server, access)),
       {
         parse: "none",
       },

@@ -40,6 +40,8 @@ const server = await start();
 
 /** A terminal signals the whole group, and `bun run` passes the signal on: what comes this soon is the same one again. */
 const SAME_SIGNAL = 250;
+/** How much longer than the streams the rest may take to stop, in milliseconds: a log that does not answer, for one. */
+const LATEST = 10_000;
 let stoppingSince = Infinity;
 for (const signal of ["SIGTERM", "SIGINT"] as const) {
   process.on(signal, () => {
@@ -48,6 +50,10 @@ for (const signal of ["SIGTERM", "SIGINT"] as const) {
     if (stoppingSince !== Infinity) return;
     stoppingSince = now;
     logger.info("stopping", { signal, streams: server.hub.stats().streams });
+    setTimeout(() => {
+      logger.error("not stopped in time: ends as it is");
+      process.exit(1);
+    }, config.drain + LATEST);
     void server.stop().then(() => {
       logger.info("stopped");
       process.exit(0);

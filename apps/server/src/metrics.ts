@@ -1,3 +1,4 @@
+import type { RefusalReason } from "@sse/elysia";
 import type { Hub, HubObserver, HubStats } from "@sse/hub";
 import { Counter, Gauge, Histogram, Registry, collectDefaultMetrics } from "prom-client";
 
@@ -9,6 +10,8 @@ export class Metrics {
   readonly #registry = new Registry();
   /** What a hub is to be given, so that it tells how long things take. */
   readonly observer: HubObserver;
+  /** What an admission is to be given, so that it tells whom it has refused. */
+  readonly refused: (reason: RefusalReason) => void;
 
   constructor() {
     const registers = [this.#registry];
@@ -17,6 +20,13 @@ export class Metrics {
       const histogram = new Histogram({ name, help, registers, buckets: BUCKETS });
       return (duration) => histogram.observe(duration / 1000);
     };
+    const refused = new Counter({
+      name: "sse_refused_total",
+      help: "Requests that were refused, by reason",
+      registers,
+      labelNames: ["reason"],
+    });
+    this.refused = (reason) => refused.inc({ reason });
     this.observer = {
       committed: seconds(
         "sse_commit_seconds",
@@ -29,13 +39,19 @@ export class Metrics {
     };
   }
 
-  /** Shows this hub. */
-  watch(hub: Hub): void {
+  /**
+   * Shows this hub.
+   *
+   * @param overload which resources are short: 1, else 0
+   */
+  watch(hub: Hub, overload: () => Readonly<Record<string, number>>): void {
     const gauges: [string, string, (stats: HubStats) => number][] = [
       ["sse_streams", "Open streams", ({ streams }) => streams],
       ["sse_streams_catching_up", "Streams that read the log", ({ catchingUp }) => catchingUp],
       ["sse_streams_blocked", "Streams whose reader is behind", ({ blocked }) => blocked],
       ["sse_streams_lag_max", "Events that the slowest stream is behind", () => hub.slowest(1)[0]?.lag ?? 0],
+      ["sse_stream_addresses", "Addresses that have streams", ({ addresses }) => addresses],
+      ["sse_stream_principals", "Subjects of tokens that have streams", ({ principals }) => principals],
       ["sse_cohorts", "Sets of streams with the same selectors", ({ cohorts }) => cohorts],
       ["sse_log_events", "Events in the log", ({ log }) => log.events],
       ["sse_log_bytes", "Bytes in the log", ({ log }) => log.bytes],
@@ -72,6 +88,17 @@ export class Metrics {
         }),
       );
     }
+    this.#registry.registerMetric(
+      new Gauge({
+        name: "sse_overloaded",
+        help: "1 while new streams are sent away because this is short, else 0",
+        registers: [],
+        labelNames: ["reason"],
+        collect() {
+          for (const [reason, value] of Object.entries(overload())) this.set({ reason }, value);
+        },
+      }),
+    );
     for (const [name, help, value] of counters) {
       this.#registry.registerMetric(
         new Counter({

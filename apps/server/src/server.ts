@@ -1,14 +1,15 @@
 import { cors } from "@elysiajs/cors";
-import { otherMethods, problem, problemOf, requireAdmin, sse, withAccess } from "@sse/elysia";
+import { Admission, answerErrors, otherMethods, problem, requireAdmin, sse, withAccess } from "@sse/elysia";
 import { createHub, type Hub } from "@sse/hub";
 import { Elysia } from "elysia";
 import { createAuth } from "./auth.ts";
 import type { Config } from "./config.ts";
-import { raiseBacklog } from "./backlog.ts";
 import { demoRoutes, startDemos } from "./demos.ts";
+import { tuneListeningSocket } from "./listening-socket.ts";
 import type { Logger } from "./logger.ts";
 import { Metrics } from "./metrics.ts";
 import { openLog } from "./open-log.ts";
+import { OverloadWatch } from "./overload.ts";
 import { pageRoutes } from "./page.ts";
 import { tlsOptions } from "./tls.ts";
 
@@ -34,6 +35,7 @@ export async function startServer(config: Config, logger: Logger): Promise<Runni
   const tls = tlsOptions(config);
   const log = await openLog(config, logger);
   const metrics = new Metrics();
+  const overload = new OverloadWatch(config, logger);
   const hub = createHub({
     log,
     observer: metrics.observer,
@@ -41,18 +43,33 @@ export async function startServer(config: Config, logger: Logger): Promise<Runni
     retry,
     writeDeadline,
     maxEventBytes,
+    maxSelectors: config.maxSelectors,
+    maxStreams: config.maxStreams,
+    maxStreamsPerAddress: config.maxStreamsPerAddress,
+    maxStreamsPerPrincipal: config.maxStreamsPerPrincipal,
+    maxStreamsPerTopic: config.maxStreamsPerTopic,
+    maxAge: config.maxAge,
+    returnWindow: config.returnWindow,
     onClose: ({ opened, events, bytes, cohort }, reason) => {
       const seconds = Math.round(performance.now() - opened) / 1000;
       logger.debug("stream closed", { reason, seconds, events, bytes, topics: cohort.selectors.key });
     },
   });
-  metrics.watch(hub);
+  metrics.watch(hub, () => overload.state);
+  const admission = new Admission(hub, {
+    trustedProxies: config.trustedProxies,
+    publishRate: config.publishRate,
+    overload: overload.current,
+    onRefused: metrics.refused,
+  });
+  const answer = answerErrors(admission);
   const app = new Elysia({ serve: { development: false, reusePort: false } })
+    // Each field by its name: Elysia reads the text, and prepares all there is for a handler that takes the whole context.
     .onError(({ code, error, path }) =>
-      code === "NOT_FOUND" ? problem(404, `there is nothing at ${path}`) : problemOf(error),
+      code === "NOT_FOUND" ? problem(404, `there is nothing at ${path}`) : answer({ error }),
     )
     .use(allowOrigins(origins, config.authCookie !== undefined))
-    .use(sse({ hub, maxBodyBytes, origins, authorize, tickets }))
+    .use(sse({ hub, maxBodyBytes, origins, authorize, tickets, admission }))
     .get("/metrics", ({ request }) =>
       withAccess(authorize, request, async (access) => {
         if (access !== undefined) requireAdmin(access);
@@ -62,14 +79,20 @@ export async function startServer(config: Config, logger: Logger): Promise<Runni
     )
     .all("/metrics", otherMethods("GET, HEAD, OPTIONS"))
     .use(await pageRoutes(config.dev));
-  if (config.demos) app.use(demoRoutes(hub, { maxBodyBytes, origins, authorize }));
-  app.listen({ port: config.port, hostname: config.host, ...tls });
+  if (config.demos) app.use(demoRoutes(admission, { maxBodyBytes, origins, authorize }));
+  app.listen({
+    port: config.port,
+    hostname: config.host,
+    idleTimeout: Math.ceil(config.idleTimeout / 1000),
+    ...tls,
+  });
   const server = app.server!;
-  raiseBacklog(server.port!);
+  tuneListeningSocket(server.port!, config.peerTimeout);
   const stopDemos = config.demos ? startDemos(hub) : () => {};
 
   const stop = async (): Promise<void> => {
     stopDemos();
+    overload.stop();
     await hub.close({ within: config.drain });
     // What is being answered may be finished, but not by a client that takes for ever.
     await Promise.race([server.stop(false), Bun.sleep(Math.min(config.drain, LAST_ANSWERS))]);

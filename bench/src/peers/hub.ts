@@ -7,10 +7,13 @@ import { startServer } from "./server-process.ts";
 
 const MAIN = fileURLToPath(new URL("../../../apps/server/src/main.ts", import.meta.url));
 
+/** The generator is one address, and opens as many streams as it can. */
+const UNLIMITED = ["--max-streams-per-address", "off"];
+
 const common = { topics: true, resumes: true, prepare: () => Promise.resolve(null) };
 
 function start(port: number, log: string, cleanUp?: () => Promise<void>): Promise<RunningPeer> {
-  const flags = ["--no-demos", "--log-level", "error", "--port", String(port), "--log", log];
+  const flags = ["--no-demos", "--log-level", "error", "--port", String(port), "--log", log, ...UNLIMITED];
   return startServer(port, { command: [process.execPath, MAIN, ...flags], ...(cleanUp && { cleanUp }) });
 }
 

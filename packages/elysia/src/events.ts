@@ -1,16 +1,15 @@
 import {
   directStream,
-  type Hub,
   HubError,
   type LagPolicy,
   type MaybePromise,
   type Start,
   type StreamRequest,
 } from "@sse/hub";
-import { CONTENT_TYPE, encodeEvent } from "@sse/protocol";
 import type { Server } from "bun";
-import { type Access, requireSubscribe } from "./auth/access.ts";
-import { problem, Refusal } from "./problem.ts";
+import type { Admission } from "./admission.ts";
+import { type Access, type Authorize, requireSubscribe, withAccess } from "./auth/access.ts";
+import { closing, Refusal, sendAway, STREAM_HEADERS } from "./problem.ts";
 import { queryOf, readQuery, remembering } from "./query.ts";
 
 /** The topic of streams that ask for none. */
@@ -20,17 +19,8 @@ const PARAMETERS = ["topic", "lastEventId", "replay", "lag"];
 /** The ticket was used before this is read; where nobody has to authenticate there is none. */
 const PARAMETERS_WITH_TICKET = [...PARAMETERS, "ticket"];
 
-/**
- * `no-transform` and `x-accel-buffering` keep proxies from holding events back. `connection: close`, because Bun keeps
- * `timeout(request, 0)` on a socket that is reused, which would then never time out. `transfer-encoding` must not be set:
- * Elysia would read such a stream and write it anew.
- */
-export const STREAM_HEADERS = Object.freeze({
-  "content-type": CONTENT_TYPE,
-  "cache-control": "no-cache, no-transform",
-  "x-accel-buffering": "no",
-  connection: "close",
-});
+const encoder = new TextEncoder();
+const NOBODY = { gone: () => {} };
 
 const parseQuery = remembering((text) => readStreamQuery(text, PARAMETERS));
 
@@ -74,49 +64,68 @@ function parseReplay(text: string | null): "all" | number | undefined {
 }
 
 /**
- * `GET /events`: the stream, or 204 for a client that has had all there will ever be.
+ * `GET /events`: the stream, 204 for a client that has had all there will ever be, or, to an EventSource for which there is
+ * no room now, when to come back.
  *
+ * @param authorize what may be read; default: everything
  * @param topics what the stream is of; default: what the query asks for
- * @param access what may be read; default: everything
- * @throws Refusal 401 or 403 for what may not be read, whether or not there is any of it
+ * @throws Refusal 401 or 403 for what may not be read, whether or not there is any of it. HubError or Refusal when there is
+ *   no room, or the log cannot be asked where the stream begins
  */
 export function events(
-  hub: Hub,
+  admission: Admission,
   request: Request,
   server: Server<unknown> | null,
+  authorize?: Authorize,
   topics?: readonly string[],
-  access?: Access,
 ): MaybePromise<Response> {
-  const wanted = streamRequest(request, topics, access);
-  if (hub.closing) return comeBackLater(request, "drain", "the server is shutting down; connect again later");
+  try {
+    admission.requireRoom();
+    const answer = withAccess(authorize, request, (access) =>
+      open(admission, request, server, access, topics),
+    );
+    if (!(answer instanceof Promise)) return answer;
+    return answer.catch((error: unknown) => sendAway(admission, request, error));
+  } catch (error) {
+    return sendAway(admission, request, error);
+  }
+}
+
+function open(
+  admission: Admission,
+  request: Request,
+  server: Server<unknown> | null,
+  access: Access | undefined,
+  topics: readonly string[] | undefined,
+): MaybePromise<Response> {
+  const { hub } = admission;
+  const wanted = {
+    ...streamRequest(request, topics, access),
+    ...admission.holders(request, server, access),
+  };
   const begin = (start: Start): Response => {
     if (start.over) return new Response(null, { status: 204 });
     server?.timeout(request, 0);
-    return new Response(streamBody(hub, wanted, start), STREAM);
+    return new Response(streamBody(admission, { ...wanted, start }), STREAM);
   };
   const start = hub.locate(wanted);
-  if (!(start instanceof Promise)) return begin(start);
-  return start.then(begin, (error: unknown) => {
-    if (!(error instanceof HubError) || error.code !== "log-failed") throw error;
-    return comeBackLater(request, "overload", error.message);
-  });
+  return start instanceof Promise ? start.then(begin) : begin(start);
 }
 
-function streamBody(hub: Hub, wanted: StreamRequest, start: Start): ReadableStream<Uint8Array> {
-  return directStream((sink) => hub.subscribe({ ...wanted, start, sink }));
-}
-
-/**
- * An EventSource dies for good on any status but 200 (WHATWG HTML 9.2.3), so it is sent away in the stream; other
- * clients understand 503.
- */
-function comeBackLater(request: Request, reason: "drain" | "overload", why: string): Response {
-  if (request.headers.get("accept") !== CONTENT_TYPE) return problem(503, why);
-  const retry = Math.round(1000 + Math.random() * 4000);
-  const closing = encodeEvent({
-    event: "sse:closing",
-    retry,
-    data: JSON.stringify({ reason, retry }),
+function streamBody(
+  admission: Admission,
+  wanted: StreamRequest & { start: Start },
+): ReadableStream<Uint8Array> {
+  return directStream((sink) => {
+    try {
+      return admission.hub.subscribe({ ...wanted, sink });
+    } catch (error) {
+      // There was room when it was asked for; what took it came before Bun wanted the first bytes.
+      if (!(error instanceof HubError)) throw error;
+      admission.onRefused(error.code);
+      void sink.write(encoder.encode(closing(admission, error.code)));
+      sink.close();
+      return NOBODY;
+    }
   });
-  return new Response(closing, { headers: STREAM_HEADERS });
 }

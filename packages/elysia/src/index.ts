@@ -1,3 +1,4 @@
+export { Admission, type AdmissionOptions, type Overload } from "./admission.ts";
 export {
   type Access,
   accessOf,
@@ -15,9 +16,17 @@ export { localOnly } from "./auth/local-only.ts";
 export { mintToken, type MintOptions } from "./auth/mint.ts";
 export { readTokens, type StaticToken } from "./auth/static-tokens.ts";
 export { TICKET_DEFAULTS, type TicketOptions, Tickets } from "./auth/tickets.ts";
-export { DEFAULT_TOPIC, events, STREAM_HEADERS } from "./events.ts";
+export { clientAddress } from "./client-address.ts";
+export { DEFAULT_TOPIC, events } from "./events.ts";
 export { otherMethods } from "./methods.ts";
 export { requireKnownOrigin } from "./origin.ts";
 export { MAX_BODY_BYTES, sse, type SseOptions } from "./plugin.ts";
-export { problem, problemOf, type ProblemStatus, Refusal } from "./problem.ts";
+export {
+  answerErrors,
+  problem,
+  type ProblemStatus,
+  Refusal,
+  type RefusalReason,
+  STREAM_HEADERS,
+} from "./problem.ts";
 export { parseJson, readText, requireFields } from "./publish.ts";

@@ -1,10 +1,11 @@
 import type { Hub } from "@sse/hub";
 import { Elysia } from "elysia";
+import { Admission } from "./admission.ts";
 import { type Authorize, requireAdmin, withAccess } from "./auth/access.ts";
 import type { Tickets } from "./auth/tickets.ts";
 import { events } from "./events.ts";
 import { otherMethods } from "./methods.ts";
-import { problem, problemOf } from "./problem.ts";
+import { answerErrors, problem } from "./problem.ts";
 import { publish } from "./publish.ts";
 import { ticketRoutes } from "./ticket-routes.ts";
 
@@ -21,6 +22,8 @@ export interface SseOptions {
   authorize?: Authorize | undefined;
   /** Those of {@link createAuthorize}: adds `POST /tickets`; default: there are none. */
   tickets?: Tickets | undefined;
+  /** Of the same hub: rates, trusted proxies, overload; default: one without any of them. */
+  admission?: Admission | undefined;
 }
 
 /** Streams that `/stats` names. */
@@ -35,26 +38,35 @@ export const MAX_BODY_BYTES = 4 * 1024 * 1024;
  * are any. Whatever is wrong with a request is answered as `application/problem+json`. The app must be served by Bun: the
  * streams are Bun's direct streams.
  */
-export function sse({ hub, maxBodyBytes = MAX_BODY_BYTES, origins = [], authorize, tickets }: SseOptions) {
+export function sse({
+  hub,
+  maxBodyBytes = MAX_BODY_BYTES,
+  origins = [],
+  authorize,
+  tickets,
+  admission = new Admission(hub),
+}: SseOptions) {
   const started = performance.now();
   const read = otherMethods("GET, HEAD, OPTIONS");
   const app = new Elysia({ name: "@sse/elysia" })
-    .onError(({ error }) => problemOf(error))
-    .get("/events", ({ request, server }) =>
-      withAccess(authorize, request, (access) => events(hub, request, server, undefined, access)),
-    )
+    .onError(answerErrors(admission))
+    .get("/events", ({ request, server }) => events(admission, request, server, authorize))
     .all("/events", read)
     .post(
       "/publish",
-      ({ request }) =>
-        withAccess(authorize, request, (access) => publish(hub, request, { maxBodyBytes, origins }, access)),
+      ({ request, server }) =>
+        withAccess(authorize, request, (access) =>
+          publish(admission, request, server, { maxBodyBytes, origins }, access),
+        ),
       { parse: "none" },
     )
     .all("/publish", otherMethods("POST, OPTIONS"), { parse: "none" })
     .get("/healthz", () => Response.json({ status: "up" }))
     .all("/healthz", read)
     .get("/readyz", () => {
-      const fault = hub.closing ? "the server is shutting down" : hub.fault;
+      const fault = hub.closing
+        ? "the server is shutting down"
+        : (hub.fault ?? admission.overload()?.detail ?? null);
       return fault === null ? Response.json({ status: "ready" }) : problem(503, fault);
     })
     .all("/readyz", read)
@@ -69,6 +81,6 @@ export function sse({ hub, maxBodyBytes = MAX_BODY_BYTES, origins = [], authoriz
       }),
     )
     .all("/stats", read);
-  if (authorize !== undefined && tickets !== undefined) app.use(ticketRoutes(authorize, tickets));
+  if (authorize !== undefined && tickets !== undefined) app.use(ticketRoutes(admission, authorize, tickets));
   return app;
 }

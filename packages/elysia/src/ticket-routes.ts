@@ -1,17 +1,18 @@
 import { Elysia } from "elysia";
+import type { Admission } from "./admission.ts";
 import { type Authorize, withAccess } from "./auth/access.ts";
 import type { Tickets } from "./auth/tickets.ts";
 import { otherMethods } from "./methods.ts";
-import { problemOf } from "./problem.ts";
+import { answerErrors } from "./problem.ts";
 import { queryOf, readQuery } from "./query.ts";
 
 /** Tickets are secrets, and not to be kept by whatever lies between. */
 const HEADERS = { "cache-control": "no-store" };
 
 /** `POST /tickets`: a ticket that may what the request's token may. */
-export function ticketRoutes(authorize: Authorize, tickets: Tickets) {
+export function ticketRoutes(admission: Admission, authorize: Authorize, tickets: Tickets) {
   return new Elysia({ name: "@sse/elysia/tickets" })
-    .onError(({ error }) => problemOf(error))
+    .onError(answerErrors(admission))
     .post(
       "/tickets",
       ({ request }) => {

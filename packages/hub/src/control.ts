@@ -9,7 +9,7 @@ export type Resume = "fresh" | "resumed" | "reset";
 export type GapReason = "evicted" | "epoch" | "unknown-id" | "lag";
 
 /** Why the hub closes a stream that the client did not close. */
-export type ClosingReason = "drain" | "slow" | "auth-expired";
+export type ClosingReason = "drain" | "slow" | "max-age" | "auth-expired";
 
 /*
  * What the hub itself says in a stream. Every one of these events has data, because an event without data is never

@@ -3,6 +3,8 @@ import { CohortIndex } from "./cohort-index.ts";
 import { closingEvent, type ClosingReason, gapEvent, type GapReason, type Resume } from "./control.ts";
 import { type Cursor, type EventId, formatEventId } from "./cursor.ts";
 import type { LogEntry } from "./event.ts";
+import type { StreamRequest } from "./locate.ts";
+import { Occupancy } from "./occupancy.ts";
 import type { HubSettings } from "./options.ts";
 import type { Sink } from "./sink.ts";
 import { type Slice, sliceOf } from "./slice.ts";
@@ -17,6 +19,9 @@ const SLICE_PART = 32;
 const WRITE_SHIFT = 14;
 /** Frames that may wait for a cohort; what is more is read from the log. */
 const PENDING_FRAMES = 16;
+
+/** The part of the maximum age over which the ends of streams are spread. */
+const AGE_SPREAD = 0.25;
 
 const encoder = new TextEncoder();
 
@@ -47,8 +52,9 @@ export class Delivery {
     bytesTaken: 0,
     resumes: { fresh: 0, resumed: 0, reset: 0 },
     gaps: { evicted: 0, epoch: 0, "unknown-id": 0, lag: 0 },
-    closes: { client: 0, ended: 0, error: 0, drain: 0, slow: 0, "auth-expired": 0 },
+    closes: { client: 0, ended: 0, error: 0, drain: 0, slow: 0, "max-age": 0, "auth-expired": 0 },
   };
+  readonly occupancy: Occupancy;
   readonly #settings: HubSettings;
   #epoch: string;
   /** Asks for a turn: {@link run}. */
@@ -66,6 +72,7 @@ export class Delivery {
 
   constructor(settings: HubSettings, wake: () => void) {
     this.#settings = settings;
+    this.occupancy = new Occupancy(settings);
     this.#wake = wake;
     const { epoch, last } = settings.log.bounds();
     this.#epoch = epoch;
@@ -100,7 +107,8 @@ export class Delivery {
   }
 
   /** A new stream that has yet to be {@link start started}. Its cohort is complete before anything is read. */
-  open(selectors: SelectorSet, lag: LagPolicy, sink: Sink, expiresIn = Infinity): Stream {
+  open(selectors: SelectorSet, sink: Sink, request: StreamRequest): Stream {
+    const { lag = "catch-up", expiresIn = Infinity } = request;
     let cohort = this.#cohorts.get(selectors.key);
     if (cohort === undefined) {
       cohort = new Cohort(selectors);
@@ -109,9 +117,18 @@ export class Delivery {
     }
     cohort.members++;
     const stream = new Stream(cohort, lag, sink, this.#settings.clock.now(), this.#gone);
-    stream.until = stream.opened + expiresIn;
+    const age = this.#age();
+    stream.until = stream.opened + Math.min(expiresIn, age);
+    if (age < expiresIn) stream.endsBy = "max-age";
+    stream.holders = this.occupancy.enter(request);
     stream.place = this.streams.push(stream) - 1;
     return stream;
+  }
+
+  /** How long a new stream may stay: those that came together do not go together. */
+  #age(): number {
+    const { maxAge, random } = this.#settings;
+    return maxAge === null ? Infinity : maxAge * (1 - AGE_SPREAD * random());
   }
 
   readonly #gone = (stream: Stream): void => this.#finish(stream, "client");
@@ -392,7 +409,8 @@ export class Delivery {
     }
     if (reason !== "ended" && reason !== "error" && stream.state !== "opening") {
       const cursor = stream.state === "live" ? stream.cohort.coveredFor(stream, this.#head) : stream.cursor;
-      const bytes = encoder.encode(closingEvent(stream.lost ?? this.id(cursor), reason, this.retry()));
+      const retry = reason === "drain" ? this.returnTime() : this.retry();
+      const bytes = encoder.encode(closingEvent(stream.lost ?? this.id(cursor), reason, retry));
       try {
         void stream.sink.write(bytes);
       } catch {
@@ -408,6 +426,12 @@ export class Delivery {
     return Math.round(this.#settings.retry * (0.5 + this.#settings.random()));
   }
 
+  /** When a client that is sent away comes back: they must not all be at the next node's door together. */
+  returnTime(): number {
+    const { retry, returnWindow, random } = this.#settings;
+    return Math.round(retry / 2 + returnWindow * random());
+  }
+
   /** Forgets the stream: nothing of the hub refers to it any more. */
   #finish(stream: Stream, reason: CloseReason): void {
     if (stream.state === "closed") return;
@@ -419,6 +443,7 @@ export class Delivery {
       this.streams[stream.place] = moved;
       moved.place = stream.place;
     }
+    this.occupancy.leave(stream.holders);
     if (--cohort.members === 0) {
       this.#cohorts.delete(cohort.selectors.key);
       this.#index.remove(cohort);

@@ -4,10 +4,21 @@
  * - `too-large`: the event is over `maxEventBytes`.
  * - `log-failed`: the log could not keep the events, for the reason in the message. Nothing of them was published, unless
  *   it says that they may have been: then publish again with the same ids.
+ * - `too-many-streams`, and with what of: a limit of streams is reached, and this one was not opened.
  * - `closed`: the hub is closing or closed; try another node, or this one when it is back.
  */
 export type HubErrorCode =
-  "bad-topic" | "bad-selector" | "bad-event" | "bad-request" | "too-large" | "log-failed" | "closed";
+  | "bad-topic"
+  | "bad-selector"
+  | "bad-event"
+  | "bad-request"
+  | "too-large"
+  | "log-failed"
+  | "too-many-streams"
+  | "too-many-streams-of-address"
+  | "too-many-streams-of-principal"
+  | "too-many-streams-of-topic"
+  | "closed";
 
 /** An error whose message tells the caller what was wrong, where, and what to do. */
 export class HubError extends Error {

@@ -693,6 +693,42 @@ describe("closing", () => {
     expect(retries.size).toBeGreaterThan(50);
   });
 
+  test("answers those first whom the log has yet to answer", async () => {
+    const clock = new ManualClock();
+    const memory = new MemoryLog();
+    const kept = Promise.withResolvers<void>();
+    let isClosed = false;
+    const log = asyncLog(memory, () => 0);
+    log.append = (batch) => kept.promise.then(() => memory.append(batch));
+    log.close = () => {
+      isClosed = true;
+    };
+    const hub = createHub({ clock, log });
+    const published = hub.publish("t", { data: "1" });
+    await clock.settle();
+    const done = hub.close();
+    await clock.settle();
+    expect(isClosed).toBe(false);
+    kept.resolve();
+    expect(await published).toEndWith("-1");
+    await done;
+    expect(isClosed).toBe(true);
+  });
+
+  test("many streams are closed in parts that stay small", async () => {
+    const { hub, clock, closed } = setUp();
+    for (let at = 0; at < 10_000; at++) connect(hub);
+    await clock.settle();
+    const done = hub.close({ within: 5000 });
+    for (let before = 0; closed.length < 10_000; before = closed.length) {
+      await clock.advance(25);
+      expect(closed.length - before).toBeLessThanOrEqual(256);
+    }
+    expect(clock.now()).toBeGreaterThan(4000);
+    expect(clock.now()).toBeLessThanOrEqual(5050);
+    await done;
+  });
+
   test("at once, when no time is given", async () => {
     const { hub, closed } = setUp();
     const { sink } = connect(hub);

@@ -15,6 +15,9 @@ import { parseTopic, SelectorSet } from "./topic.ts";
 export interface HubStats {
   streams: number;
   cohorts: number;
+  /** How many addresses and principals have streams. */
+  addresses: number;
+  principals: number;
   /** By state. */
   catchingUp: number;
   blocked: number;
@@ -48,8 +51,10 @@ interface Publication {
   readonly reject: (error: unknown) => void;
 }
 
-/** Parts in which the streams are closed, so that neither the closes nor the reconnects come all at once. */
+/** Parts in which the streams are closed, at least, so that neither the closes nor the reconnects come all at once. */
 const CLOSING_PARTS = 20;
+/** The most streams of one part: some milliseconds, in which nothing else is done. */
+const CLOSING_PART = 256;
 
 /**
  * Takes events from publishers, keeps them in its log, and fans them out to streams.
@@ -64,6 +69,8 @@ export class Hub {
   readonly #stopTail: () => void;
   #publications: Publication[] = [];
   #turnDue = false;
+  /** Appends that the log has yet to answer. */
+  readonly #appends = new Set<Promise<void>>();
   #published = 0;
   /** When the first of `#publications` came. */
   #publishedSince = 0;
@@ -189,8 +196,10 @@ export class Hub {
     };
     try {
       const ids = this.#settings.log.append(batch);
-      if (ids instanceof Promise) ids.then(acknowledge, fail);
-      else acknowledge(ids);
+      if (ids instanceof Promise) {
+        const answered = ids.then(acknowledge, fail).finally(() => this.#appends.delete(answered));
+        this.#appends.add(answered);
+      } else acknowledge(ids);
     } catch (error) {
       fail(error);
     }
@@ -199,11 +208,13 @@ export class Hub {
   /**
    * Finds out where a stream for this request begins, before there is one.
    *
-   * @throws HubError `bad-selector` or `bad-request`; `closed` when the hub is closing
+   * @throws HubError `bad-selector` or `bad-request`; `closed` when the hub is closing; `too-many-streams`, or one of its
+   *   kind, when there is no room for the stream
    */
   locate(request: StreamRequest): MaybePromise<Start> {
     if (this.#closing !== null)
       throw new HubError("closed", "the server is shutting down; connect again later");
+    this.#delivery.occupancy.require(request);
     return locate(this.#settings.log, request, this.#settings.maxSelectors);
   }
 
@@ -218,9 +229,9 @@ export class Hub {
     const start = request.start ?? this.locate(request);
     if (this.#closing !== null)
       throw new HubError("closed", "the server is shutting down; connect again later");
-    const { sink, lag = "catch-up", expiresIn } = request;
+    this.#delivery.occupancy.require(request); // others may have come while its start was looked for
     const selectors = start instanceof Promise ? new SelectorSet(request.topics) : start.selectors;
-    const stream = this.#delivery.open(selectors, lag, sink, expiresIn);
+    const stream = this.#delivery.open(selectors, request.sink, request);
     this.#open(stream, request, start);
     return stream;
   }
@@ -263,7 +274,7 @@ export class Hub {
 
   /** What the hub holds and has done. Counters count from its start. */
   stats(): HubStats {
-    const { streams, counters, cohorts } = this.#delivery;
+    const { streams, counters, cohorts, occupancy } = this.#delivery;
     let catchingUp = 0;
     let blocked = 0;
     for (const { state } of streams) {
@@ -275,6 +286,8 @@ export class Hub {
     return {
       streams: streams.length,
       cohorts,
+      addresses: occupancy.addresses,
+      principals: occupancy.principals,
       catchingUp,
       blocked,
       published,
@@ -304,6 +317,11 @@ export class Hub {
     return this.#settings.log.fault;
   }
 
+  /** Milliseconds after which a client that is sent away should come back: another number each time. */
+  returnTime(): number {
+    return this.#delivery.returnTime();
+  }
+
   /** How many open streams want this topic: a publisher may rest while it is 0. */
   listeners(topic: string): number {
     return this.#delivery.listeners(parseTopic(topic));
@@ -324,10 +342,11 @@ export class Hub {
     this.#commit();
     this.#delivery.run();
     const { streams } = this.#delivery;
-    const part = Math.ceil(streams.length / CLOSING_PARTS);
+    const parts = Math.max(CLOSING_PARTS, Math.ceil(streams.length / CLOSING_PART));
+    const part = Math.ceil(streams.length / parts);
     if (within > 0 && streams.length > 0) {
       await new Promise<void>((resolve) => {
-        const stop = this.#clock.every(within / CLOSING_PARTS, () => {
+        const stop = this.#clock.every(within / parts, () => {
           for (const stream of streams.slice(-part)) this.#delivery.close(stream, "drain");
           if (streams.length > 0) return;
           stop();
@@ -337,6 +356,7 @@ export class Hub {
     }
     for (const stream of streams.slice()) this.#delivery.close(stream, "drain");
     this.#stopSweep();
+    await Promise.all(this.#appends);
     this.#stopTail();
     await this.#settings.log.close();
   }

@@ -20,6 +20,10 @@ export interface StreamRequest {
    * The client may come back with a new permission, and goes on where it was.
    */
   expiresIn?: number | undefined;
+  /** Whose stream it is, for `maxStreamsPerAddress`: any text that stands for an address; default: not counted. */
+  address?: string | undefined;
+  /** Whose stream it is, for `maxStreamsPerPrincipal`: any text that stands for a user; default: not counted. */
+  principal?: string | undefined;
 }
 
 /** Where a stream begins, and what it is told about that. Found by `Hub.locate`. */

@@ -39,6 +39,25 @@ export interface HubOptions {
   writesPerTurn?: number | undefined;
   /** The most selectors of one stream; default 100. */
   maxSelectors?: number | undefined;
+  /** The most streams; default 100,000. */
+  maxStreams?: number | null | undefined;
+  /** The most streams of one address, where the request says of which one it is; default 20,000. */
+  maxStreamsPerAddress?: number | null | undefined;
+  /** The most streams of one principal, where the request says of which one it is; default 20,000. */
+  maxStreamsPerPrincipal?: number | null | undefined;
+  /** The most streams that ask for one selector, by the same word; default null, for a topic may be what all are here for. */
+  maxStreamsPerTopic?: number | null | undefined;
+  /**
+   * The longest that a stream stays open; default an hour. It is closed, and the client comes back, so that streams spread
+   * anew over nodes, and none outlives for ever what it was opened with. Each stream has its own end in the last quarter
+   * of this time, so that those which came together do not go together.
+   */
+  maxAge?: number | null | undefined;
+  /**
+   * The time over which clients that are sent away, because the hub closes, come back: each is told its own, from half of
+   * `retry` on; default 5,000.
+   */
+  returnWindow?: number | undefined;
   /** Told how long things took. Default: nobody is. */
   observer?: HubObserver | undefined;
   /** Called after a stream has closed. */
@@ -60,9 +79,23 @@ export const HUB_DEFAULTS = Object.freeze({
   maxFrameBytes: 64 * 1024,
   writesPerTurn: 512,
   maxSelectors: 100,
+  maxStreams: 100_000,
+  maxStreamsPerAddress: 20_000,
+  maxStreamsPerPrincipal: 20_000,
+  maxStreamsPerTopic: null,
+  maxAge: 3_600_000,
+  returnWindow: 5000,
 }) satisfies HubOptions;
 
-const NULLABLE = new Set(["heartbeat", "writeDeadline"]);
+const NULLABLE = new Set([
+  "heartbeat",
+  "writeDeadline",
+  "maxStreams",
+  "maxStreamsPerAddress",
+  "maxStreamsPerPrincipal",
+  "maxStreamsPerTopic",
+  "maxAge",
+]);
 
 /** @throws RangeError naming the option and its value */
 export function resolveOptions(options: HubOptions): HubSettings {

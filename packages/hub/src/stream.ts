@@ -1,6 +1,7 @@
 import type { Cohort } from "./cohort.ts";
 import type { ClosingReason } from "./control.ts";
 import type { Cursor, EventId } from "./cursor.ts";
+import { type Holder, NOBODY } from "./occupancy.ts";
 import type { Sink } from "./sink.ts";
 
 /**
@@ -28,8 +29,11 @@ export class Stream {
   readonly sink: Sink;
   /** When it was opened, by the hub's clock. */
   readonly opened: number;
-  /** When the permission to read ends, by the hub's clock. */
+  /** When it has to end, by the hub's clock, and what for. */
   until = Infinity;
+  endsBy: "auth-expired" | "max-age" = "auth-expired";
+  /** What it has to give back when it is forgotten. */
+  holders: readonly Holder[] = NOBODY;
   state: StreamState = "opening";
   /** The last event that it was given, or need not be given. While `live` its cohort knows more: `coveredFor`. */
   cursor: Cursor = 0;

@@ -7,8 +7,8 @@ const LONGEST_ROUND = 1000;
 const STEPS = 10;
 
 /**
- * The one timer for all that is due to streams by time: heartbeats, the deadline of blocked writes, and the end of permissions. It walks the
- * list of streams round and round, a part at each step, so that duties are spread over the round even when all streams
+ * The one timer for all that is due to streams by time: heartbeats, the deadline of blocked writes, and the end of
+ * permissions and of old age. It walks the list of streams round and round, a part at each step, so that duties are spread over the round even when all streams
  * were opened, or last written to, at the same moment.
  *
  * @returns stops the timer
@@ -29,7 +29,7 @@ export function startSweep(delivery: Delivery, settings: HubSettings): () => voi
     for (let part = Math.ceil(streams.length / STEPS); part > 0 && streams.length > 0; part--) {
       if (next === 0 || next > streams.length) next = streams.length;
       const stream = streams[--next]!; // downwards: what moves into this place was met already
-      if (now >= stream.until) delivery.close(stream, "auth-expired");
+      if (now >= stream.until && mayEnd(stream)) delivery.close(stream, stream.endsBy);
       else if (stream.state === "blocked") {
         if (now - stream.blockedSince >= writeDeadline) delivery.close(stream, "slow");
       } else if (stream.state !== "opening" && now - lastWrite(stream) >= quiet) {
@@ -37,6 +37,11 @@ export function startSweep(delivery: Delivery, settings: HubSettings): () => voi
       }
     }
   });
+}
+
+/** Old age can wait until a frame that is on its way has arrived, so that the client is told. A permission cannot. */
+function mayEnd({ state, endsBy }: Stream): boolean {
+  return state !== "blocked" || endsBy !== "max-age";
 }
 
 function lastWrite({ state, lastWrite: own, cohort }: Stream): number {

@@ -11,6 +11,11 @@ export interface Access {
   readonly admin: boolean;
   /** When it ends, in milliseconds since 1970, and its streams with it; null: never. */
   readonly expires: number | null;
+  /**
+   * Whose streams and events it is counted with: the subject of a token, or the token where it names none; null: nobody's,
+   * so that they are counted by address.
+   */
+  readonly principal: string | null;
   /** True for a request that has shown nothing: it is asked for a token where one with a token is forbidden. */
   readonly isAnonymous: boolean;
 }
@@ -39,14 +44,19 @@ const FIELDS = ["subscribe", "publish", "admin"];
 
 /**
  * @param options.expires default null
+ * @param options.principal default null
  * @param options.isAnonymous default false
  * @throws HubError `bad-selector` for a selector that is none
  */
 export function accessOf(
   { subscribe = [], publish = [], admin = false }: Grant,
-  { expires = null, isAnonymous = false }: { expires?: number | null; isAnonymous?: boolean } = {},
+  {
+    expires = null,
+    principal = null,
+    isAnonymous = false,
+  }: { expires?: number | null; principal?: string | null; isAnonymous?: boolean } = {},
 ): Access {
-  return { subscribe: setOf(subscribe), publish: setOf(publish), admin, expires, isAnonymous };
+  return { subscribe: setOf(subscribe), publish: setOf(publish), admin, expires, principal, isAnonymous };
 }
 
 function setOf(selectors: readonly string[]): SelectorSet | null {

@@ -326,6 +326,26 @@ describe("a ticket", () => {
     expect(await refused(() => tickets.issue(holder))).toBeNull();
   });
 
+  test("waits among a bounded number of the same principal's, until it was used or has expired", () => {
+    let now = 0;
+    const tickets = new Tickets({ ttl: 500, maxTicketsPerPrincipal: 2, now: () => now });
+    const me = accessOf({ subscribe: ["a"] }, { principal: "me" });
+    const { ticket } = tickets.issue(me);
+    now = 100;
+    tickets.issue(me);
+    expect(() => tickets.issue(me)).toThrow("2 tickets wait");
+    for (let at = 0; at < 3; at++) tickets.issue(accessOf({ subscribe: ["a"] }));
+    tickets.issue(accessOf({ subscribe: ["a"] }, { principal: "you" }));
+    expect(tickets.redeem(ticket).principal).toBe("me");
+    expect(() => tickets.redeem(ticket)).toThrow("unknown, used or expired");
+    tickets.issue(me);
+    expect(() => tickets.issue(me)).toThrow("2 tickets wait");
+    now = 600;
+    tickets.issue(me);
+    tickets.issue(me);
+    expect(() => tickets.issue(me)).toThrow("2 tickets wait");
+  });
+
   test("is not for those who have no token", async () => {
     const anonymous = accessOf({ subscribe: ["a"] }, { isAnonymous: true });
     expect(await refused(() => new Tickets().issue(anonymous))).toContain("401 a token is needed");

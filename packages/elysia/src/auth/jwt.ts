@@ -56,7 +56,9 @@ export function createJwtVerifier({
       throw refusalOf(error);
     }
     const expires = payload.exp === undefined ? null : payload.exp * 1000 + clockTolerance;
-    const access = grantedBy(payload["sse"], expires);
+    // Apart from the names of tokens, which no subject must be able to take.
+    const principal = payload.sub === undefined ? `token ${digest}` : `subject ${payload.sub}`;
+    const access = grantedBy(payload["sse"], expires, principal);
     if (known.size >= MAX_KNOWN) known.delete(known.keys().next().value!);
     known.set(digest, { access, until: Math.min(expires ?? Infinity, now() + KNOWN_FOR) });
     return access;
@@ -71,9 +73,12 @@ export function createJwtVerifier({
   };
 }
 
-function grantedBy(claim: unknown, expires: number | null): Access {
+function grantedBy(claim: unknown, expires: number | null, principal: string): Access {
   try {
-    return accessOf(claim === undefined ? {} : parseGrant(claim, "the token's claim sse"), { expires });
+    return accessOf(claim === undefined ? {} : parseGrant(claim, "the token's claim sse"), {
+      expires,
+      principal,
+    });
   } catch (error) {
     if (error instanceof HubError || error instanceof TypeError) throw unauthorized(error.message);
     throw error;
@@ -82,7 +87,7 @@ function grantedBy(claim: unknown, expires: number | null): Access {
 
 /** What was wrong, in words of our own: nothing of the token is in them. */
 function refusalOf(error: unknown): Refusal {
-  if (error instanceof KeysUnavailable) return new Refusal(503, error.message);
+  if (error instanceof KeysUnavailable) return new Refusal(503, error.message, {}, "keys");
   if (error instanceof errors.JWTExpired) return unauthorized("the token has expired");
   if (error instanceof errors.JWTClaimValidationFailed) {
     const claim = ["nbf", "iss", "aud", "exp", "iat"].find((each) => each === error.claim) ?? "a claim";

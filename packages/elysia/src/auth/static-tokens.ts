@@ -39,7 +39,9 @@ function readToken(entry: unknown, where: string): StaticToken {
   if (typeof entry !== "object" || entry === null) throw new TypeError(`${where} must be a JSON object`);
   const { token, sha256, ...grant } = entry as Record<string, unknown>;
   try {
-    return { digest: digestGiven(token, sha256, where), access: accessOf(parseGrant(grant, where)) };
+    const digest = digestGiven(token, sha256, where);
+    const principal = `token ${digest.toString("base64url")}`;
+    return { digest, access: accessOf(parseGrant(grant, where), { principal }) };
   } catch (error) {
     throw error instanceof TypeError ? error : new TypeError(`${where}: ${(error as Error).message}`);
   }

@@ -8,11 +8,17 @@ export interface TicketOptions {
   ttl?: number | undefined;
   /** The most tickets that wait to be used; default 50,000. */
   maxTickets?: number | undefined;
+  /** The most of them for one principal, so that nobody can take them all; default 10,000. */
+  maxTicketsPerPrincipal?: number | undefined;
   /** Milliseconds since 1970; default `Date.now`. */
   now?: (() => number) | undefined;
 }
 
-export const TICKET_DEFAULTS = Object.freeze({ ttl: 30_000, maxTickets: 50_000 }) satisfies TicketOptions;
+export const TICKET_DEFAULTS = Object.freeze({
+  ttl: 30_000,
+  maxTickets: 50_000,
+  maxTicketsPerPrincipal: 10_000,
+}) satisfies TicketOptions;
 
 const TICKET_BYTES = 32;
 
@@ -24,17 +30,23 @@ const TICKET_BYTES = 32;
 export class Tickets {
   readonly #ttl: number;
   readonly #maxTickets: number;
+  readonly #maxPerPrincipal: number;
   readonly #now: () => number;
   /** By digest, the oldest first. */
   readonly #waiting = new Map<string, { access: Access; expires: number }>();
 
+  /** How many wait, by principal. */
+  readonly #counts = new Map<string, number>();
+
   constructor({
     ttl = TICKET_DEFAULTS.ttl,
     maxTickets = TICKET_DEFAULTS.maxTickets,
+    maxTicketsPerPrincipal = TICKET_DEFAULTS.maxTicketsPerPrincipal,
     now = Date.now,
   }: TicketOptions = {}) {
     this.#ttl = ttl;
     this.#maxTickets = maxTickets;
+    this.#maxPerPrincipal = maxTicketsPerPrincipal;
     this.#now = now;
   }
 
@@ -47,8 +59,12 @@ export class Tickets {
   issue(access: Access): { ticket: string; expires: number } {
     if (access.isAnonymous) throw unauthorized();
     this.#dropOld();
-    if (this.#waiting.size >= this.#maxTickets) {
-      throw new Refusal(429, `${this.#maxTickets} tickets wait to be used; ask again when some have expired`);
+    if (this.#waiting.size >= this.#maxTickets) throw tooMany(this.#maxTickets);
+    const { principal } = access;
+    if (principal !== null) {
+      const count = this.#counts.get(principal) ?? 0;
+      if (count >= this.#maxPerPrincipal) throw tooMany(count);
+      this.#counts.set(principal, count + 1);
     }
     const ticket = randomBytes(TICKET_BYTES).toString("base64url");
     const expires = Math.min(this.#now() + this.#ttl, access.expires ?? Infinity);
@@ -61,8 +77,19 @@ export class Tickets {
     const now = this.#now();
     for (const [key, { expires }] of this.#waiting) {
       if (expires > now) return;
-      this.#waiting.delete(key);
+      this.#take(key);
     }
+  }
+
+  #take(key: string): { access: Access; expires: number } | undefined {
+    const found = this.#waiting.get(key);
+    if (!this.#waiting.delete(key)) return undefined;
+    const principal = found!.access.principal;
+    if (principal === null) return found;
+    const left = this.#counts.get(principal)! - 1;
+    if (left === 0) this.#counts.delete(principal);
+    else this.#counts.set(principal, left);
+    return found;
   }
 
   /**
@@ -71,10 +98,17 @@ export class Tickets {
    * @throws Refusal 401 when it is unknown, used or late, which is not told apart
    */
   redeem(ticket: string): Access {
-    const key = digestKey(ticket);
-    const found = this.#waiting.get(key);
-    this.#waiting.delete(key);
+    const found = this.#take(digestKey(ticket));
     if (found !== undefined && this.#now() < found.expires) return found.access;
     throw unauthorized("the ticket is unknown, used or expired; get another one from POST /tickets");
   }
+}
+
+function tooMany(count: number): Refusal {
+  return new Refusal(
+    429,
+    `${count} tickets wait to be used; ask again when some were, or have expired`,
+    {},
+    "tickets",
+  );
 }

@@ -1,0 +1,89 @@
+import { type Hub, HubError } from "@sse/hub";
+import type { Server } from "bun";
+import type { Access } from "./auth/access.ts";
+import { clientAddress, type ClientAddress } from "./client-address.ts";
+import { Refusal, type RefusalReason } from "./problem.ts";
+import { RateLimiter } from "./rate-limit.ts";
+
+/** Why the process can take no new streams. */
+export interface Overload {
+  readonly reason: "descriptors" | "memory" | "lag";
+  /** For the client and the log. */
+  readonly detail: string;
+}
+
+export interface AdmissionOptions {
+  /** Proxies whose `X-Forwarded-For` is believed, as addresses and networks; default none. */
+  trustedProxies?: readonly string[] | undefined;
+  /** Events that one principal, or one address of those without a token, may publish in a second; default null: any number. */
+  publishRate?: number | null | undefined;
+  /** Asked for each new stream; default: there is always room. */
+  overload?: (() => Overload | null) | undefined;
+  /** Told of each request that is refused. Default: nobody is. */
+  onRefused?: ((reason: RefusalReason) => void) | undefined;
+}
+
+type At = Server<unknown> | null;
+
+/** Who gets in: what a request passes besides its {@link Access}, before the hub is asked. */
+export class Admission {
+  readonly hub: Hub;
+  readonly onRefused: (reason: RefusalReason) => void;
+  readonly #address: ClientAddress;
+  readonly #rate: RateLimiter | null;
+  /** Why no new streams are taken now; null: they are. */
+  readonly overload: () => Overload | null;
+
+  /** @throws TypeError for a trusted proxy that is no address */
+  constructor(hub: Hub, options: AdmissionOptions = {}) {
+    const { trustedProxies, publishRate = null, overload = () => null, onRefused = () => {} } = options;
+    this.hub = hub;
+    this.onRefused = onRefused;
+    this.#address = clientAddress(trustedProxies);
+    this.#rate = publishRate === null ? null : new RateLimiter(publishRate);
+    this.overload = overload;
+  }
+
+  /**
+   * Asked before anything that costs, and before a ticket is used up. Streams that run are not concerned.
+   *
+   * @throws Refusal 503, or HubError `closed`, when no new streams are taken
+   */
+  requireRoom(): void {
+    if (this.hub.closing) throw new HubError("closed", "the server is shutting down; connect again later");
+    const overload = this.overload();
+    if (overload === null) return;
+    // Its connection takes a descriptor too.
+    throw new Refusal(503, overload.detail, { connection: "close" }, overload.reason);
+  }
+
+  /** Whom a stream is counted for. */
+  holders(
+    request: Request,
+    server: At,
+    access: Access | undefined,
+  ): { address?: string; principal?: string } {
+    const address = this.#address(request, server);
+    const principal = access?.principal ?? null;
+    return { ...(address !== undefined && { address }), ...(principal !== null && { principal }) };
+  }
+
+  /**
+   * Counts events that are about to be published; 0 asks whether any may be, before a body is read.
+   *
+   * @throws Refusal 429
+   */
+  takeEvents(request: Request, server: At, access: Access | undefined, count: number): void {
+    if (this.#rate === null) return;
+    const client = access?.principal ?? `at ${this.#address(request, server) ?? "an unknown address"}`;
+    const wait = this.#rate.take(client, count);
+    if (wait === 0) return;
+    const seconds = Math.ceil(wait / 1000);
+    throw new Refusal(
+      429,
+      `you have published more than the rate allows; go on in ${seconds} s`,
+      { "retry-after": String(seconds) },
+      "publish-rate",
+    );
+  }
+}
