@@ -145,7 +145,7 @@ test(
       const closed = await expectNothingLeft(server, idle);
       const [from, to] = [samples.warm, samples.end].map(({ memory }) => Math.round(memory / MIB));
       console.info(
-        `${publisher.number} events, ${lives} streams opened, ${cuts} cut, ${stalls} stalls, ${attacker.attacks} attacks; ` +
+        `${publisher.number} events, ${lives} streams opened, ${cuts} cut, ${stalls} stalls, ${wordless} closed without a word, ${attacker.attacks} attacks; ` +
           `in the last life: memory ${from} to ${to} MiB, closes ${JSON.stringify(closed)}`,
       );
     } finally {
