@@ -138,8 +138,9 @@ test(
       await published;
       await publisher.next();
       swarm.send({ kind: "finish", last: publisher.number });
-      const { wrong, cuts, stalls, lives } = await swarm.reported("complete");
+      const { wrong, cuts, stalls, lives, wordless } = await swarm.reported("complete");
       expect(wrong).toEqual([]);
+      expect(wordless).toBeLessThan(lives / 100);
       attacker.stop();
       swarm.send({ kind: "stop" });
       const closed = await expectNothingLeft(server, idle);
