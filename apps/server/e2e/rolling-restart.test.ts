@@ -2,9 +2,10 @@ import { expect, test } from "bun:test";
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { NumberPublisher } from "./number-publisher.ts";
 import type { Order, Report } from "./returning-readers.ts";
 import { ServerProcess } from "./server-process.ts";
-import { publish, until } from "./sse-client.ts";
+import { until } from "./sse-client.ts";
 
 const STREAMS = 5000;
 const RETRY = 100;
@@ -28,41 +29,22 @@ test(`a node restarts under ${STREAMS} streams: all are told when to come back, 
     await until(() => reports.some((report) => report.kind === kind), 60_000);
     return reports.find((report) => report.kind === kind)!;
   };
-  let number = 0;
-  const over = new AbortController();
-  /** Publishes the next number until it is acknowledged: nobody knows, of one that was not, whether it was kept. */
-  const publishNext = async (): Promise<void> => {
-    const data = String(++number);
-    const event = { topic: "numbers", data, id: data };
-    while (!over.signal.aborted) {
-      try {
-        await publish(url, event);
-        return;
-      } catch {
-        await Bun.sleep(20);
-      }
-    }
-  };
-  const publishing = async (): Promise<void> => {
-    while (!reports.some(({ kind }) => kind === "back") && !over.signal.aborted) {
-      await publishNext();
-      await Bun.sleep(50);
-    }
-  };
+  using publisher = new NumberPublisher(url);
   try {
     send({ kind: "open", port, streams: STREAMS });
     await reported("open");
-    const published = publishing();
-    await until(() => number > 5);
+    const published = publisher.goOn(50);
+    await until(() => publisher.number > 5);
     first.process.kill("SIGTERM");
     await until(async () => (await fetch(`${url}/readyz`)).status === 503);
     expect(await first.process.exited).toBe(0);
     second = await ServerProcess.start("--port", String(port), ...flags.split(" "));
     const { waits } = await reported("sent away");
     await reported("back");
+    publisher.enough();
     await published;
-    await publishNext();
-    send({ kind: "finish", last: number });
+    await publisher.next();
+    send({ kind: "finish", last: publisher.number });
     expect((await reported("complete")).wrong).toEqual([]);
 
     const bins = Array<number>(BINS).fill(0);
@@ -72,7 +54,6 @@ test(`a node restarts under ${STREAMS} streams: all are told when to come back, 
     const stats = (await (await fetch(`${url}/stats`)).json()) as Record<string, unknown>;
     expect(stats).toMatchObject({ streams: STREAMS, resumes: { fresh: 0, resumed: STREAMS, reset: 0 } });
   } finally {
-    over.abort();
     readers.kill("SIGKILL");
     for (const server of [first, second]) await server?.[Symbol.asyncDispose]();
     await rm(folder, { recursive: true });
