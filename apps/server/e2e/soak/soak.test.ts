@@ -26,7 +26,7 @@ const ATTACK_EVERY = 10;
 const PADDING = " x".repeat(400);
 const MIB = 2 ** 20;
 const FLAGS =
-  `--no-demos --retry 100ms --return-window 1s --max-age ${Math.max(3, SECONDS / LIVES / 2)}s ` +
+  `--no-demos --retry 100ms --return-window 1s --max-age ${Math.max(3, PART / 2000)}s ` +
   "--heartbeat 1s --write-deadline 2s --idle-timeout 8s --drain 1s";
 
 interface Sample {
