@@ -5,9 +5,9 @@ import { HubError } from "./errors.ts";
 import { parseTopic, type Topic } from "./topic.ts";
 
 /** What a publisher hands in. */
-export interface Message {
+export interface Message<Data = unknown> {
   /** A string goes as it is, any other JSON value as its JSON text. May be left out only with `end`. */
-  data?: unknown;
+  data?: Data;
   /** The event's type (`event:`); default: none, which clients read as `message`. `sse:` is reserved for the hub. */
   event?: string;
   /** What the event is about, within its topic: `lag=latest` keeps the newest event of each key. */
@@ -116,6 +116,12 @@ export function parseMessage(
     events.push({ topic, type: "", data: "", key: "", publishId: id, end: true });
   }
   return events;
+}
+
+/** The error of one of several messages, which says of which. */
+export function inEvent(index: number, count: number, error: unknown): unknown {
+  if (!(error instanceof HubError)) return error;
+  return new HubError(error.code, `event ${index} of ${count}: ${error.message}`);
 }
 
 /** The id of the end of a topic that came with an event of this id: one that no publisher can send. */
