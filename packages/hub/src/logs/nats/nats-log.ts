@@ -32,9 +32,9 @@ export async function openNatsLog(options: NatsLogOptions): Promise<BrokerLog> {
   return await openBrokerLog(new NatsBroker(await natsPackages(), limits, options), limits, options);
 }
 
-export type NatsPackages = Awaited<ReturnType<typeof natsPackages>>;
+export type NatsPackages = typeof import("@nats-io/transport-node") & typeof import("@nats-io/jetstream");
 
-async function natsPackages() {
+async function natsPackages(): Promise<NatsPackages> {
   try {
     const [transport, jetstream] = await Promise.all([
       import("@nats-io/transport-node"),
