@@ -10,7 +10,7 @@ import root from "../package.json" with { type: "json" };
  */
 
 /** In the order in which they build on each other. */
-export const PACKED = ["protocol", "hub", "elysia"] as const;
+export const PACKED = ["protocol", "client", "hub", "elysia"] as const;
 
 interface Manifest {
   name: string;
@@ -62,6 +62,7 @@ async function pack(name: string, stage: string): Promise<[name: string, tarball
 async function compile(source: string, stage: string): Promise<void> {
   await mkdir(stage, { recursive: true });
   const config = join(stage, "tsconfig.json");
+  const portable = join(source, "tsconfig.portable.json"); // of those which know nothing of Bun
   const compilerOptions = {
     noEmit: false,
     declaration: true,
@@ -72,13 +73,12 @@ async function compile(source: string, stage: string): Promise<void> {
     rewriteRelativeImportExtensions: true,
     rootDir: join(source, "src"),
     outDir: join(stage, "dist"),
-    types: ["bun-types"],
     typeRoots: [join(source, "node_modules")],
   };
   await Bun.write(
     config,
     JSON.stringify({
-      extends: join(HERE, "../tsconfig.base.json"),
+      extends: join(source, (await Bun.file(portable).exists()) ? "tsconfig.portable.json" : "tsconfig.json"),
       compilerOptions,
       include: [join(source, "src")],
       exclude: [join(source, "src/**/*.test.ts")],

@@ -91,7 +91,7 @@ describe("a fresh project", () => {
       string[],
       string,
     ];
-    expect(types).toEqual(['sse:ready {"resume":"fresh","replayed":1}', 'message {"total":99}']);
+    expect(types).toEqual(['sse:ready {"resume":"fresh","replayed":1}', 'message {"total":99}', "total 99"]);
     expect(refusal).toContain("data.total: ");
   });
 
@@ -118,7 +118,8 @@ describe("a fresh project", () => {
     expect(lines.some((line) => line.includes(": error") && !line.startsWith("node_modules/"))).toBeFalse();
   });
 
-  test.each(PACKED)("runs what the readme of %s shows", async (name) => {
+  // Those of the client need a server of theirs.
+  test.each(["protocol", "hub", "elysia"])("runs what the readme of %s shows", async (name) => {
     const readme = await Bun.file(join(ROOT, "packages", name, "README.md")).text();
     const [, snippet] = /```ts\n([\s\S]*?)```/.exec(readme)!;
     const file = join(path, `${name}.ts`);
@@ -129,11 +130,13 @@ describe("a fresh project", () => {
   });
 });
 
-test("in Node the codec and the hub run, and what cannot says so", async () => {
+test("in Node the codec, the client and the hub run, and what cannot says so", async () => {
   const path = await project("in-node", {});
   await run(path, "npm", "install", "--silent", "--no-audit", "--no-fund");
-  const [data, delivered, ...refusals] = JSON.parse(await run(path, "node", "node.mjs")) as unknown[];
-  expect([data, delivered]).toEqual(["hello", true]);
+  const [data, subscribed, client, delivered, ...refusals] = JSON.parse(
+    await run(path, "node", "node.mjs"),
+  ) as unknown[];
+  expect([data, subscribed, client, delivered]).toEqual(["hello", "subscribed", "function", true]);
   const message = (name: string): string =>
     `This part of ${name} needs Bun, 1.4.5 or later: run your program with bun.`;
   expect(refusals).toEqual(["@sse/hub", "@sse/hub", "@sse/hub", "@sse/elysia"].map(message));

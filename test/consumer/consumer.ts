@@ -1,4 +1,6 @@
 /* A program of somebody who has installed the packages: type-checked against their declarations, and run in Bun. */
+import { subscribe } from "@sse/client";
+import { shared } from "@sse/client/shared";
 import { type Access, accessOf, sse } from "@sse/elysia";
 import { createHub, type Hub, type InputOf, MemoryLog, RecordingSink } from "@sse/hub";
 import { SqliteLog } from "@sse/hub/sqlite";
@@ -35,6 +37,15 @@ for await (const event of decodeEvents(answer.body!)) {
   const { type, data }: ServerSentEvent = event;
   types.push(`${type} ${data}`);
   if (type === "message") break;
+}
+const orders = subscribe<{ "orders/*": Order }>(`http://127.0.0.1:${app.server!.port}/events`, {
+  topics: ["orders/42"],
+  replay: "all",
+  shared, // there are no other tabs here
+});
+for await (const { data } of orders) {
+  types.push(`total ${data.total}`);
+  break;
 }
 const log = new SqliteLog(process.argv[2]!);
 await log.close();

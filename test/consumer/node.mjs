@@ -1,10 +1,19 @@
 /* The same in Node: what is promised to run there, and what is not. */
+import { EventSource, subscribe } from "@sse/client";
 import { createHub, RecordingSink } from "@sse/hub";
 import { decodeEvents, encodeEvent } from "@sse/protocol";
 
 const events = [];
 for await (const { data } of decodeEvents(new Blob([encodeEvent({ data: "hello" })]).stream()))
   events.push(data);
+
+const data = `data:text/event-stream,${encodeURIComponent(encodeEvent({ data: "subscribed" }))}`;
+const once = { fetch: () => fetch(data), parse: null };
+for await (const event of subscribe("http://localhost/", once)) {
+  events.push(event.data);
+  break;
+}
+events.push(typeof EventSource);
 
 const hub = createHub();
 const sink = new RecordingSink();
