@@ -10,7 +10,9 @@ import { answerErrors, problem } from "./problem.ts";
 import { publish } from "./publish.ts";
 import { ticketRoutes } from "./ticket-routes.ts";
 
+/** What the plugin serves, and to whom. */
 export interface SseOptions {
+  /** Whose events it serves; a hub of any topics. */
   hub: Hub;
   /** The most bytes in the body of a request; default 4 MiB. */
   maxBodyBytes?: number;
@@ -30,6 +32,7 @@ export interface SseOptions {
 /** Streams that `/stats` names. */
 const SLOWEST = 10;
 
+/** The default of {@link SseOptions.maxBodyBytes}. */
 export const MAX_BODY_BYTES = 4 * 1024 * 1024;
 
 /**

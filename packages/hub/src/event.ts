@@ -23,9 +23,13 @@ export interface Message<Data = unknown> {
 
 /** A {@link Message} that went through the door: whatever is in here can stand on the wire. */
 export interface NewEvent {
+  /** Where it goes. */
   readonly topic: Topic;
+  /** What `event:` is, "" for none. */
   readonly type: string;
+  /** As it goes over the wire, but for its line ends. */
   readonly data: string;
+  /** What it is about within its topic, "" when the publisher did not say. */
   readonly key: string;
   /** The publisher's id, "" when it gave none. */
   readonly publishId: string;
@@ -35,10 +39,15 @@ export interface NewEvent {
 
 /** An event as the log keeps it. */
 export interface LogEntry {
+  /** Its number in the log. */
   readonly seq: Cursor;
+  /** Where it was published. */
   readonly topic: Topic;
+  /** What it is about within its topic, "" when the publisher did not say. */
   readonly key: string;
+  /** The publisher's id, "" when it gave none. */
   readonly publishId: string;
+  /** True for the event that ends its topic. */
   readonly end: boolean;
   /** The encoded event, id line included: made once, the same for every stream. */
   readonly wire: string;

@@ -78,6 +78,7 @@ export interface HubOptions {
 
 export type HubSettings = { readonly [Name in keyof HubOptions]-?: Exclude<HubOptions[Name], undefined> };
 
+/** The defaults of {@link HubOptions} that are numbers. */
 export const HUB_DEFAULTS = Object.freeze({
   heartbeat: 15_000,
   retry: 2_000,
