@@ -87,6 +87,7 @@ test("a log that needs a database or a client is loaded only by who asks for it"
     if (loaded.has(path)) return;
     loaded.add(path);
     for (const target of files.get(path)!.imports) {
+      if (target === "@standard-schema/spec") continue; // types, which are gone when it runs
       if (target.startsWith(".")) load(join(dirname(path), target));
       else expect(`${path} imports ${target}`).toBe(`${path} imports @sse/protocol`);
     }

@@ -96,6 +96,18 @@ describe("the README", () => {
     }
   });
 
+  test("hubs whose topics have types run as printed", async () => {
+    const snippet = snippets("ts").find((each) => each.includes("schemas"))!;
+    const file = join(ROOT, "packages/hub", `readme-${process.pid}.ts`); // where the schemas' library is
+    await Bun.write(file, snippet);
+    const app = Bun.spawn(["bun", file], { stdout: "ignore", stderr: "inherit" });
+    try {
+      expect(await app.exited).toBe(0);
+    } finally {
+      await rm(file);
+    }
+  });
+
   test("a stream is read as printed", async () => {
     const snippet = snippets("ts").find((each) => each.includes("decodeEvents"))!;
     const file = join(ROOT, "apps/server", `readme-stream-${process.pid}.ts`);

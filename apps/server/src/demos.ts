@@ -5,18 +5,23 @@ import {
   type Authorize,
   DEFAULT_TOPIC,
   events,
+  json,
   otherMethods,
+  OTHER_METHODS,
   parseJson,
+  problems,
   readText,
   Refusal,
   requireFields,
   requireKnownOrigin,
   requirePublish,
+  STREAM_PARAMETERS,
+  STREAM_RESPONSES,
   withAccess,
 } from "@sse/elysia";
 import type { Hub, Message } from "@sse/hub";
 import type { Server } from "bun";
-import { Elysia } from "elysia";
+import { type DocumentDecoration, Elysia } from "elysia";
 import { residentMemory } from "./overload.ts";
 
 /** How long a job takes, in milliseconds, and in how many steps it tells of its progress. */
@@ -78,6 +83,35 @@ export function startDemos(hub: Hub): () => void {
   return () => clearInterval(timer);
 }
 
+const text = { type: "string" } as const;
+
+const SEND_EVENT: DocumentDecoration = {
+  operationId: "sendEvent",
+  summary: "Publishes a message to the topic `default`",
+  requestBody: {
+    required: true,
+    content: {
+      "application/json": {
+        schema: { type: "object", required: ["message"], properties: { message: text } },
+      },
+    },
+  },
+  responses: { 200: json("Kept.", { id: text }), ...problems(400, 401, 403, 413, 503) },
+};
+
+const RANDOM: DocumentDecoration = {
+  operationId: "random",
+  summary: "Streams the topic `demo/random`",
+  parameters: STREAM_PARAMETERS,
+  responses: STREAM_RESPONSES,
+};
+
+const JOBS: DocumentDecoration = {
+  operationId: "startJob",
+  summary: "Starts a job of five seconds, and tells the topic of its progress",
+  responses: { 200: json("Started.", { topic: text }), ...problems(401, 403, 429) },
+};
+
 /** The endpoints of the tutorials: `POST /send-event`, `GET /random`, and `POST /demo/jobs`. */
 export function demoRoutes(
   admission: Admission,
@@ -116,19 +150,19 @@ export function demoRoutes(
           admission.takeEvents(request, server, access, 1);
           return sendEvent(hub, request, maxBodyBytes);
         }),
-      { parse: "none" },
+      { parse: "none", detail: SEND_EVENT },
     )
-    .all("/send-event", otherMethods("POST, OPTIONS"), { parse: "none" })
-    .get("/random", ({ request, server }) => events(admission, request, server, authorize, ["demo/random"]))
-    .all("/random", otherMethods("GET, HEAD, OPTIONS"))
+    .all("/send-event", otherMethods("POST, OPTIONS"), OTHER_METHODS)
+    .get("/random", ({ request, server }) => events(admission, request, server, authorize, ["demo/random"]), {
+      detail: RANDOM,
+    })
+    .all("/random", otherMethods("GET, HEAD, OPTIONS"), OTHER_METHODS)
     .post(
       "/demo/jobs",
       ({ request, server }) => withAccess(authorize, request, (access) => startJob(request, server, access)),
-      {
-        parse: "none",
-      },
+      { parse: "none", detail: JOBS },
     )
-    .all("/demo/jobs", otherMethods("POST, OPTIONS"), { parse: "none" });
+    .all("/demo/jobs", otherMethods("POST, OPTIONS"), OTHER_METHODS);
 }
 
 const SEND_EVENT_FIELDS = new Set(["message"]);

@@ -1,6 +1,18 @@
-import type { RefusalReason } from "@sse/elysia";
+import { problems, type RefusalReason } from "@sse/elysia";
 import type { Hub, HubObserver, HubStats } from "@sse/hub";
+import type { DocumentDecoration } from "elysia";
 import { Counter, Gauge, Histogram, Registry, collectDefaultMetrics } from "prom-client";
+
+/** `GET /metrics` */
+export const METRICS: DocumentDecoration = {
+  operationId: "metrics",
+  summary: "The hub's state and counters, for Prometheus",
+  description: "With authentication, for tokens with `admin`.",
+  responses: {
+    200: { description: "As they are now.", content: { "text/plain": { schema: { type: "string" } } } },
+    ...problems(401, 403),
+  },
+};
 
 /** Seconds, from a tenth of a millisecond on. */
 const BUCKETS = [0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5];

@@ -1,12 +1,27 @@
-import { otherMethods, problem } from "@sse/elysia";
+import { otherMethods, OTHER_METHODS, problem } from "@sse/elysia";
 import { buildPage } from "@sse/web";
-import { Elysia } from "elysia";
+import { type DocumentDecoration, Elysia } from "elysia";
 
 const HEADERS = {
   "content-security-policy":
     "default-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'",
   "referrer-policy": "no-referrer",
   "x-content-type-options": "nosniff",
+};
+
+const PAGE: DocumentDecoration = {
+  operationId: "page",
+  summary: "The page",
+  security: [],
+  responses: { 200: { description: "The page.", content: { "text/html": {} } } },
+};
+
+const ASSETS: DocumentDecoration = {
+  operationId: "assets",
+  summary: "What belongs to the page",
+  security: [],
+  parameters: [{ in: "path", name: "path", required: true, schema: { type: "string" } }],
+  responses: { 200: { description: "A file of the page." } },
 };
 
 /**
@@ -25,11 +40,15 @@ export async function pageRoutes(dev: boolean) {
     });
   };
   return new Elysia({ name: "page" })
-    .get("/", async () => {
-      if (dev) assets = await buildPage({ minify: false });
-      return serve("/");
-    })
-    .all("/", otherMethods("GET, HEAD, OPTIONS"))
-    .get("/assets/*", ({ path }) => serve(path))
-    .all("/assets/*", otherMethods("GET, HEAD, OPTIONS"));
+    .get(
+      "/",
+      async () => {
+        if (dev) assets = await buildPage({ minify: false });
+        return serve("/");
+      },
+      { detail: PAGE },
+    )
+    .all("/", otherMethods("GET, HEAD, OPTIONS"), OTHER_METHODS)
+    .get("/assets/*", ({ path }) => serve(path), { detail: ASSETS })
+    .all("/assets/*", otherMethods("GET, HEAD, OPTIONS"), OTHER_METHODS);
 }

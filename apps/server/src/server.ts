@@ -1,13 +1,23 @@
 import { cors } from "@elysiajs/cors";
-import { Admission, answerErrors, otherMethods, problem, requireAdmin, sse, withAccess } from "@sse/elysia";
+import {
+  Admission,
+  answerErrors,
+  otherMethods,
+  OTHER_METHODS,
+  problem,
+  requireAdmin,
+  sse,
+  withAccess,
+} from "@sse/elysia";
 import { createHub, type Hub } from "@sse/hub";
-import { Elysia } from "elysia";
+import { type AnyElysia, Elysia } from "elysia";
 import { createAuth } from "./auth.ts";
 import type { Config } from "./config.ts";
 import { demoRoutes, startDemos } from "./demos.ts";
 import { tuneListeningSocket } from "./listening-socket.ts";
 import type { Logger } from "./logger.ts";
-import { Metrics } from "./metrics.ts";
+import { METRICS, Metrics } from "./metrics.ts";
+import { openapiRoutes } from "./openapi.ts";
 import { openLog } from "./open-log.ts";
 import { OverloadWatch } from "./overload.ts";
 import { pageRoutes } from "./page.ts";
@@ -18,6 +28,7 @@ const LAST_ANSWERS = 1000;
 
 export interface RunningServer {
   readonly hub: Hub;
+  readonly app: AnyElysia;
   readonly url: string;
   /** Tells every stream to come back later, closes them over the time configured, and stops. */
   stop(): Promise<void>;
@@ -70,16 +81,20 @@ export async function startServer(config: Config, logger: Logger): Promise<Runni
     )
     .use(allowOrigins(origins, config.authCookie !== undefined))
     .use(sse({ hub, maxBodyBytes, origins, authorize, tickets, admission }))
-    .get("/metrics", ({ request }) =>
-      withAccess(authorize, request, async (access) => {
-        if (access !== undefined) requireAdmin(access);
-        const { body, type } = await metrics.text();
-        return new Response(body, { headers: { "content-type": type } });
-      }),
+    .get(
+      "/metrics",
+      ({ request }) =>
+        withAccess(authorize, request, async (access) => {
+          if (access !== undefined) requireAdmin(access);
+          const { body, type } = await metrics.text();
+          return new Response(body, { headers: { "content-type": type } });
+        }),
+      { detail: METRICS },
     )
-    .all("/metrics", otherMethods("GET, HEAD, OPTIONS"))
+    .all("/metrics", otherMethods("GET, HEAD, OPTIONS"), OTHER_METHODS)
     .use(await pageRoutes(config.dev));
   if (config.demos) app.use(demoRoutes(admission, { maxBodyBytes, origins, authorize }));
+  app.use(openapiRoutes(app, config));
   app.listen({
     port: config.port,
     hostname: config.host,
@@ -101,7 +116,7 @@ export async function startServer(config: Config, logger: Logger): Promise<Runni
   const { hostname, port } = server;
   const name = hostname === "127.0.0.1" || hostname === "0.0.0.0" ? "localhost" : hostname;
   const scheme = tls.tls === undefined ? "http" : "https";
-  return { hub, url: `${scheme}://${name?.includes(":") ? `[${name}]` : name}:${port}`, stop };
+  return { hub, app, url: `${scheme}://${name?.includes(":") ? `[${name}]` : name}:${port}`, stop };
 }
 
 /**

@@ -9,6 +9,7 @@ import { isEventStream, requestOf } from "./request.ts";
 export interface Sink {
   /** A stream is open; `url` is the one that redirects led to. */
   opened(url: string): void;
+  /** An event, in the order of the stream. */
   event(event: ServerSentEvent): void;
   /** There is no stream now, and there will be one again in `retryIn`, or never. */
   failed(failure: Failure): void;

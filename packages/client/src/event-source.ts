@@ -10,8 +10,11 @@ export interface EventSourceInit extends ConnectionOptions {}
  * `MessageEvent`s.
  */
 export interface EventSourceEventMap {
+  /** A stream is open. */
   open: Event;
+  /** An event without a type of its own. */
   message: MessageEvent<string>;
+  /** There is no stream for now, or never again. */
   error: EventSourceErrorEvent;
 }
 
@@ -28,8 +31,11 @@ type ListenerOptions =
  * @throws {RangeError} when an option is out of range.
  */
 export class EventSource extends EventTarget {
+  /** A `readyState`: there is no stream, and there will be one again. */
   static readonly CONNECTING = 0;
+  /** A `readyState`: there is a stream. */
   static readonly OPEN = 1;
+  /** A `readyState`: there will be no stream any more. */
   static readonly CLOSED = 2;
   readonly CONNECTING = 0;
   readonly OPEN = 1;
@@ -37,6 +43,7 @@ export class EventSource extends EventTarget {
 
   /** As it was given, made absolute. Redirects do not change it. */
   readonly url: string;
+  /** Whether cookies are sent and taken across origins. */
   readonly withCredentials: boolean;
   #readyState: 0 | 1 | 2 = 0;
   readonly #link: Link;
@@ -79,18 +86,21 @@ export class EventSource extends EventTarget {
   }
 
   // Read as the standard's types, so that this can stand where a native EventSource is wanted.
+  /** Called when a stream is open; null: nobody is. */
   get onopen(): ((event: Event) => unknown) | null {
     return this.#handlers["open"] ?? null;
   }
   set onopen(handler: ((event: Event) => unknown) | null) {
     this.#handle("open", handler);
   }
+  /** Called with events that have no type of their own; null: nobody is. */
   get onmessage(): ((event: MessageEvent) => unknown) | null {
     return (this.#handlers["message"] as ((event: MessageEvent) => unknown) | undefined) ?? null;
   }
   set onmessage(handler: ((event: MessageEvent<string>) => unknown) | null) {
     this.#handle("message", handler);
   }
+  /** Called when there is no stream, with the reason; null: nobody is. */
   get onerror(): ((event: Event) => unknown) | null {
     return this.#handlers["error"] ?? null;
   }
@@ -105,6 +115,7 @@ export class EventSource extends EventTarget {
     if (!known) super.addEventListener(type, (event) => this.#handlers[type]?.call(this, event));
   }
 
+  /** Listens to events of a type: one of the stream, or `open` or `error`. */
   override addEventListener<Type extends keyof EventSourceEventMap>(
     type: Type,
     listener: (this: EventSource, event: EventSourceEventMap[Type]) => unknown,
@@ -124,6 +135,7 @@ export class EventSource extends EventTarget {
     super.addEventListener(type, listener as EventListener, options);
   }
 
+  /** Listens no more. */
   override removeEventListener(
     type: string,
     listener: Listener | object | null,

@@ -12,7 +12,9 @@
 export type FailureCode =
   "network" | "ended" | "silent" | "status" | "content-type" | "headers" | "event-too-large";
 
+/** Why there is no stream, and when there will be one again. */
 export interface Failure {
+  /** What went wrong. */
   readonly code: FailureCode;
   /** Of the answer; null when there was none. */
   readonly status: number | null;

@@ -8,6 +8,7 @@ import type { SchemaIssue, StandardSchema } from "./standard-schema.ts";
 export interface SubscribedEvent<Data> {
   /** The `event` field; `"message"` without one. */
   readonly type: string;
+  /** What `parse` and the schema made of it. */
   readonly data: Data;
   /** The cursor after this event. */
   readonly id: string;
@@ -24,6 +25,7 @@ export interface Reading {
 /** An event's data is not what it should be. */
 export class InvalidEventError extends Error {
   override readonly name = "InvalidEventError";
+  /** Always this. */
   readonly code = "invalid-event";
   /** As it came. */
   readonly event: ServerSentEvent;
@@ -43,6 +45,7 @@ export class InvalidEventError extends Error {
 /** The server refuses for good: what `readyState` `CLOSED` is to an EventSource. */
 export class SubscribeError extends Error {
   override readonly name = "SubscribeError";
+  /** What went wrong. */
   readonly code: Failure["code"];
   /** Of the answer; null when there was none. */
   readonly status: number | null;

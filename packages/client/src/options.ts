@@ -82,6 +82,7 @@ export interface ConnectionOptions {
   random?: (() => number) | undefined;
 }
 
+/** The defaults of {@link ConnectionOptions} that are values. */
 export const CLIENT_DEFAULTS = Object.freeze({
   retry: 3_000,
   maxRetry: 30_000,

@@ -36,6 +36,7 @@ export interface Subscription<Data> extends AsyncIterableIterator<SubscribedEven
   readonly lastEventId: string;
   /** Ends the iteration, also while it waits. */
   close(): void;
+  /** What leaving a `for await` calls: closes the connection. */
   return(): Promise<IteratorResult<SubscribedEvent<Data>, undefined>>;
   [Symbol.asyncIterator](): Subscription<Data>;
   [Symbol.asyncDispose](): Promise<void>;

@@ -7,11 +7,13 @@ import { RateLimiter } from "./rate-limit.ts";
 
 /** Why the process can take no new streams. */
 export interface Overload {
+  /** What there is too little of. */
   readonly reason: "descriptors" | "memory" | "lag";
   /** For the client and the log. */
   readonly detail: string;
 }
 
+/** Who is let in, and how often. */
 export interface AdmissionOptions {
   /** Proxies whose `X-Forwarded-For` is believed, as addresses and networks; default none. */
   trustedProxies?: readonly string[] | undefined;
@@ -27,7 +29,9 @@ type At = Server<unknown> | null;
 
 /** Who gets in: what a request passes besides its {@link Access}, before the hub is asked. */
 export class Admission {
+  /** Whose streams and events these are. */
   readonly hub: Hub;
+  /** See {@link AdmissionOptions}. */
   readonly onRefused: (reason: RefusalReason) => void;
   readonly #address: ClientAddress;
   readonly #rate: RateLimiter | null;

@@ -19,6 +19,7 @@ export { TICKET_DEFAULTS, type TicketOptions, Tickets } from "./auth/tickets.ts"
 export { clientAddress } from "./client-address.ts";
 export { DEFAULT_TOPIC, events } from "./events.ts";
 export { otherMethods } from "./methods.ts";
+export { json, OTHER_METHODS, problems, STREAM_PARAMETERS, STREAM_RESPONSES } from "./openapi.ts";
 export { requireKnownOrigin } from "./origin.ts";
 export { MAX_BODY_BYTES, sse, type SseOptions } from "./plugin.ts";
 export {

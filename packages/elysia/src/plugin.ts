@@ -5,11 +5,14 @@ import { type Authorize, requireAdmin, withAccess } from "./auth/access.ts";
 import type { Tickets } from "./auth/tickets.ts";
 import { events } from "./events.ts";
 import { otherMethods } from "./methods.ts";
+import { EVENTS, HEALTHZ, OTHER_METHODS, PUBLISH, READYZ, STATS } from "./openapi.ts";
 import { answerErrors, problem } from "./problem.ts";
 import { publish } from "./publish.ts";
 import { ticketRoutes } from "./ticket-routes.ts";
 
+/** What the plugin serves, and to whom. */
 export interface SseOptions {
+  /** Whose events it serves; a hub of any topics. */
   hub: Hub;
   /** The most bytes in the body of a request; default 4 MiB. */
   maxBodyBytes?: number;
@@ -29,6 +32,7 @@ export interface SseOptions {
 /** Streams that `/stats` names. */
 const SLOWEST = 10;
 
+/** The default of {@link SseOptions.maxBodyBytes}. */
 export const MAX_BODY_BYTES = 4 * 1024 * 1024;
 
 /**
@@ -50,37 +54,46 @@ export function sse({
   const read = otherMethods("GET, HEAD, OPTIONS");
   const app = new Elysia({ name: "@sse/elysia" })
     .onError(answerErrors(admission))
-    .get("/events", ({ request, server }) => events(admission, request, server, authorize))
-    .all("/events", read)
+    .get("/events", ({ request, server }) => events(admission, request, server, authorize), {
+      detail: EVENTS,
+    })
+    .all("/events", read, OTHER_METHODS)
     .post(
       "/publish",
       ({ request, server }) =>
         withAccess(authorize, request, (access) =>
           publish(admission, request, server, { maxBodyBytes, origins }, access),
         ),
-      { parse: "none" },
+      { parse: "none", detail: PUBLISH },
     )
-    .all("/publish", otherMethods("POST, OPTIONS"), { parse: "none" })
-    .get("/healthz", () => Response.json({ status: "up" }))
-    .all("/healthz", read)
-    .get("/readyz", () => {
-      const fault = hub.closing
-        ? "the server is shutting down"
-        : (hub.fault ?? admission.overload()?.detail ?? null);
-      return fault === null ? Response.json({ status: "ready" }) : problem(503, fault);
-    })
-    .all("/readyz", read)
-    .get("/stats", ({ request }) =>
-      withAccess(authorize, request, (access) => {
-        if (access !== undefined) requireAdmin(access);
-        return Response.json({
-          uptime: Math.round((performance.now() - started) / 1000),
-          ...hub.stats(),
-          slowest: hub.slowest(SLOWEST),
-        });
-      }),
+    .all("/publish", otherMethods("POST, OPTIONS"), OTHER_METHODS)
+    .get("/healthz", () => Response.json({ status: "up" }), { detail: HEALTHZ })
+    .all("/healthz", read, OTHER_METHODS)
+    .get(
+      "/readyz",
+      () => {
+        const fault = hub.closing
+          ? "the server is shutting down"
+          : (hub.fault ?? admission.overload()?.detail ?? null);
+        return fault === null ? Response.json({ status: "ready" }) : problem(503, fault);
+      },
+      { detail: READYZ },
     )
-    .all("/stats", read);
+    .all("/readyz", read, OTHER_METHODS)
+    .get(
+      "/stats",
+      ({ request }) =>
+        withAccess(authorize, request, (access) => {
+          if (access !== undefined) requireAdmin(access);
+          return Response.json({
+            uptime: Math.round((performance.now() - started) / 1000),
+            ...hub.stats(),
+            slowest: hub.slowest(SLOWEST),
+          });
+        }),
+      { detail: STATS },
+    )
+    .all("/stats", read, OTHER_METHODS);
   if (authorize !== undefined && tickets !== undefined) app.use(ticketRoutes(admission, authorize, tickets));
   return app;
 }

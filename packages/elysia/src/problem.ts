@@ -16,6 +16,7 @@ const TITLES = {
   503: "Service Unavailable",
 } as const;
 
+/** The statuses that a request can be refused with. */
 export type ProblemStatus = keyof typeof TITLES;
 
 /** Why requests are refused, for metrics: a closed set. */
@@ -47,8 +48,11 @@ const REASONS: Partial<Record<ProblemStatus, RefusalReason>> = {
 /** A refusal, thrown on the way to a handler's answer; becomes a {@link problem} response. */
 export class Refusal extends Error {
   override readonly name = "Refusal";
+  /** Of the answer. */
   readonly status: ProblemStatus;
+  /** Of the answer. */
   readonly headers: Readonly<Record<string, string>>;
+  /** What it is counted as. */
   readonly reason: RefusalReason;
 
   /**

@@ -3,6 +3,7 @@ import type { Admission } from "./admission.ts";
 import { type Authorize, withAccess } from "./auth/access.ts";
 import type { Tickets } from "./auth/tickets.ts";
 import { otherMethods } from "./methods.ts";
+import { OTHER_METHODS, TICKETS } from "./openapi.ts";
 import { answerErrors } from "./problem.ts";
 import { queryOf, readQuery } from "./query.ts";
 
@@ -24,7 +25,7 @@ export function ticketRoutes(admission: Admission, authorize: Authorize, tickets
           return Response.json(body, { headers: HEADERS });
         });
       },
-      { parse: "none" },
+      { parse: "none", detail: TICKETS },
     )
-    .all("/tickets", otherMethods("POST, OPTIONS"), { parse: "none" });
+    .all("/tickets", otherMethods("POST, OPTIONS"), OTHER_METHODS);
 }

@@ -23,6 +23,7 @@ export type HubErrorCode =
 /** An error whose message tells the caller what was wrong, where, and what to do. */
 export class HubError extends Error {
   override readonly name = "HubError";
+  /** What kind of refusal it is. */
   readonly code: HubErrorCode;
 
   constructor(code: HubErrorCode, message: string, options?: ErrorOptions) {

@@ -5,9 +5,9 @@ import { HubError } from "./errors.ts";
 import { parseTopic, type Topic } from "./topic.ts";
 
 /** What a publisher hands in. */
-export interface Message {
+export interface Message<Data = unknown> {
   /** A string goes as it is, any other JSON value as its JSON text. May be left out only with `end`. */
-  data?: unknown;
+  data?: Data;
   /** The event's type (`event:`); default: none, which clients read as `message`. `sse:` is reserved for the hub. */
   event?: string;
   /** What the event is about, within its topic: `lag=latest` keeps the newest event of each key. */
@@ -23,9 +23,13 @@ export interface Message {
 
 /** A {@link Message} that went through the door: whatever is in here can stand on the wire. */
 export interface NewEvent {
+  /** Where it goes. */
   readonly topic: Topic;
+  /** What `event:` is, "" for none. */
   readonly type: string;
+  /** As it goes over the wire, but for its line ends. */
   readonly data: string;
+  /** What it is about within its topic, "" when the publisher did not say. */
   readonly key: string;
   /** The publisher's id, "" when it gave none. */
   readonly publishId: string;
@@ -35,10 +39,15 @@ export interface NewEvent {
 
 /** An event as the log keeps it. */
 export interface LogEntry {
+  /** Its number in the log. */
   readonly seq: Cursor;
+  /** Where it was published. */
   readonly topic: Topic;
+  /** What it is about within its topic, "" when the publisher did not say. */
   readonly key: string;
+  /** The publisher's id, "" when it gave none. */
   readonly publishId: string;
+  /** True for the event that ends its topic. */
   readonly end: boolean;
   /** The encoded event, id line included: made once, the same for every stream. */
   readonly wire: string;
@@ -116,6 +125,12 @@ export function parseMessage(
     events.push({ topic, type: "", data: "", key: "", publishId: id, end: true });
   }
   return events;
+}
+
+/** The error of one of several messages, which says of which. */
+export function inEvent(index: number, count: number, error: unknown): unknown {
+  if (!(error instanceof HubError)) return error;
+  return new HubError(error.code, `event ${index} of ${count}: ${error.message}`);
 }
 
 /** The id of the end of a topic that came with an event of this id: one that no publisher can send. */

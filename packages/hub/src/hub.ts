@@ -3,33 +3,46 @@ import { endEvent, gapEvent, readyEvent } from "./control.ts";
 import type { EventId } from "./cursor.ts";
 import { type Counters, Delivery } from "./delivery.ts";
 import { HubError } from "./errors.ts";
-import { type Message, type NewEvent, parseMessage } from "./event.ts";
+import { inEvent, type NewEvent, parseMessage } from "./event.ts";
 import { locate, type Start, type StreamRequest } from "./locate.ts";
 import type { Bounds, EventLog, MaybePromise } from "./log.ts";
 import { type HubOptions, type HubSettings, resolveOptions } from "./options.ts";
+import { type InputOf, Schemas, type TopicSchemas } from "./schemas.ts";
 import type { Sink } from "./sink.ts";
 import type { Stream, StreamState } from "./stream.ts";
 import { startSweep } from "./sweep.ts";
 import { parseTopic, SelectorSet } from "./topic.ts";
+import type { Known, MapOf, MessageFor, MessagesFor, TopicMap, TopicOf } from "./topic-map.ts";
 
+/** What a hub holds, and what it has done since its start. */
 export interface HubStats {
+  /** Open streams. */
   streams: number;
+  /** Sets of streams with the same selectors. */
   cohorts: number;
   /** How many addresses and principals have streams. */
   addresses: number;
+  /** See `addresses`. */
   principals: number;
   /** By state. */
   catchingUp: number;
+  /** Streams whose reader is behind. */
   blocked: number;
   /** Events that the log took from publishers of this hub. */
   published: number;
   /** See {@link Counters}. */
   deliveries: number;
+  /** Bytes that sinks took. */
   bytes: number;
+  /** Comments to quiet streams. */
   heartbeats: number;
+  /** Bytes of events that came into the log, as they go over the wire. */
   bytesTaken: number;
+  /** Streams by how they began. */
   resumes: Counters["resumes"];
+  /** Gaps that streams were told of, by reason. */
   gaps: Counters["gaps"];
+  /** Streams that have closed, by reason. */
   closes: Counters["closes"];
   /** `fault`: see {@link EventLog.fault}. */
   log: Bounds & { fault: string | null };
@@ -37,7 +50,9 @@ export interface HubStats {
 
 /** A stream that has not had everything. */
 export interface SlowStream {
+  /** Its selectors. */
   topics: readonly string[];
+  /** What it is doing. */
   state: StreamState;
   /** Milliseconds since it was opened. */
   age: number;
@@ -61,10 +76,14 @@ const CLOSING_PART = 256;
  *
  * Events that are published in one turn of the event loop are appended together and reach each stream in one write.
  */
-export class Hub {
+class EventHub {
+  /** What its topics carry: a type, and never a value. */
+  declare readonly "~topics"?: TopicMap;
+
   readonly #settings: HubSettings;
   readonly #clock: Clock;
   readonly #delivery: Delivery;
+  readonly #schemas: Schemas | null;
   readonly #stopSweep: () => void;
   readonly #stopTail: () => void;
   #publications: Publication[] = [];
@@ -79,6 +98,7 @@ export class Hub {
   constructor(options: HubOptions = {}) {
     this.#settings = resolveOptions(options);
     this.#clock = this.#settings.clock;
+    this.#schemas = this.#settings.schemas === null ? null : new Schemas(this.#settings.schemas);
     this.#delivery = new Delivery(this.#settings, () => this.#takeTurn());
     this.#stopTail = this.#settings.log.tail({
       append: (entries) => this.#delivery.route(entries),
@@ -96,14 +116,23 @@ export class Hub {
   /**
    * Publishes one event. Resolves with its id once the log keeps it.
    *
-   * @throws HubError (as a rejection) for a bad topic or message, or when the hub is closing
+   * @throws HubError (as a rejection) for a bad topic or message, or when the hub is closing; and what a schema throws,
+   *   other than that it has issues with the data
    */
-  async publish(topic: string, message: Message): Promise<EventId> {
-    return (await this.#submit(parseMessage(topic, message, this.#settings.maxEventBytes)))[0]!;
+  async publish<const Name extends TopicOf<MapOf<this>>>(
+    topic: Name & Known<MapOf<this>, Name>,
+    message: MessageFor<MapOf<this>, Name>,
+  ): Promise<EventId> {
+    const checked = this.#schemas === null ? message : this.#schemas.check(topic, message);
+    // No wait where there is none: events keep the order in which they are published.
+    const ready = checked instanceof Promise ? await checked : checked;
+    return (await this.#submit(parseMessage(topic, ready, this.#settings.maxEventBytes)))[0]!;
   }
 
   /** Publishes all or nothing, in this order, and resolves with an id for each message. */
-  async publishMany(messages: readonly (Message & { topic: string })[]): Promise<EventId[]> {
+  async publishMany<const Names extends readonly TopicOf<MapOf<this>>[]>(
+    messages: MessagesFor<MapOf<this>, Names>,
+  ): Promise<EventId[]> {
     const { maxBatch, maxEventBytes } = this.#settings;
     if (messages.length > maxBatch) {
       throw new HubError(
@@ -111,16 +140,17 @@ export class Hub {
         `${messages.length} events are more than the limit of ${maxBatch}; send them in parts`,
       );
     }
+    const checked = this.#schemas === null ? messages : this.#schemas.checkAll(messages);
+    const ready = checked instanceof Promise ? await checked : checked;
     const events: NewEvent[] = [];
     const places: number[] = [];
-    for (let index = 0; index < messages.length; index++) {
-      const message = messages[index]!;
+    for (let index = 0; index < ready.length; index++) {
+      const message = ready[index]!;
       places.push(events.length);
       try {
         parseMessage(message.topic, message, maxEventBytes, events);
       } catch (error) {
-        if (!(error instanceof HubError)) throw error;
-        throw new HubError(error.code, `event ${index} of ${messages.length}: ${error.message}`);
+        throw inEvent(index, ready.length, error);
       }
     }
     if (events.length === 0) return [];
@@ -130,7 +160,7 @@ export class Hub {
   }
 
   /** Ends a topic. Its streams are told, and close once all their topics have ended. */
-  end(topic: string): Promise<EventId> {
+  end<const Name extends TopicOf<MapOf<this>>>(topic: Name & Known<MapOf<this>, Name>): Promise<EventId> {
     return this.publish(topic, { end: true });
   }
 
@@ -362,7 +392,18 @@ export class Hub {
   }
 }
 
+/**
+ * A hub, and what the events of its topics carry: `Hub<{ "orders/*": Order }>`. Each hub is a `Hub` without a type, which
+ * takes any topic and any data.
+ */
+export type Hub<Topics extends TopicMap = object> = EventHub & { readonly "~topics"?: Topics };
+
+/** A hub whose topics have the types of the schemas: what is published is checked, see {@link HubOptions.schemas}. */
+export function createHub<const Given extends TopicSchemas>(
+  options: HubOptions & { schemas: Given },
+): Hub<InputOf<Given>>;
 /** A hub; see {@link HubOptions} for what can be set. */
-export function createHub(options: HubOptions = {}): Hub {
-  return new Hub(options);
+export function createHub<Topics extends TopicMap = object>(options?: HubOptions): Hub<Topics>;
+export function createHub<Topics extends TopicMap = object>(options: HubOptions = {}): Hub<Topics> {
+  return new EventHub(options) as Hub<Topics>;
 }

@@ -12,6 +12,8 @@ export { MEMORY_LOG_DEFAULTS, MemoryLog } from "./logs/memory-log.ts";
 export type { Retention } from "./logs/retention.ts";
 export { HUB_DEFAULTS, type HubObserver, type HubOptions } from "./options.ts";
 export { RecordingSink } from "./recording-sink.ts";
+export type { InputOf, OutputOf, TopicSchemas } from "./schemas.ts";
 export type { Sink } from "./sink.ts";
 export type { CloseReason, LagPolicy, Stream, StreamState } from "./stream.ts";
+export type { DataFor, Known, MessageFor, SelectorFor, TopicMap, TopicOf } from "./topic-map.ts";
 export { MAX_TOPIC_BYTES, parseTopic, SelectorSet, type Topic } from "./topic.ts";

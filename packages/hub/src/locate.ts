@@ -28,14 +28,19 @@ export interface StreamRequest {
 
 /** Where a stream begins, and what it is told about that. Found by `Hub.locate`. */
 export interface Start {
+  /** What was asked for. */
   readonly selectors: SelectorSet;
+  /** What it is given of what it misses. */
   readonly lag: LagPolicy;
   /** The life of the log in which `cursor` and `ends` mean something. */
   readonly epoch: string;
+  /** It is given what comes after this. */
   readonly cursor: Cursor;
+  /** Whether that is where the client asked to begin. */
   readonly resume: Resume;
   /** Selected events that are there after the cursor. */
   readonly replayed: number;
+  /** What the client can no longer be given; null: nothing. */
   readonly gap: { readonly reason: GapReason; readonly from: string | null } | null;
   /** By topic, in the order of the selectors: the event that ended it, or 0. */
   readonly ends: readonly Cursor[];

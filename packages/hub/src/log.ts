@@ -35,10 +35,15 @@ export interface Page {
 
 /** The ends of a log. `first` - 1 is the oldest cursor from which nothing is missing; an empty log has `last` = `first` - 1. */
 export interface Bounds {
+  /** The life of the log, which is a part of its ids. */
   readonly epoch: string;
+  /** The oldest event that it holds. */
   readonly first: Cursor;
+  /** The newest event that it took. */
   readonly last: Cursor;
+  /** How many it holds. */
   readonly events: number;
+  /** What they take on the wire, in bytes. */
   readonly bytes: number;
   /**
    * The last event that was there when this life of the log began; default 0, none was. A client of an earlier life goes on
@@ -100,6 +105,7 @@ export interface EventLog {
   ends(topics: readonly Topic[]): MaybePromise<readonly Cursor[]>;
   /** Tells the listener what happens from now on, until the returned function is called. */
   tail(listener: TailListener): () => void;
+  /** What it holds now. */
   bounds(): Bounds;
   /**
    * The last event of which an id of an earlier epoch can tell, where this log goes on with what was kept then: a client

@@ -2,6 +2,7 @@ import { type Clock, systemClock } from "./clock.ts";
 import type { CloseReason, Stream } from "./stream.ts";
 import type { EventLog } from "./log.ts";
 import { MemoryLog } from "./logs/memory-log.ts";
+import type { TopicSchemas } from "./schemas.ts";
 
 /** Who wants to know how long things take. Called once for many events or streams, not for each one. */
 export interface HubObserver {
@@ -58,6 +59,13 @@ export interface HubOptions {
    * `retry` on; default 5,000.
    */
   returnWindow?: number | undefined;
+  /**
+   * What the data of each topic has to be, by topic or pattern; the most specific that matches counts. What is published is
+   * the schema's output; a topic without a schema is refused; a text is checked as a string, and never parsed; the end of
+   * a topic has no data to check. Events of a schema that answers with a promise wait for it, and others may pass them:
+   * await each `publish` where their order matters. Default: null, anything goes.
+   */
+  schemas?: TopicSchemas | null | undefined;
   /** Told how long things took. Default: nobody is. */
   observer?: HubObserver | undefined;
   /** Called after a stream has closed. */
@@ -70,6 +78,7 @@ export interface HubOptions {
 
 export type HubSettings = { readonly [Name in keyof HubOptions]-?: Exclude<HubOptions[Name], undefined> };
 
+/** The defaults of {@link HubOptions} that are numbers. */
 export const HUB_DEFAULTS = Object.freeze({
   heartbeat: 15_000,
   retry: 2_000,
@@ -104,6 +113,7 @@ export function resolveOptions(options: HubOptions): HubSettings {
   const log = options.log ?? new MemoryLog({ clock, random });
   const settings: HubSettings = {
     ...HUB_DEFAULTS,
+    schemas: null,
     observer: NOBODY,
     onClose: () => {},
     clock,

@@ -4,7 +4,9 @@ const decoder = new TextDecoder();
 
 /** A sink for tests: records what it is given, and blocks, unblocks and vanishes when told to. */
 export class RecordingSink implements Sink {
+  /** What was written, frame by frame. */
   readonly frames: Uint8Array[] = [];
+  /** How it has ended; null: not yet. */
   ended: "closed" | "aborted" | null = null;
   #gone = false;
   #blocked: PromiseWithResolvers<void> | null = null;

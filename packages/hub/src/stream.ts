@@ -24,16 +24,21 @@ export type CloseReason = "client" | "ended" | "error" | ClosingReason;
 
 /** One open SSE response: a cursor over the log, a set of selectors (its cohort's), a sink. It owns no queue. */
 export class Stream {
+  /** The streams with the same selectors. */
   readonly cohort: Cohort;
+  /** What it is given after it fell behind. */
   readonly lag: LagPolicy;
+  /** Where its bytes go. */
   readonly sink: Sink;
   /** When it was opened, by the hub's clock. */
   readonly opened: number;
   /** When it has to end, by the hub's clock, and what for. */
   until = Infinity;
+  /** What `until` is for. */
   endsBy: "auth-expired" | "max-age" = "auth-expired";
   /** What it has to give back when it is forgotten. */
   holders: readonly Holder[] = NOBODY;
+  /** What it is doing. */
   state: StreamState = "opening";
   /** The last event that it was given, or need not be given. While `live` its cohort knows more: `coveredFor`. */
   cursor: Cursor = 0;
@@ -41,14 +46,17 @@ export class Stream {
   lost: EventId | null = null;
   /** Events and bytes that its sink took; while it is `live`, without what its cohort was sent. */
   events = 0;
+  /** See `events`. */
   bytes = 0;
   /** By the hub's clock; frames of its cohort aside. */
   lastWrite: number;
+  /** When it became `blocked`, by the hub's clock. */
   blockedSince = 0;
   /** True once it fell behind from `live`: what it missed then is subject to `disconnect`. */
   fellBehind = false;
   /** Its places in the hub's list of streams and in its cohort's. */
   place = -1;
+  /** See `place`. */
   livePlace = -1;
   readonly #onGone: (stream: Stream) => void;
 

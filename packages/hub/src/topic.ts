@@ -55,8 +55,11 @@ const NO_PATTERNS: readonly Pattern[] = [];
  * or more. Two sets that select the same by the same words have the same `key`.
  */
 export class SelectorSet {
+  /** The same for sets of the same selectors. */
   readonly key: string;
+  /** Those without a wildcard. */
   readonly topics: readonly Topic[];
+  /** Those with one. */
   readonly patterns: readonly Pattern[];
 
   /**
@@ -84,6 +87,7 @@ export class SelectorSet {
     return this.patterns.some(({ segments, rest }) => rest && segments.length === 0);
   }
 
+  /** True when one of them selects the topic. */
   matches(topic: Topic): boolean {
     if (this.topics.includes(topic)) return true;
     if (this.patterns.length === 0) return false;

@@ -6,6 +6,7 @@ import type { Verify } from "./jwt.ts";
 import { findToken, type StaticToken } from "./static-tokens.ts";
 import type { Tickets } from "./tickets.ts";
 
+/** What a request may show, and how it is checked. */
 export interface CredentialOptions {
   /** Checks JWTs; default: none is good. */
   jwt?: Verify | undefined;

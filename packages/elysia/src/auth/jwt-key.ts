@@ -10,7 +10,9 @@ import {
 
 /** The key that signatures are checked with, and the algorithms that this kind of key is for: no token chooses others. */
 export interface JwtKey {
+  /** The `alg` that a token may have. */
   readonly algorithms: readonly string[];
+  /** The key for a token, by its header. */
   readonly find: JWTVerifyGetKey;
 }
 

@@ -5,7 +5,9 @@ import { type Access, accessOf, parseGrant, unauthorized } from "./access.ts";
 import { digestKey } from "./digest.ts";
 import { type JwtKey, KeysUnavailable } from "./jwt-key.ts";
 
+/** What a JWT has to be. */
 export interface JwtOptions {
+  /** What its signature is checked with. */
   key: JwtKey;
   /** What `iss` has to be; default: anything. */
   issuer?: string | undefined;

@@ -2,6 +2,7 @@ import { SignJWT } from "jose";
 import { accessOf, type Grant } from "./access.ts";
 import { secretKey } from "./jwt-key.ts";
 
+/** What is to stand in a token, and who signs it. */
 export interface MintOptions extends Grant {
   /** Shared with the server; 32 bytes at least. */
   secret: string;
@@ -9,7 +10,9 @@ export interface MintOptions extends Grant {
   ttl: number;
   /** `sub`: whose token it is. */
   subject?: string | undefined;
+  /** `iss`; default: none. */
   issuer?: string | undefined;
+  /** `aud`; default: none. */
   audience?: string | undefined;
   /** `jti`; default: a random UUID. */
   id?: string | undefined;

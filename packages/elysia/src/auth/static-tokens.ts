@@ -4,7 +4,9 @@ import { digestOf } from "./digest.ts";
 
 /** A token that is good for as long as it stands in the configuration. */
 export interface StaticToken {
+  /** SHA-256 of the token: the token itself is not kept. */
   readonly digest: Buffer;
+  /** What it may do. */
   readonly access: Access;
 }
 

@@ -3,6 +3,7 @@ import { Refusal } from "../problem.ts";
 import { type Access, unauthorized } from "./access.ts";
 import { digestKey } from "./digest.ts";
 
+/** How long tickets are good for, and how many there can be. */
 export interface TicketOptions {
   /** How long a ticket is good for, in milliseconds; default 30,000. */
   ttl?: number | undefined;
@@ -14,6 +15,7 @@ export interface TicketOptions {
   now?: (() => number) | undefined;
 }
 
+/** The defaults of {@link TicketOptions}. */
 export const TICKET_DEFAULTS = Object.freeze({
   ttl: 30_000,
   maxTickets: 50_000,

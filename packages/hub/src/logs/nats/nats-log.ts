@@ -10,6 +10,7 @@ import { type Limits, limitsOf } from "../retention.ts";
 /** How long the server may take to answer, in milliseconds. */
 const ANSWER_WITHIN = 3000;
 
+/** Where NATS is, and what its stream holds. */
 export interface NatsLogOptions extends BrokerLogOptions {
   /** `nats://[user:password@ or token@]host[:port][,host[:port]...]`, or `tls://`. */
   url: string;
@@ -32,9 +33,10 @@ export async function openNatsLog(options: NatsLogOptions): Promise<BrokerLog> {
   return await openBrokerLog(new NatsBroker(await natsPackages(), limits, options), limits, options);
 }
 
-export type NatsPackages = Awaited<ReturnType<typeof natsPackages>>;
+/** What the log uses of the packages of NATS. */
+export type NatsPackages = typeof import("@nats-io/transport-node") & typeof import("@nats-io/jetstream");
 
-async function natsPackages() {
+async function natsPackages(): Promise<NatsPackages> {
   try {
     const [transport, jetstream] = await Promise.all([
       import("@nats-io/transport-node"),

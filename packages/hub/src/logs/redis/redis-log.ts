@@ -29,6 +29,7 @@ const LOOKS = 512;
 /** How many reads stand in line in Redis: what is published, and the tail, wait behind these at most. */
 const READS = 2;
 
+/** Where Redis is, and what the log holds in it. */
 export interface RedisLogOptions extends BrokerLogOptions {
   /** `redis://[user:password@]host[:port][/database]`, or `rediss://` over TLS. */
   url: string;

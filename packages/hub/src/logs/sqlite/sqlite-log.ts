@@ -29,6 +29,7 @@ const ROUND = 1000;
 /** What an event takes on the disk, at most: in the `-wal`, in the file, and beside others in pages that are not full. */
 const WRITTEN_PER_BYTE = 4;
 
+/** What the file holds, and what it survives. */
 export interface SqliteLogOptions extends Retention {
   /** Default `normal`. */
   durability?: Durability | undefined;
@@ -36,9 +37,11 @@ export interface SqliteLogOptions extends Retention {
   onFault?: ((fault: string | null) => void) | undefined;
   /** The newest events, which are in memory too; default 65,536 of them, or 32 MiB if that is less. */
   window?: Pick<Retention, "maxEvents" | "maxBytes">;
+  /** Default: the process's own. */
   clock?: Clock;
   /** The time of day in milliseconds, for the age of events of earlier processes; default `Date.now`. */
   date?: () => number;
+  /** Numbers in [0, 1), for the epoch; default `Math.random`. */
   random?: () => number;
 }
 

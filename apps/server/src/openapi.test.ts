@@ -1,0 +1,100 @@
+import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import { Validator } from "@seriousme/openapi-schema-validator";
+import { readConfig } from "./config.ts";
+import { createLogger } from "./logger.ts";
+import { type RunningServer, startServer } from "./server.ts";
+
+interface Operation {
+  parameters?: { in: string; name: string }[];
+  responses: Record<string, { content?: object; description: string }>;
+}
+type Document = {
+  openapi: string;
+  security?: object[];
+  components?: { securitySchemes: Record<string, object> };
+  paths: Record<string, Record<string, Operation>>;
+};
+
+async function start(...flags: string[]): Promise<RunningServer> {
+  const config = readConfig(["--port", "0", "--log", "memory:", "--drain", "1ms", ...flags], {
+    SSE_JWT_SECRET: flags.length > 0 ? "0123456789abcdef0123456789abcdef" : undefined,
+  })!;
+  return await startServer(
+    config,
+    createLogger("error", () => {}),
+  );
+}
+
+/** `127.0.0.1`, as a name may have other addresses too. */
+async function read(server: RunningServer): Promise<Document> {
+  const response = await fetch(new URL("/openapi", server.url.replace("localhost", "127.0.0.1")));
+  expect([response.status, response.headers.get("content-type")]).toEqual([200, "application/json"]);
+  return (await response.json()) as Document;
+}
+
+describe.each([
+  ["without authentication", []],
+  ["with authentication", ["--auth-cookie", "session", "--cors-origins", "https://example.com"]],
+])("%s, /openapi", (_, flags) => {
+  let server: RunningServer;
+  let document: Document;
+  beforeAll(async () => {
+    server = await start(...flags);
+    document = await read(server);
+  });
+  afterAll(() => server.stop());
+
+  test("is valid", async () => {
+    expect(await new Validator().validate({ ...document })).toEqual({ valid: true });
+  });
+
+  test("has every route, and the rest answers other methods", () => {
+    const documented = new Set(
+      Object.entries(document.paths).flatMap(([path, methods]) =>
+        Object.keys(methods).map((method) => `${method.toUpperCase()} ${path.replace("{path}", "*")}`),
+      ),
+    );
+    const missing = server.app.routes.filter(({ method, path }) => !documented.has(`${method} ${path}`));
+    expect(missing.filter(({ method }) => method !== "ALL" && method !== "OPTIONS")).toEqual([]);
+    expect(documented.has("GET /openapi")).toBeTrue();
+    expect(documented.has("POST /tickets")).toBe(flags.length > 0);
+  });
+
+  test("has nothing that is not there, and answers that are told of", async () => {
+    for (const [path, methods] of Object.entries(document.paths)) {
+      for (const [method, { responses }] of Object.entries(methods)) {
+        const url = `http://127.0.0.1:${new URL(server.url).port}${path}`;
+        const abort = new AbortController();
+        const response = await fetch(url, { method, signal: abort.signal });
+        const type = response.headers.get("content-type")?.split(";")[0];
+        abort.abort();
+        const told = responses[response.status];
+        const place = `${method} ${path}: ${response.status}`;
+        if (path !== "/assets/{path}") expect(told === undefined ? place : "").toBe("");
+        if (told?.content !== undefined)
+          expect([place, ...Object.keys(told.content)]).toEqual([place, type!]);
+      }
+    }
+  });
+
+  test("says who has to authenticate, and how", () => {
+    const schemes = Object.keys(document.components?.securitySchemes ?? {});
+    expect(schemes).toEqual(flags.length > 0 ? ["bearer", "cookie"] : []);
+    expect(document.security ?? []).toHaveLength(schemes.length);
+  });
+
+  test("tells the stream's parameters and control events", () => {
+    const { parameters, responses } = document.paths["/events"]!["get"]!;
+    expect(parameters!.map((each) => each.name)).toEqual([
+      "topic",
+      "Last-Event-ID",
+      "lastEventId",
+      "replay",
+      "lag",
+      "ticket",
+    ]);
+    expect(Object.keys(responses["200"]!.content!)).toEqual(["text/event-stream"]);
+    for (const event of ["sse:ready", "sse:gap", "sse:end", "sse:closing"])
+      expect(responses["200"]!.description).toContain(event);
+  });
+});

@@ -1,0 +1,53 @@
+/* A program of somebody who has installed the packages: type-checked against their declarations, and run in Bun. */
+import { subscribe } from "@sse/client";
+import { shared } from "@sse/client/shared";
+import { type Access, accessOf, sse } from "@sse/elysia";
+import { createHub, type Hub, type InputOf, MemoryLog, RecordingSink } from "@sse/hub";
+import { SqliteLog } from "@sse/hub/sqlite";
+import { decodeEvents, encodeEvent, type ServerSentEvent } from "@sse/protocol";
+import { Elysia } from "elysia";
+import * as z from "zod";
+
+interface Order {
+  total: number;
+}
+const hub = createHub<{ "orders/*": Order; news: string }>({ log: new MemoryLog({ maxEvents: 10 }) });
+const sink = new RecordingSink();
+hub.subscribe({ topics: ["orders/*"], sink });
+await hub.publish("orders/42", { data: { total: 99 } });
+// @ts-expect-error a wrong payload
+const wrong = (): Promise<string> => hub.publish("orders/42", { data: { total: "99" } });
+// @ts-expect-error an unknown topic
+const unknown = (): Promise<string> => hub.publish("orderz", { data: { total: 99 } });
+
+const schemas = { "orders/*": z.object({ total: z.number() }) };
+const input: InputOf<typeof schemas>["orders/*"] = { total: 1 };
+const checked = createHub({ schemas });
+await checked.publish("orders/42", { data: input });
+const any: Hub = checked;
+const refusal = await any.publish("orders/42", { data: {} }).catch((error: Error) => error.message);
+
+const access: Access = accessOf({ subscribe: ["**"], publish: ["**"] });
+const app = new Elysia()
+  .use(sse({ hub, authorize: () => access }))
+  .listen({ port: 0, hostname: "127.0.0.1" });
+const answer = await fetch(`http://127.0.0.1:${app.server!.port}/events?topic=orders/42&replay=all`);
+const types: string[] = [];
+for await (const event of decodeEvents(answer.body!)) {
+  const { type, data }: ServerSentEvent = event;
+  types.push(`${type} ${data}`);
+  if (type === "message") break;
+}
+const orders = subscribe<{ "orders/*": Order }>(`http://127.0.0.1:${app.server!.port}/events`, {
+  topics: ["orders/42"],
+  replay: "all",
+  shared, // there are no other tabs here
+});
+for await (const { data } of orders) {
+  types.push(`total ${data.total}`);
+  break;
+}
+const log = new SqliteLog(process.argv[2]!);
+await log.close();
+console.log(JSON.stringify([types, refusal, encodeEvent({ data: "x" }), typeof wrong, typeof unknown]));
+process.exit(0);

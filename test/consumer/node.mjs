@@ -1,0 +1,33 @@
+/* The same in Node: what is promised to run there, and what is not. */
+import { EventSource, subscribe } from "@sse/client";
+import { createHub, RecordingSink } from "@sse/hub";
+import { decodeEvents, encodeEvent } from "@sse/protocol";
+
+const events = [];
+for await (const { data } of decodeEvents(new Blob([encodeEvent({ data: "hello" })]).stream()))
+  events.push(data);
+
+const data = `data:text/event-stream,${encodeURIComponent(encodeEvent({ data: "subscribed" }))}`;
+const once = { fetch: () => fetch(data), parse: null };
+for await (const event of subscribe("http://localhost/", once)) {
+  events.push(event.data);
+  break;
+}
+events.push(typeof EventSource);
+
+const hub = createHub();
+const sink = new RecordingSink();
+hub.subscribe({ topics: ["orders/*"], sink });
+await hub.publish("orders/42", { event: "paid", data: { total: 99 } });
+await hub.close();
+events.push(sink.text.includes('event: paid\ndata: {"total":99}\n\n'));
+
+for (const load of [
+  async () => (await import("./sqlite.mjs")).open(),
+  () => import("@sse/hub/redis"),
+  () => import("@sse/hub/nats"),
+  () => import("@sse/elysia"),
+]) {
+  events.push(await load().catch((error) => error.message));
+}
+console.log(JSON.stringify(events));

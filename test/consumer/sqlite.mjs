@@ -1,0 +1,3 @@
+import { SqliteLog } from "@sse/hub/sqlite";
+
+export const open = () => new SqliteLog("events.db");
