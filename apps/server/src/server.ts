@@ -21,6 +21,7 @@ import { openapiRoutes } from "./openapi.ts";
 import { openLog } from "./open-log.ts";
 import { OverloadWatch } from "./overload.ts";
 import { pageRoutes } from "./page.ts";
+import { statsStream } from "./stats-stream.ts";
 import { tlsOptions } from "./tls.ts";
 
 /** How long the last answers may take once all streams are closed, in milliseconds. */
@@ -74,6 +75,7 @@ export async function startServer(config: Config, logger: Logger): Promise<Runni
     onRefused: metrics.refused,
   });
   const answer = answerErrors(admission);
+  const stats = statsStream(hub, authorize);
   const app = new Elysia({ serve: { development: false, reusePort: false } })
     // Each field by its name: Elysia reads the text, and prepares all there is for a handler that takes the whole context.
     .onError(({ code, error, path }) =>
@@ -92,6 +94,7 @@ export async function startServer(config: Config, logger: Logger): Promise<Runni
       { detail: METRICS },
     )
     .all("/metrics", otherMethods("GET, HEAD, OPTIONS"), OTHER_METHODS)
+    .use(stats.routes)
     .use(await pageRoutes(config.dev));
   if (config.demos) app.use(demoRoutes(admission, { maxBodyBytes, origins, authorize }));
   app.use(openapiRoutes(app, config));
@@ -108,7 +111,7 @@ export async function startServer(config: Config, logger: Logger): Promise<Runni
   const stop = async (): Promise<void> => {
     stopDemos();
     overload.stop();
-    await hub.close({ within: config.drain });
+    await Promise.all([hub.close({ within: config.drain }), stats.stop(config.drain)]);
     // What is being answered may be finished, but not by a client that takes for ever.
     await Promise.race([server.stop(false), Bun.sleep(Math.min(config.drain, LAST_ANSWERS))]);
     await server.stop(true);
