@@ -34,7 +34,7 @@ export function launchChromium(): Promise<Browser> {
 const AWAY =
   /^Failed to load resource: net::ERR_(CONNECTION_REFUSED|EMPTY_RESPONSE|CONNECTION_RESET|INCOMPLETE_CHUNKED_ENCODING)/;
 
-export type FeedName = "random" | "clock" | "ticker" | "status" | "board" | "job";
+export type FeedName = "demos" | "board" | "stats" | "job";
 
 /** A tab with the page in it. */
 export class Tab {
@@ -71,6 +71,11 @@ export class Tab {
   /** Waits for the sentence over all tiles. */
   async sums(sentence: string): Promise<void> {
     await this.page.locator("#summary").filter({ hasText: sentence }).waitFor();
+  }
+
+  /** Waits for the words of an element. */
+  async says(selector: string, words: string | RegExp): Promise<void> {
+    await this.page.locator(selector).filter({ hasText: words }).waitFor({ state: "attached" });
   }
 
   /** What the rows of a tile's log say, the oldest first; a gap says its reason and `from – to`. */

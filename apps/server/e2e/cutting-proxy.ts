@@ -45,7 +45,7 @@ export class CuttingProxy implements AsyncDisposable {
   /** The requests for the stream of a topic, or of what begins with it. */
   streams(topic: string): PassedRequest[] {
     return this.requests.filter(({ target }) =>
-      new URL(target, this.url).searchParams.get("topic")?.startsWith(topic),
+      new URL(target, this.url).searchParams.getAll("topic").some((each) => each.startsWith(topic)),
     );
   }
 
@@ -71,8 +71,10 @@ export class CuttingProxy implements AsyncDisposable {
         return;
       }
       if (request !== null) request.cut = true;
-      client.end(bytes.subarray(0, insideLine(bytes, left)));
-      server.destroy();
+      client.write(bytes.subarray(0, insideLine(bytes, left)));
+      // Chromium drops what a script has not read yet of an answer that breaks: so the break comes a moment after it.
+      setTimeout(() => client.end(), 50);
+      server.removeAllListeners("data").destroy();
     });
     for (const [socket, other] of [
       [client, server],

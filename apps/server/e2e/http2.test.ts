@@ -64,7 +64,7 @@ describe.skipIf(openssl === null)(openssl === null ? "TLS (no openssl found)" : 
     try {
       const context = await browser.newContext({ ignoreHTTPSErrors: true });
       const tab = await Tab.open(context, server.url);
-      await tab.sums("All 5 feeds open");
+      await tab.sums("All 3 feeds open");
       await tab.post("over HTTP/2");
       await until(async () => (await tab.rows("board")).includes("over HTTP/2"));
       const page = await context.newPage();

@@ -12,9 +12,12 @@ setDefaultTimeout(30_000);
 const name = CHROMIUM === null ? "a browser (no Chromium found: set CHROMIUM_PATH)" : "a browser";
 const TOKEN = "the-token-of-the-page-tests";
 const ADMIN = "the-token-of-the-admin";
+const OWNER = "the-token-of-the-owner";
+const VISITOR = { subscribe: ["demo/**", "default"], publish: ["default", "demo/jobs/*", "demo/probe"] };
 const SECRET = "a secret of at least 32 bytes, for tests";
 const TOKENS = JSON.stringify([
-  { token: TOKEN, subscribe: ["demo/**", "default"], publish: ["default", "demo/jobs/*"] },
+  { token: TOKEN, ...VISITOR },
+  { token: OWNER, ...VISITOR, admin: true },
   { token: ADMIN, admin: true },
 ]);
 
@@ -42,18 +45,26 @@ describe.skipIf(CHROMIUM === null)(name, () => {
     await using context = await browser.newContext();
     const tab = await Tab.open(context, server.url);
     await tab.sums("The server wants a token");
-    await tab.sees("clock", "failed", "the server wants a token");
+    await tab.sees("demos", "failed", "the server wants a token");
     await tab.post("hello");
     await tab.page.locator("#message-problem").filter({ hasText: "a token is needed" }).waitFor();
+  });
+
+  test("that may not see the hub's state has the rest of the page", async () => {
+    await using context = await browser.newContext();
+    await context.addCookies([{ name: "sse_token", value: TOKEN, url: server.url, sameSite: "Strict" }]);
+    const tab = await Tab.open(context, server.url);
+    await tab.sums("All 2 feeds open");
+    await tab.page.locator('[data-feed="stats"]').filter({ hasText: "takes a token with admin" }).waitFor();
   });
 
   test("with a cookie has the page as it is", async () => {
     await using context = await browser.newContext();
     await context.addCookies([
-      { name: "sse_token", value: TOKEN, url: server.url, httpOnly: true, sameSite: "Strict" },
+      { name: "sse_token", value: OWNER, url: server.url, httpOnly: true, sameSite: "Strict" },
     ]);
     const tab = await Tab.open(context, server.url);
-    await tab.sums("All 5 feeds open");
+    await tab.sums("All 3 feeds open");
     await tab.post("hello");
     await until(async () => (await tab.rows("board")).includes("hello"));
     await tab.page.click("#start-job");

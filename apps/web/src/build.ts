@@ -1,4 +1,5 @@
 import { fileURLToPath } from "node:url";
+import { buildReport } from "./report.ts";
 
 /** One file of the page. `immutable` ones carry a hash in their name and may be cached for ever. */
 export interface Asset {
@@ -13,13 +14,14 @@ export interface BuildPageOptions {
   readonly minify?: boolean;
 }
 
-const WORKER = sourcePath("feeds.worker.ts");
+const WORKER = sourcePath("storm.worker.ts");
 const HTML = sourcePath("index.html");
 const HASHED = "assets/[name]-[hash].[ext]";
 
 /**
- * Bundles the page in memory and answers its files by URL path; `/` is the HTML. Nothing in them is inline and nothing
- * comes from elsewhere, so that `default-src 'self'` is all the content security policy they need.
+ * Bundles the page in memory and answers its files by URL path; `/` is the HTML, `/benchmarks` the report. Nothing in
+ * them is inline and nothing comes from elsewhere, so that `default-src 'self'` is all the content security policy they
+ * need.
  *
  * @throws {AggregateError} when a source does not bundle.
  */
@@ -33,9 +35,7 @@ export async function buildPage({ minify = true }: BuildPageOptions = {}): Promi
     ...shared,
     entrypoints: [HTML],
     naming: { entry: "[name].[ext]", chunk: HASHED, asset: HASHED },
-    // Or the bundler looks for the import of that name on the disk.
-    external: ["/assets/*"],
-    define: { FEEDS_WORKER_URL: JSON.stringify(urlPath(worker.outputs[0]!.path)) },
+    define: { STORM_WORKER_URL: JSON.stringify(urlPath(worker.outputs[0]!.path)) },
   });
 
   const assets = new Map<string, Asset>();
@@ -47,6 +47,8 @@ export async function buildPage({ minify = true }: BuildPageOptions = {}): Promi
       immutable: !isHtml,
     });
   }
+  const html = new TextDecoder().decode(assets.get("/")!.body);
+  for (const [path, asset] of await buildReport(html)) assets.set(path, asset);
   return assets;
 }
 

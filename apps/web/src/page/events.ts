@@ -1,6 +1,6 @@
 import type { FeedEntry } from "./feed.ts";
 
-type EventEntry = Extract<FeedEntry, { kind: "event" }>;
+export type EventEntry = Extract<FeedEntry, { kind: "event" }>;
 
 /** The entries that are events: what is left when gaps are set aside. */
 export function events(entries: readonly FeedEntry[]): EventEntry[] {

@@ -1,68 +1,64 @@
 import { linePath, strokesPath } from "./drawing.ts";
-import { find, make } from "./element.ts";
-import { events } from "./events.ts";
-import type { FeedEntry } from "./feed.ts";
-import { statusFields } from "./status-fields.ts";
+import { find } from "./element.ts";
+import { type EventEntry, events } from "./events.ts";
 import type { Face } from "./tile.ts";
 
-/** The newest number, and a line through the latest of them. */
-export function randomFace(root: HTMLElement): Face {
-  const figure = find(Element, ".figure", root);
-  const line = find(Element, ".spark path", root);
-  const slots = 30;
+type Draw = (entries: readonly EventEntry[]) => void;
+
+/** Numbers that the line goes through. */
+const SLOTS = 30;
+
+/** The three demo topics, told apart by what their events are: the type of one, the shape of another. */
+export function demosFace(root: HTMLElement): Face {
+  const part = (name: string) => find(HTMLElement, `[data-demo="${name}"]`, root);
+  const [random, clock, ticker] = [
+    randomFace(part("random")),
+    clockFace(part("clock")),
+    tickerFace(part("ticker")),
+  ];
   return (entries) => {
-    const latest = events(entries).at(-1);
-    figure.textContent = latest ? shortNumber(latest.data) : "–";
-    const numbers = events(entries).map((event) => Number(event.data));
-    line.setAttribute("d", linePath(numbers.filter(Number.isFinite).slice(-slots), 100, 30, slots));
+    const all = events(entries);
+    const plain = all.filter(({ type }) => type === "message");
+    random(plain.filter(({ data }) => /^\d+$/.test(data)));
+    // Replayed ones are not what time it is, nor a rhythm.
+    const live = all.filter(({ replayed }) => !replayed);
+    clock(live.filter(({ data }) => data.startsWith("The time is")));
+    ticker(live.filter(({ type }) => type === "add"));
   };
 }
 
-/** The time of day out of the server's sentence, large; a stroke per second of the minute; the sentence itself. */
-export function clockFace(root: HTMLElement): Face {
+/** The newest number, and a line through the latest of them. */
+function randomFace(root: HTMLElement): Draw {
   const figure = find(Element, ".figure", root);
-  const sentence = find(Element, ".caption", root);
+  const line = find(Element, ".spark path", root);
+  return (entries) => {
+    figure.textContent = entries.at(-1)?.data ?? "–";
+    const numbers = entries.map(({ data }) => Number(data));
+    line.setAttribute("d", linePath(numbers.slice(-SLOTS), 100, 30, SLOTS));
+  };
+}
+
+/** The time of day out of the server's sentence, and a stroke per second of the minute. */
+function clockFace(root: HTMLElement): Draw {
+  const figure = find(Element, ".figure", root);
   const [minute, elapsed] = root.querySelectorAll(".strokes path");
   minute?.setAttribute("d", secondsPath(60));
   return (entries) => {
-    const data = events(entries).at(-1)?.data;
-    const time = data?.match(/\d\d:\d\d:(\d\d)/);
+    const time = entries.at(-1)?.data.match(/\d\d:\d\d:(\d\d)/);
     figure.textContent = time?.[0] ?? "--:--:--";
     elapsed?.setAttribute("d", time ? secondsPath(Number(time[1]) + 1) : "");
-    sentence.textContent = data ?? "Waiting for the next second";
   };
 }
 
 /** The newest data, and one stroke per event of the last minute: a rhythm, and holes where it was lost. */
-export function tickerFace(root: HTMLElement): Face {
+function tickerFace(root: HTMLElement): Draw {
   const figure = find(Element, ".figure", root);
   const strokes = find(Element, ".strokes path:last-child", root);
   return (entries) => {
-    const latest = events(entries).at(-1);
+    const latest = entries.at(-1);
     figure.textContent = latest?.data ?? "–";
-    const times = events(entries).map((event) => event.at);
+    const times = entries.map((event) => event.at);
     strokes.setAttribute("d", strokesPath(times, latest?.at ?? 0, 60_000, 100, 20));
-  };
-}
-
-/** Every field of the newest status, whatever the server put in. */
-export function statusFace(root: HTMLElement): Face {
-  const list = find(Element, ".fields", root);
-  const waiting = find(HTMLElement, ".caption", root);
-  let shown: FeedEntry | undefined;
-  return (entries) => {
-    const latest = events(entries).at(-1);
-    waiting.hidden = latest !== undefined;
-    if (latest === undefined || latest === shown) return;
-    shown = latest;
-    const fields = statusFields(parse(latest.data));
-    list.replaceChildren(
-      ...fields.flatMap((field) => {
-        const value = make("dd", "", field.value);
-        value.title = field.value;
-        return [make("dt", "", field.name), value];
-      }),
-    );
   };
 }
 
@@ -70,17 +66,4 @@ export function statusFace(root: HTMLElement): Face {
 function secondsPath(count: number): string {
   const times = Array.from({ length: count }, (_, second) => second);
   return strokesPath(times, 59, 59, 100, 20);
-}
-
-function shortNumber(data: string): string {
-  const value = Number(data);
-  return Number.isFinite(value) && !Number.isInteger(value) ? value.toFixed(4) : data;
-}
-
-function parse(data: string): unknown {
-  try {
-    return JSON.parse(data);
-  } catch {
-    return { status: data };
-  }
 }

@@ -1,15 +1,18 @@
-import type { EventSourceLike, FeedPlatform } from "./feed.ts";
+import type { EventSourceLike, FeedPlatform, SourceEvent } from "./feed.ts";
 
-type Listener = Parameters<EventSourceLike["addEventListener"]>[1];
+type Listener = (event: SourceEvent) => void;
 
 /** A scripted EventSource for tests: what the server and the network do is called by hand. */
 class FakeSource implements EventSourceLike {
   readyState = 0;
   readonly url: string;
+  /** Where it was asked to begin. */
+  readonly cursor: string;
   readonly #listeners = new Map<string, Listener[]>();
 
-  constructor(url: string) {
+  constructor(url: string, cursor: string) {
     this.url = url;
+    this.cursor = cursor;
   }
 
   addEventListener(type: string, listener: Listener): void {
@@ -30,19 +33,25 @@ class FakeSource implements EventSourceLike {
     this.emit("sse:ready", JSON.stringify({ resume, replayed, reason }), cursor);
   }
 
-  /** The stream ended or broke: a real EventSource connects again by itself. */
-  drop(): void {
-    this.#fail(0);
+  /** There is a stream, of which another tab has heard the beginning. */
+  open(): void {
+    this.readyState = 1;
+    for (const listener of this.#listeners.get("open") ?? []) listener({});
   }
 
-  /** An answer other than 200: a real EventSource is dead from here on. */
-  refuse(): void {
-    this.#fail(2);
+  /** The stream ended or broke, or was refused for now: a real one connects again by itself. */
+  drop(status: number | null = null): void {
+    this.#fail(0, status);
   }
 
-  #fail(readyState: number): void {
+  /** An answer that is final: a real one is dead from here on. */
+  refuse(status = 404): void {
+    this.#fail(2, status);
+  }
+
+  #fail(readyState: number, status: number | null): void {
     this.readyState = readyState;
-    for (const listener of this.#listeners.get("error") ?? []) listener({});
+    for (const listener of this.#listeners.get("error") ?? []) listener({ status });
   }
 }
 
@@ -51,17 +60,13 @@ export function createFakePlatform() {
   const sources: FakeSource[] = [];
   const timers = new Set<{ at: number; task: () => void }>();
   let now = 0;
-  let peak = 0;
-  let status = 0;
   const connections = () => sources.filter((source) => source.readyState !== 2).length;
   const platform: FeedPlatform = {
-    openSource(url) {
-      const source = new FakeSource(url);
+    openSource(url, cursor) {
+      const source = new FakeSource(url, cursor);
       sources.push(source);
-      peak = Math.max(peak, connections());
       return source;
     },
-    statusOf: () => Promise.resolve(status),
     after(ms, task) {
       const timer = { at: now + ms, task };
       timers.add(timer);
@@ -76,12 +81,8 @@ export function createFakePlatform() {
     /** The newest source for a topic. */
     source: (topic: string) =>
       sources.findLast((source) => new URLSearchParams(source.url.split("?")[1]).get("topic") === topic)!,
-    /** What the server answers to who asks for the status of a refusal; 0, the default: nothing. */
-    answerWith: (code: number) => (status = code),
     /** Sources that hold, or are about to hold, a connection. */
     connections,
-    /** The most connections that there ever were at once. */
-    peak: () => peak,
     advance: (ms: number): void => {
       now += ms;
       for (const timer of timers)

@@ -1,18 +1,16 @@
-import type { FeedName } from "./feeds-shown.ts";
+import { fields } from "./wire-reader.ts";
 
 /**
  * How a feed stands. `idle` has not been opened yet. `open`, `resumed` and `gap` are how the current stream began (or what it was told since).
- * `retrying` is the browser's own reconnect. `failed` is an answer other than 200, after which an EventSource never
- * tries again and the feed makes a new one.
+ * `retrying` goes on by itself. `failed` is an answer that the client does not try again after; the feed makes a new one.
  */
 export type FeedState =
   "idle" | "connecting" | "open" | "resumed" | "gap" | "retrying" | "closing" | "ended" | "failed" | "paused";
 
-/** A feed's state, with the words that go beside it. `held` is a pause that the page made, not the reader. */
+/** A feed's state, with the words that go beside it. */
 export interface FeedStatus {
   readonly state: FeedState;
   readonly detail: string;
-  readonly held: boolean;
 }
 
 /** One line of a feed's record: an event, or the gap that stands where events are missing. `at` is ms since 1970. */
@@ -33,18 +31,18 @@ export type FeedEntry =
       readonly at: number;
     };
 
-/** Everything that a tab needs to draw a feed it has not followed from the start. Entries are oldest first. */
-export interface FeedSnapshot {
-  readonly name: FeedName;
-  readonly topic: string;
-  readonly status: FeedStatus;
-  readonly entries: readonly FeedEntry[];
+/** What a source tells its listeners: an event's data and id, or why there is no stream. */
+export interface SourceEvent {
+  readonly data?: unknown;
+  readonly lastEventId?: string;
+  /** The status that a stream was refused with; null or none when there was no answer. */
+  readonly status?: number | null;
 }
 
-/** The part of the browser's EventSource that a feed uses. */
+/** The part of an EventSource that a feed uses. */
 export interface EventSourceLike {
   readonly readyState: number;
-  addEventListener(type: string, listener: (event: { data?: unknown; lastEventId?: string }) => void): void;
+  addEventListener(type: string, listener: (event: SourceEvent) => void): void;
   close(): void;
 }
 
@@ -58,9 +56,8 @@ const GAP_WORDS: Readonly<Record<string, string>> = {
 
 /** What a feed needs from its surroundings; injected, so that tests own time and chance. */
 export interface FeedPlatform {
-  openSource(url: string): EventSourceLike;
-  /** The status that a URL is answered with, which an EventSource does not tell; 0 when there is no answer. */
-  statusOf(url: string): Promise<number>;
+  /** Opens a stream at a cursor, "" for none. */
+  openSource(url: string, cursor: string): EventSourceLike;
   /** Runs `task` once after `ms`; the answer cancels it. */
   after(ms: number, task: () => void): () => void;
   now(): number;
@@ -68,16 +65,13 @@ export interface FeedPlatform {
 }
 
 export interface FeedOptions {
-  readonly name: FeedName;
-  readonly topic: string;
-  readonly replay: string | null;
+  readonly url: string;
   readonly platform: FeedPlatform;
   onStatus(status: FeedStatus): void;
   onEntry(entry: FeedEntry): void;
 }
 
-/** Entries kept per feed, and characters kept of one event's data: a feed's memory is bounded by their product. */
-export const MAX_ENTRIES = 50;
+/** Characters kept of one event's data. */
 export const MAX_DATA_LENGTH = 8192;
 
 /** What stands beside a feed whose refusal was for want of a token. */
@@ -89,16 +83,14 @@ const OPEN = 1;
 const CLOSED = 2;
 
 // An EventSource hands out only the types that it was asked for; the demos use these.
-const EVENT_TYPES = ["message", "add", "progress", "status"];
+const EVENT_TYPES = ["message", "add", "probe", "progress", "stats", "status"];
 
-/** One topic, read through one native EventSource, with its state, its cursor and its latest entries. */
+/** One stream, read through one EventSource after another, with its state and its cursor. */
 export class Feed {
-  readonly topic: string;
   readonly #options: FeedOptions;
   #source: EventSourceLike | null = null;
   #cancelRetry: (() => void) | null = null;
-  #status: FeedStatus = { state: "idle", detail: "", held: false };
-  #entries: FeedEntry[] = [];
+  #status: FeedStatus = { state: "idle", detail: "" };
   #cursor = "";
   #ended = false;
   #closingReason = "";
@@ -106,7 +98,6 @@ export class Feed {
   #replaysLeft = 0;
 
   constructor(options: FeedOptions) {
-    this.topic = options.topic;
     this.#options = options;
   }
 
@@ -114,23 +105,9 @@ export class Feed {
     return this.#status.state;
   }
 
-  /** True while this feed uses, or is about to use, one of the browser's six connections. */
-  get active(): boolean {
-    return this.state !== "idle" && this.state !== "paused" && this.state !== "ended";
-  }
-
   /** True while a stream is open and nothing has announced its end. */
   get connected(): boolean {
     return this.state === "open" || this.state === "resumed" || this.state === "gap";
-  }
-
-  snapshot(): FeedSnapshot {
-    return {
-      name: this.#options.name,
-      topic: this.topic,
-      status: this.#status,
-      entries: [...this.#entries],
-    };
   }
 
   /** Opens the EventSource, from the cursor if there is one. Does nothing while the feed is active already. */
@@ -141,10 +118,10 @@ export class Feed {
   }
 
   /** Closes the EventSource and keeps the cursor, so that {@link open} goes on where it was. */
-  pause(detail = "", held = false): void {
+  pause(detail = ""): void {
     if (this.state === "ended") return;
     this.close();
-    this.#set("paused", detail, held);
+    this.#set("paused", detail);
   }
 
   /** Lets go of the connection without a word: the feed is being replaced. */
@@ -156,7 +133,7 @@ export class Feed {
   }
 
   #connect(): void {
-    const source = this.#options.platform.openSource(this.#url());
+    const source = this.#options.platform.openSource(this.#options.url, this.#cursor);
     this.#source = source;
     const on = (type: string, handle: (data: string) => void) =>
       source.addEventListener(type, (event) => {
@@ -165,28 +142,25 @@ export class Feed {
         if (event.lastEventId) this.#cursor = event.lastEventId;
         handle(String(event.data));
       });
+    // Who joins the stream of another tab hears of no beginning but this.
+    source.addEventListener("open", () => {
+      if (source === this.#source && !this.connected) this.#set("open");
+    });
     for (const type of EVENT_TYPES) on(type, (data) => this.#onEvent(type, data));
-    on("sse:ready", (data) => this.#onReady(readControl(data)));
-    on("sse:gap", (data) => this.#onGap(readControl(data)));
+    on("sse:ready", (data) => this.#onReady(fields(data)));
+    on("sse:gap", (data) => this.#onGap(fields(data)));
     on("sse:closing", (data) => {
-      this.#closingReason = text(readControl(data)["reason"]);
+      this.#closingReason = text(fields(data)["reason"]);
       this.#set("closing", this.#closingReason);
     });
-    // No close() here: the browser comes back once, is answered 204, and stops by itself. That is the contract.
+    // No close() here: the client comes back once, is answered 204, and stops by itself. That is the contract.
     on("sse:end", () => {
       this.#ended = true;
       this.#set("closing", "topic ended");
     });
-    source.addEventListener("error", () => {
-      if (source === this.#source) this.#onError(source);
+    source.addEventListener("error", (event) => {
+      if (source === this.#source) this.#onError(source, event);
     });
-  }
-
-  #url(): string {
-    const query = new URLSearchParams({ topic: this.#options.topic });
-    if (this.#cursor !== "") query.set("lastEventId", this.#cursor);
-    else if (this.#options.replay !== null) query.set("replay", this.#options.replay);
-    return `/events?${query}`;
   }
 
   #onReady(ready: Record<string, unknown>): void {
@@ -205,14 +179,14 @@ export class Feed {
     const from = typeof gap["from"] === "string" ? gap["from"] : null;
     const [reason, to] = [text(gap["reason"]), text(gap["to"])];
     this.#set("gap", GAP_WORDS[reason] ?? reason);
-    this.#keep({ kind: "gap", reason, from, to, at: this.#options.platform.now() });
+    this.#options.onEntry({ kind: "gap", reason, from, to, at: this.#options.platform.now() });
   }
 
   #onEvent(type: string, data: string): void {
     const replayed = this.#replaysLeft > 0;
     if (replayed) this.#replaysLeft--;
     const rest = data.length - MAX_DATA_LENGTH;
-    this.#keep({
+    this.#options.onEntry({
       kind: "event",
       id: this.#cursor,
       type,
@@ -223,12 +197,13 @@ export class Feed {
     });
   }
 
-  #onError(source: EventSourceLike): void {
+  #onError(source: EventSourceLike, { status }: SourceEvent): void {
     // An event of the type "error" arrives here as well, on a stream that is open.
     if (source.readyState === OPEN) return;
     if (source.readyState !== CLOSED) {
       if (this.#ended) return;
-      this.#set("retrying", this.#closingReason ? `after ${this.#closingReason}` : "connection lost");
+      const lost = status ? `the server answered ${status}` : "connection lost";
+      this.#set("retrying", this.#closingReason ? `after ${this.#closingReason}` : lost);
       return;
     }
     this.#source = null;
@@ -237,17 +212,12 @@ export class Feed {
       return;
     }
     const wait = this.#backoff();
-    const next = `next try in ${Math.ceil(wait / 1000)} s`;
-    this.#set("failed", `refused, ${next}`);
-    const cancel = this.#options.platform.after(wait, () => {
+    const why = status === 401 || status === 403 ? WANTS_TOKEN : "refused";
+    this.#set("failed", `${why}, next try in ${Math.ceil(wait / 1000)} s`);
+    this.#cancelRetry = this.#options.platform.after(wait, () => {
       this.#cancelRetry = null;
       this.#set("connecting");
       this.#connect();
-    });
-    this.#cancelRetry = cancel;
-    void this.#options.platform.statusOf(this.#url()).then((status) => {
-      if (this.#cancelRetry !== cancel) return;
-      if (status === 401 || status === 403) this.#set("failed", `${WANTS_TOKEN}, ${next}`);
     });
   }
 
@@ -257,24 +227,9 @@ export class Feed {
     return RETRY_FLOOR_MS + this.#options.platform.random() * (ceiling - RETRY_FLOOR_MS);
   }
 
-  #keep(entry: FeedEntry): void {
-    this.#entries.push(entry);
-    if (this.#entries.length > MAX_ENTRIES) this.#entries.shift();
-    this.#options.onEntry(entry);
-  }
-
-  #set(state: FeedState, detail = "", held = false): void {
-    this.#status = { state, detail, held };
+  #set(state: FeedState, detail = ""): void {
+    this.#status = { state, detail };
     this.#options.onStatus(this.#status);
-  }
-}
-
-function readControl(data: string): Record<string, unknown> {
-  try {
-    const value: unknown = JSON.parse(data);
-    return typeof value === "object" && value !== null ? (value as Record<string, unknown>) : {};
-  } catch {
-    return {};
   }
 }
 

@@ -1,19 +1,32 @@
-/** One line per feed of the page. The names are the page's `data-feed` hooks. */
-export const FEEDS = [
-  // The last 30 numbers draw the line at once; they stay true however old they are. A replayed clock would lie.
-  { name: "random", topic: "demo/random", replay: "30" },
-  { name: "clock", topic: "demo/clock", replay: null },
-  { name: "ticker", topic: "demo/ticker", replay: null },
-  { name: "status", topic: "demo/status", replay: "1" },
-  { name: "board", topic: "default", replay: "20" },
-] as const satisfies readonly FeedSource[];
-
-/** What a feed subscribes to. `replay` is for a feed without a cursor: `all`, the last N, or null for none. */
+/** What a feed subscribes to. */
 export interface FeedSource {
   readonly name: string;
-  readonly topic: string;
-  readonly replay: string | null;
+  /** Where its stream is, with the topics that it asks for, and what to begin with. */
+  readonly url: string;
 }
+
+/** Where the page's own events go that measure the way from a publisher to a reader. */
+export const PROBE_TOPIC = "demo/probe";
+
+/** The topics of the first feed: their events differ in type or shape, so one stream is enough for all. */
+const DEMO_TOPICS = ["demo/random", "demo/clock", "demo/ticker", PROBE_TOPIC] as const;
+
+/**
+ * The streams that all tabs of the page share. Three, because a browser allows HTTP/1.1 six connections to a host: one
+ * is for a job, one for the explorer or an experiment, and the sixth is for requests, which must never wait for ever.
+ */
+export const FEEDS = [
+  // Enough to hold the last half minute of random numbers among the others; they stay true however old they are.
+  { name: "demos", url: streamUrl(DEMO_TOPICS, "100") },
+  { name: "board", url: streamUrl(["default"], "20") },
+  { name: "stats", url: "/stats/events?replay=300" },
+] as const satisfies readonly FeedSource[];
 
 /** The job's feed has no fixed topic: every job that is started brings its own. */
 export type FeedName = (typeof FEEDS)[number]["name"] | "job";
+
+/** The URL of a stream of topics. `replay` is `all` or the last N. */
+export function streamUrl(topics: readonly string[], replay: string): string {
+  const named = topics.map((topic): [string, string] => ["topic", topic]);
+  return `/events?${new URLSearchParams([...named, ["replay", replay]])}`;
+}

@@ -1,12 +1,12 @@
 import { find } from "./element.ts";
 import type { FeedStatus } from "./feed.ts";
 import { jobProgress } from "./job-progress.ts";
-import type { Link } from "./link.ts";
+import type { Feeds } from "./feeds.ts";
 import { post } from "./post.ts";
 import type { Face } from "./tile.ts";
 
-/** The start button and the bar. The job's events reach every tab, whichever one started it. */
-export function setUpJob(root: HTMLElement, link: Link): Face {
+/** The start button and the bar. */
+export function setUpJob(root: HTMLElement, feeds: Feeds): Face {
   const start = find(HTMLButtonElement, "#start-job", root);
   const bar = find(HTMLProgressElement, "progress", root);
   const figure = find(Element, ".figure", root);
@@ -28,7 +28,7 @@ export function setUpJob(root: HTMLElement, link: Link): Face {
     const result = await post<{ topic: string }>("/demo/jobs");
     // `starting` lasts until the feed of the new job speaks up.
     if (result.ok) {
-      link.send({ do: "follow-job", topic: result.value.topic });
+      feeds.followJob(result.value.topic);
       return;
     }
     problem.textContent = `Not started. ${result.problem}`;

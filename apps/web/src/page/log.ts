@@ -1,12 +1,14 @@
 import { make } from "./element.ts";
-import { type FeedEntry, MAX_ENTRIES } from "./feed.ts";
+import type { FeedEntry } from "./feed.ts";
 
+/** Rows that are shown. */
+const MAX_ROWS = 50;
 /** Data longer than this gets a line of its own in a narrow log. */
 const SHORT_DATA_LENGTH = 12;
 
 const timeOfDay = new Intl.DateTimeFormat("en-GB", { timeStyle: "medium" });
 
-/** The latest entries of a feed as rows, newest first, never more than the feed itself keeps. */
+/** The latest entries of a feed as rows, newest first. */
 export class Log {
   readonly #list: HTMLElement;
   readonly #empty: HTMLElement;
@@ -16,15 +18,14 @@ export class Log {
     this.#empty = empty;
   }
 
-  /** Replaces all rows. Entries are oldest first. */
-  show(entries: readonly FeedEntry[]): void {
-    this.#list.replaceChildren(...entries.map(row).toReversed());
-    this.#empty.hidden = entries.length > 0;
+  clear(): void {
+    this.#list.replaceChildren();
+    this.#empty.hidden = false;
   }
 
   add(entry: FeedEntry): void {
     this.#list.prepend(row(entry));
-    while (this.#list.childElementCount > MAX_ENTRIES) this.#list.lastElementChild?.remove();
+    while (this.#list.childElementCount > MAX_ROWS) this.#list.lastElementChild?.remove();
     this.#empty.hidden = true;
   }
 }

@@ -1,61 +1,93 @@
 import { setUpBoard } from "./board.ts";
+import { Cockpit } from "./cockpit.ts";
 import { find } from "./element.ts";
-import { clockFace, randomFace, statusFace, tickerFace } from "./faces.ts";
-import type { FeedName } from "./feeds-shown.ts";
+import { Explorer } from "./explorer.ts";
+import { demosFace } from "./faces.ts";
+import { type FeedStatus, WANTS_TOKEN } from "./feed.ts";
+import { type FeedName, FEEDS } from "./feeds-shown.ts";
+import { Feeds } from "./feeds.ts";
 import { setUpJob } from "./job.ts";
-import { openLink } from "./link.ts";
-import type { Message } from "./messages.ts";
+import { Lab } from "./lab.ts";
+import { openSharedSource } from "./shared-source.ts";
 import { summarize } from "./summary.ts";
-import { type Face, Tile } from "./tile.ts";
+import { sharingWords } from "./sharing.ts";
+import { watchTabs } from "./tabs.ts";
+import { Tile } from "./tile.ts";
+import { setUpTokenForm } from "./token-form.ts";
+import { setUpViews } from "./views.ts";
 
-/** The summary is spoken by screen readers, so it waits a little: five reconnects, one sentence. */
+/** The summary is spoken by screen readers, so it waits a little: three reconnects, one sentence. */
 const SETTLE_MS = 400;
 
-const link = openLink({
-  onMessage,
-  onAlone: () => (find(HTMLElement, "#alone").hidden = false),
+const cockpit = new Cockpit();
+const feeds = new Feeds({
+  platform: {
+    openSource: openSharedSource,
+    after(ms, task) {
+      const timer = setTimeout(task, ms);
+      return () => clearTimeout(timer);
+    },
+    now: Date.now,
+    random: Math.random,
+  },
+  onStatus(name, status) {
+    statuses.set(name, status);
+    if (name === "stats") cockpit.showStatus(status);
+    else tiles[name].showStatus(status);
+    // Never put off again: feeds that retry without end would leave it as it was.
+    settling ??= setTimeout(drawSummary, SETTLE_MS);
+  },
+  onEntry(name, entry) {
+    cockpit.take(name, entry);
+    if (name !== "stats") tiles[name].showEntry(entry);
+  },
+  onJob: (topic) => tiles.job.begin(topic),
 });
 
-const tiles = new Map<FeedName, Tile>();
-const addTile = (name: FeedName, face: (root: HTMLElement) => Face) => {
-  const root = find(HTMLElement, `[data-feed="${name}"]`);
-  tiles.set(name, new Tile(name, root, link, face(root)));
-};
-addTile("random", randomFace);
-addTile("clock", clockFace);
-addTile("ticker", tickerFace);
-addTile("status", statusFace);
-addTile("board", (root) => {
-  setUpBoard(root);
-  return () => {};
-});
-addTile("job", (root) => setUpJob(root, link));
-
-const summary = find(HTMLElement, "#summary");
-const sentence = find(Element, "#summary .state-name");
+const statuses = new Map<FeedName, FeedStatus>();
 let settling: number | null = null;
-const tabs = find(Element, "#tabs");
+const root = (name: FeedName) => find(HTMLElement, `[data-feed="${name}"]`);
+const tiles = {
+  demos: new Tile(root("demos"), demosFace(root("demos")), controls("demos")),
+  board: new Tile(root("board"), () => {}, controls("board")),
+  job: new Tile(root("job"), setUpJob(root("job"), feeds), controls("job")),
+} as const;
 
-function onMessage(message: Message): void {
-  if (message.tell === "tabs") {
-    tabs.textContent = message.count > 1 ? `shared by ${message.count} tabs` : "";
-    return;
-  }
-  if (message.tell === "entry") {
-    tiles.get(message.feed)?.showEntry(message.entry);
-    return;
-  }
-  if (message.tell === "snapshot") tiles.get(message.snapshot.name)?.showSnapshot(message.snapshot);
-  else tiles.get(message.feed)?.showStatus(message.status);
-  // Never put off again: feeds that retry without end would leave it as it was.
-  settling ??= setTimeout(drawSummary, SETTLE_MS);
+function controls(name: FeedName) {
+  return { pause: () => feeds.pause(name), resume: () => feeds.resume(name) };
+}
+
+/** Who may read the topics need not be allowed to see the hub's state: then there are two feeds. */
+function isAllowed({ detail }: FeedStatus): boolean {
+  return !detail.startsWith(WANTS_TOKEN);
 }
 
 function drawSummary(): void {
   settling = null;
+  const summary = find(HTMLElement, "#summary");
+  const sentence = find(Element, "#summary .state-name");
   // The job comes and goes; it says nothing about how the page is connected.
-  const feeds = [...tiles].filter(([name]) => name !== "job").map(([, tile]) => tile.status);
-  const now = summarize(feeds);
+  const all = FEEDS.flatMap(({ name }) => statuses.get(name) ?? []);
+  const now = summarize(all.some(({ state }) => state === "open") ? all.filter(isAllowed) : all);
+  find(HTMLElement, "#token-form").hidden = !all.some(({ detail }) => detail.startsWith(WANTS_TOKEN));
   summary.dataset["state"] = now.state;
   if (sentence.textContent !== now.sentence) sentence.textContent = now.sentence;
 }
+
+setUpBoard(root("board"));
+const explorer = new Explorer(find(HTMLElement, '[data-view="explorer"]'));
+// It lives by its buttons.
+void new Lab(find(HTMLElement, '[data-view="break"]'), cockpit.history);
+setUpViews((name) => {
+  explorer.shown = name === "explorer";
+  cockpit.shown = name === "cockpit";
+});
+setUpTokenForm(() => feeds.reopen());
+
+find(HTMLElement, "#alone").hidden = navigator.locks !== undefined;
+watchTabs((sharing) => {
+  const tabs = find(HTMLElement, "#tabs");
+  const words = sharingWords(sharing);
+  if (tabs.textContent !== words) tabs.textContent = words;
+});
+feeds.open();

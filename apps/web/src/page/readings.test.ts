@@ -1,36 +1,11 @@
 import { describe, expect, test } from "bun:test";
 import { linePath, strokesPath } from "./drawing.ts";
+import { bytes, compact, duration, milliseconds } from "./quantity.ts";
 import type { FeedState, FeedStatus } from "./feed.ts";
 import { jobProgress } from "./job-progress.ts";
-import { statusFields } from "./status-fields.ts";
 import { summarize } from "./summary.ts";
 
-test("the status is shown by what the fields' names say they are", () => {
-  const fields = statusFields({
-    uptime: 93_784.5,
-    memory: { rss: 44_092_000, heapUsed: 512 },
-    streams: 12_345,
-    writeMs: 0.25,
-    bytesSent: 1_610_612_736,
-    draining: false,
-    log: "memory:",
-    addresses: ["a"],
-  });
-  expect(fields.map(({ name, value }) => `${name} = ${value}`)).toEqual([
-    "uptime = 1 d 2 h 3 min",
-    "memory rss = 42.0 MiB",
-    "memory heap used = 512 B",
-    "streams = 12,345",
-    "write ms = 0.25 ms",
-    "bytes sent = 1.5 GiB",
-    "draining = no",
-    "log = memory:",
-    'addresses = ["a"]',
-  ]);
-});
-
-const of = (...states: FeedState[]) =>
-  summarize(states.map((state): FeedStatus => ({ state, detail: "", held: false })));
+const of = (...states: FeedState[]) => summarize(states.map((state): FeedStatus => ({ state, detail: "" })));
 
 describe("summary", () => {
   test("is one sentence, for the worst that is true", () => {
@@ -41,23 +16,10 @@ describe("summary", () => {
     expect(of("open", "connecting").sentence).toBe("Connecting");
   });
   test("says that the server wants a token", () => {
-    const locked: FeedStatus = {
-      state: "failed",
-      detail: "the server wants a token, next try in 3 s",
-      held: false,
-    };
+    const locked: FeedStatus = { state: "failed", detail: "the server wants a token, next try in 3 s" };
     expect(summarize([locked, { ...locked, state: "connecting", detail: "" }]).sentence).toBe(
       "The server wants a token, and this page has none.",
     );
-  });
-
-  test("a feed that waits for the job is not the reader's pause", () => {
-    const held: FeedStatus = { state: "paused", detail: "", held: true };
-    const open: FeedStatus = { state: "open", detail: "", held: false };
-    expect(summarize([open, held])).toEqual({
-      state: "open",
-      sentence: "1 feed open, 1 waiting for the job",
-    });
   });
 });
 
@@ -82,4 +44,19 @@ test("drawings fill their box and stay in it", () => {
   expect(linePath([1, 3, 2], 100, 30, 3)).toBe("M0.0 30.0L50.0 0.0L100.0 15.0");
   expect(linePath([7, 7], 100, 30, 3)).toBe("M50.0 30.0L100.0 30.0");
   expect(strokesPath([-5, 0, 5, 10], 10, 10, 100, 20)).toBe("M0.0 0V20M50.0 0V20M100.0 0V20");
+});
+
+test("quantities take as many places as a card has", () => {
+  expect([0, 0.44, 12.5, 999, 1_024, 12_345, 4_560_000].map(compact)).toEqual([
+    "0",
+    "0.4",
+    "12.5",
+    "999",
+    "1,024",
+    "12.3k",
+    "4.56M",
+  ]);
+  expect([0.854, 12.34, 1_204.6].map(milliseconds)).toEqual(["0.85", "12.3", "1,205"]);
+  expect([512, 44_092_000, 1_610_612_736].map(bytes)).toEqual(["512 B", "42.0 MiB", "1.5 GiB"]);
+  expect([0, 125, 93_784.5].map(duration)).toEqual(["0 s", "2 min 5 s", "1 d 2 h 3 min"]);
 });

@@ -4,8 +4,7 @@ import { type FeedState, type FeedStatus, WANTS_TOKEN } from "./feed.ts";
 export function summarize(statuses: readonly FeedStatus[]): { state: FeedState; sentence: string } {
   const count = (...states: FeedState[]) => statuses.filter(({ state }) => states.includes(state)).length;
   const broken = count("retrying", "failed", "closing");
-  const held = statuses.filter((status) => status.held).length;
-  const paused = count("paused") - held;
+  const paused = count("paused");
   const open = count("open", "resumed", "gap");
   if (open === 0 && statuses.some(({ detail }) => detail.startsWith(WANTS_TOKEN)))
     return { state: "failed", sentence: "The server wants a token, and this page has none." };
@@ -14,7 +13,6 @@ export function summarize(statuses: readonly FeedStatus[]): { state: FeedState; 
   if (broken > 0) return { state: "retrying", sentence: `${feeds(open)} open, ${broken} reconnecting` };
   if (count("connecting") > 0) return { state: "connecting", sentence: "Connecting" };
   if (paused > 0) return { state: "paused", sentence: `${feeds(open)} open, ${paused} paused` };
-  if (held > 0) return { state: "open", sentence: `${feeds(open)} open, ${held} waiting for the job` };
   return { state: "open", sentence: `All ${feeds(open)} open` };
 }
 

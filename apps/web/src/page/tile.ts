@@ -1,11 +1,24 @@
 import { find } from "./element.ts";
-import { type FeedEntry, type FeedSnapshot, type FeedState, type FeedStatus, MAX_ENTRIES } from "./feed.ts";
-import type { FeedName } from "./feeds-shown.ts";
-import type { Link } from "./link.ts";
+import type { FeedEntry, FeedState, FeedStatus } from "./feed.ts";
 import { Log } from "./log.ts";
+import { oncePerFrame } from "./once-per-frame.ts";
 
 /** Draws what is special about one tile. Called with the entries, oldest first, whenever anything has changed. */
 export type Face = (entries: readonly FeedEntry[], status: FeedStatus) => void;
+
+/** What the tile's button does. */
+interface TileControls {
+  pause(): void;
+  resume(): void;
+}
+
+/** Entries that a face is given: the half minute before now, and more. */
+const MAX_ENTRIES = 200;
+
+/** The page's own probes would drown what it shows. */
+function isWorthALine(entry: FeedEntry): boolean {
+  return entry.kind === "gap" || entry.type !== "probe";
+}
 
 /** What every tile has: its state, its pause button, its log. The face draws the rest. */
 export class Tile {
@@ -15,36 +28,35 @@ export class Tile {
   readonly #face: Face;
   #entries: FeedEntry[] = [];
   #status: FeedStatus;
+  /** A replay brings a hundred entries at once. */
+  readonly #drawFace = oncePerFrame(() => this.#face(this.#entries, this.#status));
 
-  constructor(name: FeedName, root: HTMLElement, link: Link, face: Face) {
+  constructor(root: HTMLElement, face: Face, controls: TileControls) {
     this.#root = root;
     this.#face = face;
-    this.#status = { state: this.#root.dataset["state"] as FeedState, detail: "", held: false };
+    this.#status = { state: this.#root.dataset["state"] as FeedState, detail: "" };
     const parts = find(HTMLTemplateElement, "#tile-parts").content.cloneNode(true) as DocumentFragment;
     const title = find(Element, "h2", this.#root).textContent;
     this.#toggle = find(HTMLButtonElement, "button", parts);
     this.#toggle.addEventListener("click", () => {
-      link.send({ do: this.#status.state === "paused" ? "resume" : "pause", feed: name });
+      if (this.#status.state === "paused") controls.resume();
+      else controls.pause();
     });
     const scroller = find(HTMLElement, ".log", parts);
     scroller.setAttribute("aria-label", `${title}: latest events`);
     // Messages are worth hearing; a clock's every second is not.
-    if (name === "board") scroller.setAttribute("role", "log");
+    if (root.dataset["feed"] === "board") scroller.setAttribute("role", "log");
     this.#log = new Log(find(HTMLElement, "ol", scroller), find(HTMLElement, ".log-empty", scroller));
     find(Element, "header", this.#root).append(this.#toggle, find(Element, ".state", parts));
     this.#root.append(scroller);
     this.#draw();
   }
 
-  get status(): FeedStatus {
-    return this.#status;
-  }
-
-  showSnapshot(snapshot: FeedSnapshot): void {
-    this.#entries = [...snapshot.entries];
-    this.#log.show(this.#entries);
-    find(Element, ".topic", this.#root).textContent = snapshot.topic;
-    this.showStatus(snapshot.status);
+  /** Of another topic from now on. */
+  begin(topic: string): void {
+    this.#entries = [];
+    this.#log.clear();
+    find(Element, ".topic", this.#root).textContent = topic;
   }
 
   showStatus(status: FeedStatus): void {
@@ -53,13 +65,14 @@ export class Tile {
   }
 
   showEntry(entry: FeedEntry): void {
-    this.#entries = [...this.#entries, entry].slice(-MAX_ENTRIES);
-    this.#log.add(entry);
-    this.#face(this.#entries, this.#status);
+    this.#entries.push(entry);
+    if (this.#entries.length > MAX_ENTRIES) this.#entries.shift();
+    if (isWorthALine(entry)) this.#log.add(entry);
+    this.#drawFace();
   }
 
   #draw(): void {
-    const { state, detail, held } = this.#status;
+    const { state, detail } = this.#status;
     this.#root.dataset["state"] = state;
     find(Element, ".state-name", this.#root).textContent = state;
     const shown = find(HTMLElement, ".state-detail", this.#root);
@@ -69,7 +82,7 @@ export class Tile {
     const action = state === "paused" ? "Resume" : "Pause";
     this.#toggle.textContent = action;
     this.#toggle.setAttribute("aria-label", `${action} ${title}`);
-    this.#toggle.disabled = held || state === "ended" || state === "idle";
+    this.#toggle.disabled = state === "ended" || state === "idle";
     this.#face(this.#entries, this.#status);
   }
 }
