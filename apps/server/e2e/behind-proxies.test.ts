@@ -75,6 +75,25 @@ for (const config of PROXIES) {
       expect(host).toBe("sse.example.com");
     }, 30_000);
 
+    test("a page may publish where it came from, whatever the port, and no other page may", async () => {
+      await using node = await ServerProcess.start("--no-demos");
+      await using proxy = await ProxyProcess.start(config, [node.port]);
+      await answers(proxy.url);
+      for (const [origin, status] of [
+        [proxy.url, 200],
+        ["https://evil.example", 403],
+      ] as const) {
+        const headers = { origin: new URL(origin).origin, "content-type": "text/plain" };
+        const response = await fetch(`${proxy.url}/publish?topic=t`, {
+          method: "POST",
+          headers,
+          body: "x",
+          tls,
+        });
+        expect(response.status).toBe(status);
+      }
+    }, 30_000);
+
     test("the name that clients use has to be allowed", async () => {
       await using refusing = await ServerProcess.start("--no-demos");
       await using allowing = await ServerProcess.start("--no-demos", "--allowed-hosts", "sse.example.com");
