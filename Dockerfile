@@ -1,18 +1,19 @@
-# The server with all it needs. Build: docker build -t sse-server .
-FROM oven/bun:1.4.5-slim AS packages
+# The server as a single executable. Build: docker build -t sse-server .
+FROM oven/bun:1.4.5-slim AS build
 WORKDIR /app
 COPY . .
-RUN bun install --frozen-lockfile --production
+RUN bun install --frozen-lockfile --production && bun apps/server/build.ts /sse
 
-FROM oven/bun:1.4.5-slim
+FROM debian:bookworm-slim
 WORKDIR /app
-COPY --from=packages /app ./
+COPY --from=build /sse /usr/local/bin/sse
 # For a log in a file, which is the default: mount a volume here.
-RUN mkdir data && chown bun:bun data
-USER bun
+RUN useradd --uid 1000 --no-create-home sse && mkdir data && chown sse:sse data
+USER sse
 ENV NODE_ENV=production HOST=0.0.0.0
 EXPOSE 3000
+# The executable is Bun as well, when it is told so.
 HEALTHCHECK --interval=10s --timeout=3s --start-period=20s \
-  CMD ["bun", "-e", "process.exit((await fetch('http://127.0.0.1:3000/healthz')).ok ? 0 : 1)"]
+  CMD ["env", "BUN_BE_BUN=1", "sse", "-e", "process.exit((await fetch('http://127.0.0.1:3000/healthz')).ok ? 0 : 1)"]
 # Its own process 1, so that SIGTERM reaches it and it drains.
-CMD ["bun", "apps/server/src/main.ts"]
+CMD ["sse"]
