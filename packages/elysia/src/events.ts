@@ -11,6 +11,7 @@ import type { Admission } from "./admission.ts";
 import { type Access, type Authorize, requireSubscribe, withAccess } from "./auth/access.ts";
 import { closing, Refusal, sendAway, STREAM_HEADERS } from "./problem.ts";
 import { queryOf, readQuery, remembering } from "./query.ts";
+import { traceSubscribe } from "./tracing.ts";
 
 /** The topic of streams that ask for none. */
 export const DEFAULT_TOPIC = "default";
@@ -108,7 +109,7 @@ function open(
     server?.timeout(request, 0);
     return new Response(streamBody(admission, { ...wanted, start }), STREAM);
   };
-  const start = hub.locate(wanted);
+  const start = traceSubscribe(request, wanted, () => hub.locate(wanted));
   return start instanceof Promise ? start.then(begin) : begin(start);
 }
 

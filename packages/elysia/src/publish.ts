@@ -5,6 +5,7 @@ import { type Access, requirePublish, requirePublisher } from "./auth/access.ts"
 import { requireKnownOrigin } from "./origin.ts";
 import { Refusal } from "./problem.ts";
 import { queryOf, readQuery, remembering } from "./query.ts";
+import { tracePublish } from "./tracing.ts";
 
 type Publication = Message & { topic: string };
 
@@ -197,7 +198,7 @@ export async function publish(
     }
     requireAll(access, events);
     admission.takeEvents(request, server, access, events.length);
-    return answer(idList(await hub.publishMany(events)));
+    return answer(idList(await tracePublish(request, events, () => hub.publishMany(events))));
   }
   if (type === "application/json") {
     const body = parseJson(text);
@@ -205,17 +206,17 @@ export async function publish(
       const events = body.map((event, at) => publicationOf(event, `event ${at}`));
       requireAll(access, events);
       admission.takeEvents(request, server, access, events.length);
-      return answer(idList(await hub.publishMany(events)));
+      return answer(idList(await tracePublish(request, events, () => hub.publishMany(events))));
     }
     const event = publicationOf(body, "the event");
     if (access !== undefined) requirePublish(access, event.topic);
     admission.takeEvents(request, server, access, 1);
-    return answer(`"id":"${await hub.publish(event.topic, event)}"`);
+    return answer(`"id":"${await tracePublish(request, [event], () => hub.publish(event.topic, event))}"`);
   }
-  const event = parseTextQuery(query);
+  const event = { ...parseTextQuery(query), data: text };
   if (access !== undefined) requirePublish(access, event.topic);
   admission.takeEvents(request, server, access, 1);
-  return answer(`"id":"${await hub.publish(event.topic, { ...event, data: text })}"`);
+  return answer(`"id":"${await tracePublish(request, [event], () => hub.publish(event.topic, event))}"`);
 }
 
 function idList(ids: readonly string[]): string {

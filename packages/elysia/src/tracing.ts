@@ -1,0 +1,126 @@
+import {
+  type Attributes,
+  type Context,
+  context,
+  propagation,
+  ProxyTracerProvider,
+  type Span,
+  SpanKind,
+  SpanStatusCode,
+  trace,
+} from "@opentelemetry/api";
+import type { MaybePromise, Start, StreamRequest } from "@sse/hub";
+
+/*
+ * Spans of OpenTelemetry, named as its conventions for messaging have it: `publish`, from when the events have passed all
+ * checks until the log has them, and `subscribe`, until it is known where a stream begins. Without an SDK there are none,
+ * and all that they cost is one look.
+ */
+
+const NAME = "@sse/elysia";
+const SYSTEM = { "messaging.system": "sse" };
+
+interface Kind<Answer> {
+  readonly name: string;
+  readonly kind: SpanKind;
+  /** What is known from the answer on. */
+  readonly told: (answer: Answer) => Attributes;
+}
+
+const PUBLISH: Kind<string | readonly string[]> = {
+  name: "publish",
+  kind: SpanKind.PRODUCER,
+  told: (ids) => (typeof ids === "string" ? { "messaging.message.id": ids } : {}),
+};
+
+const SUBSCRIBE: Kind<Start> = {
+  name: "subscribe",
+  kind: SpanKind.CONSUMER,
+  told: ({ resume, replayed, gap }) => ({
+    "sse.resume": resume,
+    "sse.replayed": replayed,
+    ...(gap !== null && { "sse.gap": gap.reason }),
+  }),
+};
+
+/**
+ * @param events as they are about to be published
+ * @param publish answers an id, or one for each
+ */
+export function tracePublish<Ids extends string | readonly string[]>(
+  request: Request,
+  events: readonly { readonly topic: string }[],
+  publish: () => Promise<Ids>,
+): Promise<Ids> {
+  if (!isTraced()) return publish();
+  const topics = new Set(events.map(({ topic }) => topic));
+  return inSpan(request, PUBLISH, publish, {
+    "messaging.operation.type": "send",
+    "messaging.operation.name": "publish",
+    ...(topics.size === 1 && { "messaging.destination.name": events[0]!.topic }),
+    ...(events.length > 1 && { "messaging.batch.message_count": events.length }),
+  }) as Promise<Ids>;
+}
+
+/** @param locate finds out where the stream begins */
+export function traceSubscribe(
+  request: Request,
+  { topics, lag }: StreamRequest,
+  locate: () => MaybePromise<Start>,
+): MaybePromise<Start> {
+  if (!isTraced()) return locate();
+  return inSpan(request, SUBSCRIBE, locate, {
+    "messaging.operation.type": "receive",
+    "messaging.operation.name": "subscribe",
+    "messaging.destination.name": topics.join(" "),
+    ...(lag !== undefined && { "sse.lag": lag }),
+  });
+}
+
+/** Whether somebody has registered an SDK. */
+function isTraced(): boolean {
+  const provider = trace.getTracerProvider();
+  return !(provider instanceof ProxyTracerProvider) || provider.getDelegateTracer(NAME) !== undefined;
+}
+
+function inSpan<Told, Answer extends Told>(
+  request: Request,
+  { name, kind, told }: Kind<Told>,
+  run: () => MaybePromise<Answer>,
+  attributes: Attributes,
+): MaybePromise<Answer> {
+  const parent = parentOf(request);
+  const span = trace
+    .getTracer(NAME)
+    .startSpan(name, { kind, attributes: { ...SYSTEM, ...attributes } }, parent);
+  const done = (answer: Answer): Answer => {
+    span.setAttributes(told(answer)).end();
+    return answer;
+  };
+  try {
+    const answer = context.with(trace.setSpan(parent, span), run);
+    return answer instanceof Promise
+      ? answer.then(done, (error: unknown) => fail(span, error))
+      : done(answer);
+  } catch (error) {
+    return fail(span, error);
+  }
+}
+
+/** The span that is going on here, else the one that the request's `traceparent` names (W3C Trace Context). */
+function parentOf({ headers }: Request): Context {
+  const active = context.active();
+  if (trace.getSpan(active) !== undefined) return active;
+  return propagation.extract(active, headers, {
+    get: (carrier, key) => carrier.get(key) ?? undefined,
+    keys: (carrier) => [...carrier.keys()],
+  });
+}
+
+function fail(span: Span, error: unknown): never {
+  const { message } = error as Error;
+  span.recordException(error as Error);
+  span.setStatus({ code: SpanStatusCode.ERROR, message });
+  span.end();
+  throw error;
+}
