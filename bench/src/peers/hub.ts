@@ -7,8 +7,11 @@ import { startServer } from "./server-process.ts";
 
 const MAIN = fileURLToPath(new URL("../../../apps/server/src/main.ts", import.meta.url));
 
-/** The generator is one address, and opens as many streams as it can. */
-const UNLIMITED = ["--max-streams-per-address", "off"];
+/** The generator is one address, and opens as many streams as it can: what gives way must not be a limit that can be set. */
+const UNLIMITED =
+  "--max-streams-per-address off --max-streams off --max-descriptors off --max-memory off --max-lag off".split(
+    " ",
+  );
 
 const common = { topics: true, resumes: true, prepare: () => Promise.resolve(null) };
 
