@@ -251,3 +251,22 @@ describe("stopping", () => {
     expect(await server.process.exited).toBe(1);
   });
 });
+
+test("goes on, and stops in order, when nobody reads its log any more", async () => {
+  const main = new URL("../src/main.ts", import.meta.url).pathname;
+  const server = Bun.spawn(["bun", main, "--port", "0", "--log", "memory:", "--drain", "300ms"], {
+    stdout: "pipe",
+    stderr: "pipe",
+  });
+  const reader = server.stdout.getReader();
+  let lines = "";
+  while (!lines.includes("listening")) lines += new TextDecoder().decode((await reader.read()).value);
+  const { url } = JSON.parse(lines) as { url: string };
+  await reader.cancel();
+  await using client = await SseClient.open(`${url}/events?topic=t`);
+  await until(() => client.control("sse:ready").length === 1);
+  server.kill("SIGTERM");
+  expect(await server.exited).toBe(0);
+  expect(client.control("sse:closing")).toMatchObject([{ reason: "drain" }]);
+  expect(await server.stderr.text()).toBe("");
+});

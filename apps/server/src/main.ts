@@ -35,6 +35,8 @@ if (config === null) {
   process.stdout.write(help());
   process.exit(0);
 }
+// Whoever read the log has gone: that must not end the server.
+process.stdout.on("error", () => {});
 const logger = createLogger(config.logLevel);
 const server = await start();
 
