@@ -267,6 +267,7 @@ test("goes on, and stops in order, when nobody reads its log any more", async ()
   await until(() => client.control("sse:ready").length === 1);
   server.kill("SIGTERM");
   expect(await server.exited).toBe(0);
+  await until(() => client.ended);
   expect(client.control("sse:closing")).toMatchObject([{ reason: "drain" }]);
   expect(await server.stderr.text()).toBe("");
 });
