@@ -74,7 +74,8 @@ export class CuttingProxy implements AsyncDisposable {
       client.write(bytes.subarray(0, insideLine(bytes, left)));
       // Chromium drops what a script has not read yet of an answer that breaks: so the break comes a moment after it.
       setTimeout(() => client.end(), 50);
-      server.removeAllListeners("data").destroy();
+      // Bun tells a destroyed socket's end, which would break the answer at once.
+      server.removeAllListeners("data").removeAllListeners("end").destroy();
     });
     for (const [socket, other] of [
       [client, server],
