@@ -53,16 +53,18 @@ export function sse({
   const started = performance.now();
   const read = otherMethods("GET, HEAD, OPTIONS");
   const app = new Elysia({ name: "@sse/elysia" })
+    // A handler that asks for its server has Elysia define it anew for each request.
+    .onStart(({ server }) => void (admission.server = server))
     .onError(answerErrors(admission))
-    .get("/events", ({ request, server }) => events(admission, request, server, authorize), {
+    .get("/events", ({ request }) => events(admission, request, authorize), {
       detail: EVENTS,
     })
     .all("/events", read, OTHER_METHODS)
     .post(
       "/publish",
-      ({ request, server }) =>
+      ({ request }) =>
         withAccess(authorize, request, (access) =>
-          publish(admission, request, server, { maxBodyBytes, origins }, access),
+          publish(admission, request, { maxBodyBytes, origins }, access),
         ),
       { parse: "none", detail: PUBLISH },
     )

@@ -208,7 +208,7 @@ export class Delivery {
       });
     }
     this.#head = entries[entries.length - 1]!.seq;
-    this.#wake();
+    if (this.#sending.length > 0) this.#wake();
   }
 
   /** Whether a turn has anything to do. */
