@@ -29,6 +29,7 @@ export function peersNamed(names: readonly string[]): Peer[] {
 
 /** Why a peer takes no part in a scenario, or null. */
 async function excluded(scenario: Scenario, peer: Peer): Promise<string | null> {
+  if (scenario.needs !== "none" && peer.publishOnly) return "it has no streams";
   if (scenario.needs === "topics" && !peer.topics) return "it has no topics";
   if (scenario.needs === "resumes" && !peer.resumes) return "its streams cannot resume";
   if (scenario.needs === "profile" && peer !== hub) return "its profile would have other parts";
@@ -46,7 +47,7 @@ export async function compare(scenario: Scenario, options: CompareOptions): Prom
   const peers: Peer[] = [];
   for (const peer of options.peers) {
     progress.show(`${scenario.name}: checking ${peer.name}`);
-    const reason = (await excluded(scenario, peer)) ?? (await withPeer(peer, check));
+    const reason = (await excluded(scenario, peer)) ?? (peer.publishOnly ? "" : await withPeer(peer, check));
     if (reason === "") peers.push(peer);
     else leftOut.push({ peer: peer.name, reason });
   }

@@ -61,8 +61,8 @@ export interface Scenario<Kind extends Case = Case> {
   readonly method: string;
   /** What nobody should conclude from it. */
   readonly doesNotShow: string;
-  /** What a peer has to be able to; null for nothing. */
-  readonly needs: "topics" | "resumes" | "profile" | null;
+  /** What a peer has to be able to: streams, at least, unless "none". */
+  readonly needs: "none" | "streams" | "topics" | "resumes" | "profile";
   readonly columns: readonly Column[];
   /** The key of the column that peers are compared by. */
   readonly primary: string;

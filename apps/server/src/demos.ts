@@ -12,6 +12,7 @@ import {
   problems,
   readText,
   Refusal,
+  fieldNames,
   requireFields,
   requireKnownOrigin,
   requirePublish,
@@ -164,7 +165,7 @@ export function demoRoutes(
     .all("/demo/jobs", otherMethods("POST, OPTIONS"), OTHER_METHODS);
 }
 
-const SEND_EVENT_FIELDS = new Set(["message"]);
+const SEND_EVENT_FIELDS = fieldNames("message");
 
 async function sendEvent(hub: Hub, request: Request, maxBodyBytes: number): Promise<Response> {
   const body = parseJson(await readText(request, maxBodyBytes));

@@ -17,7 +17,11 @@ const common = { topics: true, resumes: true, prepare: () => Promise.resolve(nul
 
 function start(port: number, log: string, cleanUp?: () => Promise<void>): Promise<RunningPeer> {
   const flags = ["--no-demos", "--log-level", "error", "--port", String(port), "--log", log, ...UNLIMITED];
-  return startServer(port, { command: [process.execPath, MAIN, ...flags], ...(cleanUp && { cleanUp }) });
+  return startServer(port, {
+    command: [process.execPath, MAIN, ...flags],
+    takesJson: true,
+    ...(cleanUp && { cleanUp }),
+  });
 }
 
 /** The hub with the profiler of Bun on: once it has ended, its profile is in the folder. */

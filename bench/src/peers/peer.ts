@@ -13,6 +13,8 @@ export interface RunningPeer extends AsyncDisposable {
   /** Where the events of a topic are read, with `accept: text/event-stream`. The body may be in chunks or not. */
   eventsUrl(topic: string): string;
   publish(topic: string): PublishRequest;
+  /** Where events are published as JSON, `{topic, data}` or an array of them; null: nowhere. */
+  readonly jsonUrl: string | null;
 }
 
 /** A server that the scenarios can be run against: a fresh process for each run, on 127.0.0.1. */
@@ -24,6 +26,8 @@ export interface Peer {
   readonly topics: boolean;
   /** Whether events have ids that a client can resume from. */
   readonly resumes: boolean;
+  /** True: it takes events and has no streams. Default: it has. */
+  readonly publishOnly?: boolean;
   /** Builds what has to be built. Answers why the peer cannot run here, or null when it can. */
   prepare(): Promise<string | null>;
   start(port: number): Promise<RunningPeer>;

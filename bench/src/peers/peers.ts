@@ -1,3 +1,4 @@
+import { bare } from "./bare.ts";
 import { betterSse } from "./better-sse.ts";
 import { elysiaSse } from "./elysia-sse.ts";
 import { floor, floorTick } from "./floor.ts";
@@ -20,4 +21,5 @@ export const PEERS: readonly Peer[] = [
   elysiaSse,
   nchan,
   sketch,
+  bare,
 ];

@@ -15,6 +15,8 @@ interface ServerCommand {
   readonly pids?: (pid: number) => Promise<readonly number[]>;
   /** SIGTERM for a server that has children to end. Default: SIGKILL, because nobody is there to say goodbye to. */
   readonly stopSignal?: "SIGTERM" | "SIGKILL";
+  /** True: `/publish` takes JSON too. */
+  readonly takesJson?: boolean;
   /** Runs after the server has ended. */
   readonly cleanUp?: () => Promise<void>;
 }
@@ -37,7 +39,7 @@ function accepts(port: number): Promise<boolean> {
  * @throws Error when the port is in use, or the server ends or does not listen in time
  */
 export async function startServer(port: number, options: ServerCommand): Promise<RunningPeer> {
-  const { command, env, pids, stopSignal = "SIGKILL", cleanUp } = options;
+  const { command, env, pids, stopSignal = "SIGKILL", takesJson = false, cleanUp } = options;
   if (await accepts(port)) throw new Error(`port ${port} is in use`);
   const server = Bun.spawn([...command], {
     stdin: "ignore",
@@ -70,6 +72,7 @@ export async function startServer(port: number, options: ServerCommand): Promise
       headers: { "content-type": "text/plain" },
       body: (data) => data,
     }),
+    jsonUrl: takesJson ? `${origin}/publish` : null,
     [Symbol.asyncDispose]: stop,
   };
 }

@@ -14,7 +14,7 @@ const CODEC_ROUNDS = 5;
 const PEERS: Readonly<Record<string, readonly string[]>> = {
   fanout: ["hub", "hub-sqlite", "floor", "floor-tick", "go", "sketch"],
   latency: ["hub", "floor", "go"],
-  publish: ["hub", "hub-sqlite", "sketch"],
+  publish: ["hub", "hub-sqlite", "bare"],
   topics: ["hub", "nchan"],
   storm: ["hub", "go", "floor"],
   replay: ["hub", "hub-sqlite"],

@@ -25,7 +25,7 @@ export const churn: Scenario<ChurnCase> = {
     "to streams that stay. Those must get every event. At a fixed pace of connects, their latency is measured, open loop; " +
     "without one, the generator is as busy as the server, and latencies would be its own.",
   doesNotShow: "Clients that leave without closing their connection.",
-  needs: null,
+  needs: "streams",
   columns: [
     { key: "cyclesPerSecond", title: "connects/s", unit: "count" },
     { key: "cpu", title: "server CPU", unit: "share" },

@@ -25,7 +25,7 @@ export const fanout: Scenario<FanoutCase> = {
     "Networks, TLS, and readers that are slower than loopback. With many in flight the generator may be the limit of the deliveries a " +
     "second; CPU per delivery does not depend on it. A server that answers a publisher before it has delivered to all can bring several " +
     "events at once even to one in flight. The time until a publish is answered holds what the generator itself is late.",
-  needs: null,
+  needs: "streams",
   columns: [
     { key: "cpuPerDelivery", title: "CPU per delivery", unit: "microseconds" },
     { key: "deliveriesPerSecond", title: "deliveries/s", unit: "count" },

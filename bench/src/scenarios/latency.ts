@@ -26,7 +26,7 @@ export const latency: Scenario<LatencyCase> = {
   doesNotShow:
     "Networks. A timer of the generator may be a millisecond late, and that is in the figures; streams are served in turn, so that the " +
     "high percentiles are those of the last ones.",
-  needs: null,
+  needs: "streams",
   columns: [
     { key: "p50", title: "p50", unit: "milliseconds" },
     { key: "p90", title: "p90", unit: "milliseconds" },

@@ -24,7 +24,7 @@ export const limits: Scenario = {
     "streams after the first thousand took.",
   doesNotShow:
     "What the same server holds with limits raised, or with traffic. The memory of the kernel's sockets is not counted.",
-  needs: null,
+  needs: "streams",
   columns: [
     { key: "streams", title: "streams", unit: "count" },
     { key: "bytesPerStream", title: "memory per stream", unit: "bytes" },

@@ -25,7 +25,7 @@ export const slow: Scenario<SlowCase> = {
     "latency is measured on those that read, open loop, with small events. The same load with all reading stands beside it.",
   doesNotShow:
     "Readers that read, but slowly. Part of what stalled streams hold is the kernel's memory, which is nobody's in these figures.",
-  needs: null,
+  needs: "streams",
   columns: [
     { key: "p50", title: "p50 of the rest", unit: "milliseconds" },
     { key: "p99", title: "p99 of the rest", unit: "milliseconds" },

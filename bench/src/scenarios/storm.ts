@@ -27,7 +27,7 @@ export const storm: Scenario<StormCase> = {
   doesNotShow:
     "TLS handshakes, and clients that spread their reconnects, as a server can tell them to with `retry:`. Connecting costs the generator " +
     "about as much as the server.",
-  needs: null,
+  needs: "streams",
   columns: [
     { key: "all", title: "until all are served", unit: "seconds" },
     { key: "openP50", title: "stream open, p50", unit: "milliseconds" },

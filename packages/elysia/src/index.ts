@@ -30,4 +30,4 @@ export {
   type RefusalReason,
   STREAM_HEADERS,
 } from "./problem.ts";
-export { parseJson, readText, requireFields } from "./publish.ts";
+export { fieldNames, type FieldNames, parseJson, readText, requireFields } from "./publish.ts";

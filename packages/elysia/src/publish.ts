@@ -8,7 +8,7 @@ import { tracePublish } from "./tracing.ts";
 
 type Publication = Message & { topic: string };
 
-const FIELDS = new Set(["topic", "data", "event", "key", "id", "end"]);
+const FIELDS = fieldNames("topic", "data", "event", "key", "id", "end");
 const TEXT_PARAMETERS = ["topic", "event", "key", "id"];
 /** Made once: Bun copies it for less than it takes to read an object. */
 const JSON_ANSWER: ResponseInit = { headers: new Headers({ "content-type": "application/json" }) };
@@ -120,20 +120,24 @@ export function parseJson(text: string, where = "the body"): unknown {
   }
 }
 
+/** Fields of a JSON object: an object without a prototype, in which a name is looked up for half of what a Set takes. */
+export type FieldNames = Readonly<Record<string, true>>;
+
+export function fieldNames(...names: string[]): FieldNames {
+  const fields = Object.fromEntries(names.map((name) => [name, true] as const));
+  return Object.assign(Object.create(null) as object, fields);
+}
+
 /** @throws Refusal 400 when it is no JSON object, or has a field that is not in the list */
-export function requireFields(
-  value: unknown,
-  fields: ReadonlySet<string>,
-  where: string,
-): Record<string, unknown> {
+export function requireFields(value: unknown, fields: FieldNames, where: string): Record<string, unknown> {
   if (typeof value !== "object" || value === null || Array.isArray(value)) {
-    throw new Refusal(400, `${where} must be a JSON object with ${[...fields].join(", ")}`);
+    throw new Refusal(400, `${where} must be a JSON object with ${Object.keys(fields).join(", ")}`);
   }
   for (const field in value) {
-    if (fields.has(field)) continue;
+    if (fields[field]) continue;
     throw new Refusal(
       400,
-      `${where} has an unknown field ${JSON.stringify(field.slice(0, 64))}; known are ${[...fields].join(", ")}`,
+      `${where} has an unknown field ${JSON.stringify(field.slice(0, 64))}; known are ${Object.keys(fields).join(", ")}`,
     );
   }
   return value as Record<string, unknown>;

@@ -21,8 +21,18 @@ export function createEpoch(random: () => number): string {
   return epoch;
 }
 
+const DIGITS = ["0", "1", "2", "3", "4", "5", "6", "7", "8", "9"] as const;
+/** What the last id and its neighbours begin with. */
+let tens = { epoch: "", number: -1, text: "" };
+
+/** Ids are asked for in the order of their numbers, mostly: so only every tenth of them takes writing a number. */
 export function formatEventId(epoch: string, cursor: Cursor): EventId {
-  return `${epoch}-${cursor}` as EventId;
+  const number = Math.floor(cursor / 10);
+  if (number !== tens.number || epoch !== tens.epoch) {
+    tens = { epoch, number, text: `${epoch}-${number === 0 ? "" : number}` };
+    tens.text.charCodeAt(0); // the engine puts the text together when it is first read, else with each id
+  }
+  return (tens.text + DIGITS[cursor % 10]!) as EventId;
 }
 
 /** The parts of an id, or null when the text never was one of ours. */

@@ -199,13 +199,15 @@ export class Delivery {
   route(entries: readonly LogEntry[]): void {
     const maxPendingBytes = this.#settings.maxFrameBytes * PENDING_FRAMES;
     const now = this.#settings.clock.now();
-    for (const entry of entries) {
+    let entry = entries[0]!;
+    const hand = (cohort: Cohort): void => {
+      if (!cohort.take(entry, maxPendingBytes, now) || cohort.queued) return;
+      cohort.queued = true;
+      this.#sending.push(cohort);
+    };
+    for (entry of entries) {
       this.counters.bytesTaken += entry.bytes;
-      this.#index.match(entry.topic, (cohort) => {
-        if (!cohort.take(entry, maxPendingBytes, now) || cohort.queued) return;
-        cohort.queued = true;
-        this.#sending.push(cohort);
-      });
+      this.#index.match(entry.topic, hand);
     }
     this.#head = entries[entries.length - 1]!.seq;
     if (this.#sending.length > 0) this.#wake();
