@@ -167,7 +167,10 @@ export function logEntry(
   const { type, data } = event;
   // The id is ours, and needs no check. Counting the bytes of the parts leaves the engine free to put the text together
   // when it is first sent, with the rest of its frame.
-  const wire = `id: ${id}\n${encodeEvent({ event: type, data })}`;
+  const wire =
+    type === "" && !data.includes("\n") && !data.includes("\r")
+      ? `id: ${id}\ndata: ${data}\n\n`
+      : `id: ${id}\n${encodeEvent({ event: type, data })}`;
   const bytes = wire.length + beyondLength(data) + (type === "" ? 0 : beyondLength(type));
   return { seq, topic, key, publishId, end, wire, bytes };
 }
