@@ -1,7 +1,7 @@
 import { bare } from "./bare.ts";
 import { betterSse } from "./better-sse.ts";
 import { elysiaSse } from "./elysia-sse.ts";
-import { floor, floorTick } from "./floor.ts";
+import { floor, floorTick, floorTopics } from "./floor.ts";
 import { go } from "./go.ts";
 import { hono } from "./hono.ts";
 import { hub, hubSqlite } from "./hub.ts";
@@ -15,6 +15,7 @@ export const PEERS: readonly Peer[] = [
   hubSqlite,
   floor,
   floorTick,
+  floorTopics,
   go,
   betterSse,
   hono,

@@ -15,7 +15,7 @@ const PEERS: Readonly<Record<string, readonly string[]>> = {
   fanout: ["hub", "hub-sqlite", "floor", "floor-tick", "go", "sketch"],
   latency: ["hub", "floor", "go"],
   publish: ["hub", "hub-sqlite", "bare"],
-  topics: ["hub", "nchan"],
+  topics: ["hub", "nchan", "floor-topics"],
   storm: ["hub", "go", "floor"],
   replay: ["hub", "hub-sqlite"],
   slow: ["hub"],

@@ -1,11 +1,12 @@
 /*
- * The floor: what fanning out costs when a server does nothing but the system calls. Keeps no log and knows no topics; every
- * stream gets every event, in the bytes the hub would send.
+ * The floor: what fanning out costs when a server does nothing but the system calls. Keeps no log; every stream gets every
+ * event, in the bytes the hub would send.
  *
  *   floor PORT          an event is sent as it comes, one send(2) for each stream; then its publisher is answered
  *   floor PORT --tick   what comes in one turn of the loop is one chunk. At the end of the turn its publishers are answered,
  *                       then the chunk is sent, one send(2) for each stream. In this order publishers have sent their next
  *                       events by the next turn; the other way round turns are half as large and cost twice as much
+ *   floor PORT --topics as the first, but a stream gets the events of the topic in its URL only
  *
  * One thread, one level-triggered epoll. It never blocks: what a socket does not take waits in a buffer of the stream, and a
  * stream for which more than MAX_UNSENT bytes would wait is dropped. `GET /stats` has the counts; `sends` are calls of send(2).
@@ -37,6 +38,8 @@ enum {
   EPOCH_LENGTH = 10,
   /* The longest chunk size in hexadecimal, and its line end. */
   CHUNK_HEAD = 18,
+  /* Lists of streams, by topic. */
+  TOPIC_LISTS = 65536,
 };
 
 typedef struct {
@@ -44,7 +47,7 @@ typedef struct {
   size_t length, capacity;
 } Buffer;
 
-typedef struct {
+typedef struct Connection {
   int fd;
   /* A descriptor is reused at once: tells the events of its former connection, of the same epoll_wait, apart. */
   uint32_t generation;
@@ -57,13 +60,16 @@ typedef struct {
   /* In `answered`. */
   bool has_answer;
   Buffer received, unsent;
+  /* Of its stream: the hash of its topic, and its neighbours in the list of such streams. */
+  uint64_t topic;
+  struct Connection *next, **link;
 } Connection;
 
 static struct {
   uint64_t events, sends, dropped;
 } counts;
 
-static bool once_per_turn;
+static bool once_per_turn, has_topics;
 static int epoll_fd, listener;
 static uint32_t generations;
 static char epoch[EPOCH_LENGTH + 1];
@@ -75,6 +81,7 @@ static Connection **connections;
 static size_t connection_capacity;
 static Connection **streams;
 static int stream_count, stream_capacity;
+static Connection *topics[TOPIC_LISTS];
 /* The turn's publishers, in tick mode; by descriptor and generation, because one may go within the turn. */
 static uint64_t *answered;
 static int answered_count, answered_capacity;
@@ -137,6 +144,10 @@ static void close_connection(Connection *connection) {
     Connection *moved = streams[--stream_count];
     streams[connection->place] = moved;
     moved->place = connection->place;
+    if (has_topics) {
+      *connection->link = connection->next;
+      if (connection->next != NULL) connection->next->link = connection->link;
+    }
   }
   connections[connection->fd] = NULL;
   close(connection->fd);
@@ -201,8 +212,16 @@ static bool flush(Connection *connection) {
   return true;
 }
 
-/* Sends the frame as one chunk to every stream. */
-static void fan_out(void) {
+/* A hash (FNV-1a) of the topic in a request's URL: what differs by 2^-64 at random may be one. */
+static uint64_t topic_of(const char *request) {
+  uint64_t hash = 14695981039346656037u;
+  const char *at = strstr(request, "topic=");
+  for (at = at == NULL ? "" : at + 6; *at > ' ' && *at != '&'; at++) hash = (hash ^ (unsigned char)*at) * 1099511628211u;
+  return hash;
+}
+
+/* Sends the frame as one chunk to every stream, or to those of the topic. */
+static void fan_out(uint64_t topic) {
   size_t body = frame.length - CHUNK_HEAD;
   if (body == 0) return;
   char size[CHUNK_HEAD + 1];
@@ -211,8 +230,15 @@ static void fan_out(void) {
   char *start = frame.bytes + CHUNK_HEAD - digits;
   memcpy(start, size, digits);
   size_t length = digits + body + 2;
+  if (has_topics) {
+    Connection *next;
+    for (Connection *each = topics[topic % TOPIC_LISTS]; each != NULL; each = next) {
+      next = each->next;
+      if (each->topic == topic) send_bytes(each, start, length);
+    }
+  }
   /* Backwards: a stream that is dropped is replaced by one that had its turn. */
-  for (int at = stream_count - 1; at >= 0; at--) send_bytes(streams[at], start, length);
+  else for (int at = stream_count - 1; at >= 0; at--) send_bytes(streams[at], start, length);
   frame.length = CHUNK_HEAD;
 }
 
@@ -240,7 +266,7 @@ static bool answer(Connection *connection, const char *status, const char *body)
   return true;
 }
 
-static bool publish(Connection *connection, const char *data, size_t length) {
+static bool publish(Connection *connection, uint64_t topic, const char *data, size_t length) {
   if (memchr(data, '\n', length) != NULL || memchr(data, '\r', length) != NULL)
     return answer(connection, "400 Bad Request", "{\"detail\":\"the data must be one line\"}");
   char id[64];
@@ -250,14 +276,14 @@ static bool publish(Connection *connection, const char *data, size_t length) {
   append(&frame, "\ndata: ", 7);
   append(&frame, data, length);
   append(&frame, "\n\n", 2);
-  if (!once_per_turn) fan_out();
+  if (!once_per_turn) fan_out(topic);
   char body[96];
   snprintf(body, sizeof body, "{\"id\":\"%s\"}", id);
   return answer(connection, "200 OK", body);
 }
 
 /* The response head of the hub, and a first event like its own. */
-static bool open_stream(Connection *connection) {
+static bool open_stream(Connection *connection, uint64_t topic) {
   char event[160], text[640];
   int event_length = snprintf(event, sizeof event,
                               "event: sse:ready\nretry: 2000\nid: %s-%llu\ndata: {\"resume\":\"fresh\",\"replayed\":0}\n\n",
@@ -274,6 +300,13 @@ static bool open_stream(Connection *connection) {
   }
   connection->place = stream_count;
   streams[stream_count++] = connection;
+  if (has_topics) {
+    connection->topic = topic;
+    connection->link = &topics[topic % TOPIC_LISTS];
+    connection->next = *connection->link;
+    if (connection->next != NULL) connection->next->link = &connection->next;
+    *connection->link = connection;
+  }
   return true;
 }
 
@@ -315,6 +348,7 @@ static ssize_t handle_request(Connection *connection, char *bytes, size_t length
   const char *connection_header = header(bytes, "\r\nconnection:");
   bool closes = connection_header != NULL && strncasecmp(connection_header, "close", 5) == 0;
   bool is_chunked = header(bytes, "\r\ntransfer-encoding:") != NULL;
+  uint64_t topic = has_topics ? topic_of(bytes) : 0;
   end[2] = kept;
   if (is_chunked) return refuse(connection, "411 Length Required") ? (ssize_t)length : -1;
   if (body_length > MAX_BODY) return refuse(connection, "413 Content Too Large") ? (ssize_t)length : -1;
@@ -322,10 +356,10 @@ static ssize_t handle_request(Connection *connection, char *bytes, size_t length
 
   bool open;
   if (strncmp(bytes, "GET /events", 11) == 0) {
-    open = open_stream(connection);
+    open = open_stream(connection, topic);
   } else {
     if (closes) connection->close_when_sent = true;
-    if (strncmp(bytes, "POST /publish", 13) == 0) open = publish(connection, bytes + head_length, body_length);
+    if (strncmp(bytes, "POST /publish", 13) == 0) open = publish(connection, topic, bytes + head_length, body_length);
     else if (strncmp(bytes, "GET /stats", 10) == 0) open = answer_stats(connection);
     else open = answer(connection, "404 Not Found", "{}");
   }
@@ -404,7 +438,7 @@ static void end_turn(void) {
     if (!connection->waits_for_room) flush(connection);
   }
   answered_count = 0;
-  fan_out();
+  fan_out(0);
 }
 
 static void read_date(void) {
@@ -438,8 +472,9 @@ static void make_epoch(void) {
 int main(int argc, char **argv) {
   int port = argc > 1 ? atoi(argv[1]) : 0;
   once_per_turn = argc > 2 && strcmp(argv[2], "--tick") == 0;
-  if (port <= 0 || port > 65535 || argc > 3 || (argc == 3 && !once_per_turn)) {
-    fprintf(stderr, "usage: floor PORT [--tick]\n");
+  has_topics = argc > 2 && strcmp(argv[2], "--topics") == 0;
+  if (port <= 0 || port > 65535 || argc > 3 || (argc == 3 && !once_per_turn && !has_topics)) {
+    fprintf(stderr, "usage: floor PORT [--tick | --topics]\n");
     return 2;
   }
   struct rlimit files;
