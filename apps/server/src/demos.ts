@@ -21,6 +21,7 @@ import {
   withAccess,
 } from "@sse/elysia";
 import type { Hub, Message } from "@sse/hub";
+import type { Server } from "bun";
 import { type DocumentDecoration, Elysia } from "elysia";
 import { residentMemory } from "./overload.ts";
 
@@ -125,14 +126,14 @@ export function demoRoutes(
   let jobs = 0;
   let lastJob = 0;
 
-  const startJob = (request: Request, access?: Access): Response => {
+  const startJob = (request: Request, server: Server<unknown> | null, access?: Access): Response => {
     requireKnownOrigin(request, origins);
     const number = Math.max(lastJob + 1, Date.now()); // of its own also after a restart
     const topic = `demo/jobs/${number}`;
     if (access !== undefined) requirePublish(access, topic);
     if (jobs >= MAX_JOBS)
       throw new Refusal(429, `${MAX_JOBS} jobs are at work; start another when one is done`, {}, "jobs");
-    admission.takeEvents(request, access, JOB_STEPS + 1);
+    admission.takeEvents(request, server, access, JOB_STEPS + 1);
     jobs++;
     lastJob = number;
     void runJob(hub, topic).finally(() => jobs--);
@@ -143,23 +144,23 @@ export function demoRoutes(
     .onError(answerErrors(admission))
     .post(
       "/send-event",
-      ({ request }) =>
+      ({ request, server }) =>
         withAccess(authorize, request, (access) => {
           requireKnownOrigin(request, origins);
           if (access !== undefined) requirePublish(access, DEFAULT_TOPIC);
-          admission.takeEvents(request, access, 1);
+          admission.takeEvents(request, server, access, 1);
           return sendEvent(hub, request, maxBodyBytes);
         }),
       { parse: "none", detail: SEND_EVENT },
     )
     .all("/send-event", otherMethods("POST, OPTIONS"), OTHER_METHODS)
-    .get("/random", ({ request }) => events(admission, request, authorize, ["demo/random"]), {
+    .get("/random", ({ request, server }) => events(admission, request, server, authorize, ["demo/random"]), {
       detail: RANDOM,
     })
     .all("/random", otherMethods("GET, HEAD, OPTIONS"), OTHER_METHODS)
     .post(
       "/demo/jobs",
-      ({ request }) => withAccess(authorize, request, (access) => startJob(request, access)),
+      ({ request, server }) => withAccess(authorize, request, (access) => startJob(request, server, access)),
       { parse: "none", detail: JOBS },
     )
     .all("/demo/jobs", otherMethods("POST, OPTIONS"), OTHER_METHODS);

@@ -74,10 +74,13 @@ export function statsStream(hub: Hub, authorize: Authorize | undefined) {
     own.publish(TOPIC, { event: "stats", data: sample() }).catch(() => {}); // the next one is due soon
   }, PERIOD);
   const routes = new Elysia({ name: "stats-stream" })
-    .onStart(({ server }) => void (admission.server = server))
-    .get("/stats/events", ({ request }) => events(admission, request, authorizeAdmin, [TOPIC]), {
-      detail: STATS_EVENTS,
-    })
+    .get(
+      "/stats/events",
+      ({ request, server }) => events(admission, request, server, authorizeAdmin, [TOPIC]),
+      {
+        detail: STATS_EVENTS,
+      },
+    )
     .all("/stats/events", otherMethods("GET, HEAD, OPTIONS"), OTHER_METHODS);
   const stop = (within: number): Promise<void> => {
     clearInterval(timer);

@@ -25,14 +25,14 @@ export interface AdmissionOptions {
   onRefused?: ((reason: RefusalReason) => void) | undefined;
 }
 
+type At = Server<unknown> | null;
+
 /** Who gets in: what a request passes besides its {@link Access}, before the hub is asked. */
 export class Admission {
   /** Whose streams and events these are. */
   readonly hub: Hub;
   /** See {@link AdmissionOptions}. */
   readonly onRefused: (reason: RefusalReason) => void;
-  /** What the requests come through; null until it listens. */
-  server: Server<unknown> | null = null;
   readonly #address: ClientAddress;
   readonly #rate: RateLimiter | null;
   /** Why no new streams are taken now; null: they are. */
@@ -62,10 +62,19 @@ export class Admission {
   }
 
   /** Whom a stream is counted for. */
-  holders(request: Request, access: Access | undefined): { address?: string; principal?: string } {
-    const address = this.#address(request, this.server);
+  holders(
+    request: Request,
+    server: At,
+    access: Access | undefined,
+  ): { address?: string; principal?: string } {
+    const address = this.#address(request, server);
     const principal = access?.principal ?? null;
     return { ...(address !== undefined && { address }), ...(principal !== null && { principal }) };
+  }
+
+  /** Whether anybody's events are counted: only then does {@link takeEvents} look at its server. */
+  get countsEvents(): boolean {
+    return this.#rate !== null;
   }
 
   /**
@@ -73,9 +82,9 @@ export class Admission {
    *
    * @throws Refusal 429
    */
-  takeEvents(request: Request, access: Access | undefined, count: number): void {
+  takeEvents(request: Request, server: At, access: Access | undefined, count: number): void {
     if (this.#rate === null) return;
-    const client = access?.principal ?? `at ${this.#address(request, this.server) ?? "an unknown address"}`;
+    const client = access?.principal ?? `at ${this.#address(request, server) ?? "an unknown address"}`;
     const wait = this.#rate.take(client, count);
     if (wait === 0) return;
     const seconds = Math.ceil(wait / 1000);

@@ -6,6 +6,7 @@ import {
   type Start,
   type StreamRequest,
 } from "@sse/hub";
+import type { Server } from "bun";
 import type { Admission } from "./admission.ts";
 import { type Access, type Authorize, requireSubscribe, withAccess } from "./auth/access.ts";
 import { closing, Refusal, sendAway, STREAM_HEADERS } from "./problem.ts";
@@ -75,12 +76,15 @@ function parseReplay(text: string | null): "all" | number | undefined {
 export function events(
   admission: Admission,
   request: Request,
+  server: Server<unknown> | null,
   authorize?: Authorize,
   topics?: readonly string[],
 ): MaybePromise<Response> {
   try {
     admission.requireRoom();
-    const answer = withAccess(authorize, request, (access) => open(admission, request, access, topics));
+    const answer = withAccess(authorize, request, (access) =>
+      open(admission, request, server, access, topics),
+    );
     if (!(answer instanceof Promise)) return answer;
     return answer.catch((error: unknown) => sendAway(admission, request, error));
   } catch (error) {
@@ -91,17 +95,18 @@ export function events(
 function open(
   admission: Admission,
   request: Request,
+  server: Server<unknown> | null,
   access: Access | undefined,
   topics: readonly string[] | undefined,
 ): MaybePromise<Response> {
   const { hub } = admission;
   const wanted = {
     ...streamRequest(request, topics, access),
-    ...admission.holders(request, access),
+    ...admission.holders(request, server, access),
   };
   const begin = (start: Start): Response => {
     if (start.over) return new Response(null, { status: 204 });
-    admission.server?.timeout(request, 0);
+    server?.timeout(request, 0);
     return new Response(streamBody(admission, { ...wanted, start }), STREAM);
   };
   const start = traceSubscribe(request, wanted, () => hub.locate(wanted));

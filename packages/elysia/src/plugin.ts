@@ -1,4 +1,5 @@
 import type { Hub } from "@sse/hub";
+import type { Server } from "bun";
 import { Elysia } from "elysia";
 import { Admission } from "./admission.ts";
 import { type Authorize, requireAdmin, withAccess } from "./auth/access.ts";
@@ -52,20 +53,22 @@ export function sse({
 }: SseOptions) {
   const started = performance.now();
   const read = otherMethods("GET, HEAD, OPTIONS");
+  const take = (request: Request, server: Server<unknown> | null) =>
+    withAccess(authorize, request, (access) =>
+      publish(admission, request, server, { maxBodyBytes, origins }, access),
+    );
   const app = new Elysia({ name: "@sse/elysia" })
-    // A handler that asks for its server has Elysia define it anew for each request.
-    .onStart(({ server }) => void (admission.server = server))
     .onError(answerErrors(admission))
-    .get("/events", ({ request }) => events(admission, request, authorize), {
+    .get("/events", ({ request, server }) => events(admission, request, server, authorize), {
       detail: EVENTS,
     })
     .all("/events", read, OTHER_METHODS)
     .post(
       "/publish",
-      ({ request }) =>
-        withAccess(authorize, request, (access) =>
-          publish(admission, request, { maxBodyBytes, origins }, access),
-        ),
+      // For a handler that asks for its server, Elysia defines it anew for each request.
+      admission.countsEvents
+        ? ({ request, server }) => take(request, server)
+        : ({ request }) => take(request, null),
       { parse: "none", detail: PUBLISH },
     )
     .all("/publish", otherMethods("POST, OPTIONS"), OTHER_METHODS)

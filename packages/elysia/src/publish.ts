@@ -1,4 +1,5 @@
 import type { Message } from "@sse/hub";
+import type { Server } from "bun";
 import type { Admission } from "./admission.ts";
 import { type Access, requirePublish, requirePublisher } from "./auth/access.ts";
 import { requireKnownOrigin } from "./origin.ts";
@@ -174,13 +175,14 @@ function requireAll(access: Access | undefined, events: readonly Publication[]):
 export async function publish(
   admission: Admission,
   request: Request,
+  server: Server<unknown> | null,
   { maxBodyBytes, origins }: { maxBodyBytes: number; origins: readonly string[] },
   access?: Access,
 ): Promise<Response> {
   const { hub } = admission;
   requireKnownOrigin(request, origins);
   if (access !== undefined) requirePublisher(access);
-  admission.takeEvents(request, access, 0);
+  admission.takeEvents(request, server, access, 0);
   const type = mediaType(request);
   if (type !== "application/json" && type !== "application/x-ndjson" && type !== "text/plain") {
     const given = type === "" ? "there is no content-type" : `${type} is not understood`;
@@ -199,7 +201,7 @@ export async function publish(
         events.push(publicationOf(parseJson(line, `line ${index + 1}`), `line ${index + 1}`));
     }
     requireAll(access, events);
-    admission.takeEvents(request, access, events.length);
+    admission.takeEvents(request, server, access, events.length);
     return answer(idList(await tracePublish(request, events, () => hub.publishMany(events))));
   }
   if (type === "application/json") {
@@ -207,17 +209,17 @@ export async function publish(
     if (Array.isArray(body)) {
       const events = body.map((event, at) => publicationOf(event, `event ${at}`));
       requireAll(access, events);
-      admission.takeEvents(request, access, events.length);
+      admission.takeEvents(request, server, access, events.length);
       return answer(idList(await tracePublish(request, events, () => hub.publishMany(events))));
     }
     const event = publicationOf(body, "the event");
     if (access !== undefined) requirePublish(access, event.topic);
-    admission.takeEvents(request, access, 1);
+    admission.takeEvents(request, server, access, 1);
     return answer(`"id":"${await tracePublish(request, [event], () => hub.publish(event.topic, event))}"`);
   }
   const event = { ...parseTextQuery(query), data: text };
   if (access !== undefined) requirePublish(access, event.topic);
-  admission.takeEvents(request, access, 1);
+  admission.takeEvents(request, server, access, 1);
   return answer(`"id":"${await tracePublish(request, [event], () => hub.publish(event.topic, event))}"`);
 }
 
