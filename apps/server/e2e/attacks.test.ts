@@ -231,6 +231,7 @@ describe("a token", () => {
       ["POST", "/tickets"],
       ["POST", "/demo/jobs"],
       ["POST", "/send-event"],
+      ["POST", "/drain"],
     ] as const) {
       const response = await fetch(`${secretServer.url}${path}`, {
         method,
@@ -244,13 +245,17 @@ describe("a token", () => {
     expect((await listen(secretServer, "?topic=public/1")).status).toBe(200);
   });
 
-  test("is told the server's state only with admin", async () => {
-    for (const path of ["/stats", "/metrics"]) {
-      const get = (token: string): Promise<Response> =>
-        fetch(`${secretServer.url}${path}`, { headers: bearer(token) });
-      expect((await answerOf(await get(jwt()))).status).toBe(403);
-      expect((await get(STATIC)).status).toBe(200);
-      expect((await get(jwt({ ...CLAIMS, sse: { admin: true } }))).status).toBe(200);
+  test("is told the server's state, and changes it, only with admin", async () => {
+    for (const [method, path] of [
+      ["GET", "/stats"],
+      ["GET", "/metrics"],
+      ["POST", "/drain"],
+    ] as const) {
+      const ask = (token: string): Promise<Response> =>
+        fetch(`${secretServer.url}${path}`, { method, headers: bearer(token) });
+      expect((await answerOf(await ask(jwt()))).status).toBe(403);
+      expect((await ask(STATIC)).status).toBe(200);
+      expect((await ask(jwt({ ...CLAIMS, sse: { admin: true } }))).status).toBe(200);
     }
   });
 });

@@ -369,6 +369,7 @@ describe("other requests", () => {
     ["GET", "/demo/jobs", "POST, OPTIONS"],
     ["POST", "/", "GET, HEAD, OPTIONS"],
     ["PATCH", "/stats", "GET, HEAD, OPTIONS"],
+    ["GET", "/drain", "POST, OPTIONS"],
   ])("%s %s is answered with the methods that are known", async (method, path, allow) => {
     const response = await fetch(`${url}${path}`, { method });
     expect(response.headers.get("allow")).toBe(allow);
@@ -394,6 +395,36 @@ describe("other requests", () => {
     expect(text).toMatch(/^sse_fan_out_seconds_count [1-9]/m);
     expect(text).toMatch(/^sse_log_up 1$/m);
     expect(text).toMatch(/^sse_streams_closed_total\{reason="client"\} [0-9]+$/m);
+  });
+
+  test("POST /drain sends streams away, and they resume without a hole while the server goes on", async () => {
+    const topic = newTopic();
+    await using client = await SseClient.open(events(topic));
+    await using other = await SseClient.open(events(newTopic()));
+    await until(() => client.events.length > 0 && other.events.length > 0);
+    await publish(url, { topic, data: "1" });
+    await client.receive(1);
+    const drain = (body: string | null, headers: Record<string, string> = {}): Promise<Response> =>
+      fetch(`${url}/drain`, { method: "POST", headers, body });
+    expect(await (await drain(JSON.stringify({ topics: [topic], within: 0 }))).json()).toEqual({
+      streams: 1,
+    });
+    await until(() => client.ended);
+    expect(client.control("sse:closing")).toEqual([{ reason: "drain", retry: expect.any(Number) }]);
+    await publish(url, { topic, data: "2" });
+    await using back = await SseClient.open(`${events(topic)}&lastEventId=${client.lastEventId}`);
+    expect(await back.receive(1)).toEqual(["2"]);
+    expect(other.events.map(({ type }) => type)).toEqual(["sse:ready"]);
+    expect((await fetch(`${url}/readyz`)).status).toBe(200);
+
+    await expectProblem(await drain("[]"), 400, "must be a JSON object with topics, within");
+    await expectProblem(await drain('{"topics":"a"}'), 400, "topics must be a list");
+    await expectProblem(await drain('{"topics":["a b"]}'), 400, "holds a space");
+    await expectProblem(await drain('{"within":"5s"}'), 400, "within must be a number");
+    await expectProblem(await drain('{"within":-5}'), 400, "within must be a whole number");
+    await expectProblem(await drain('{"all":true}'), 400, "unknown field");
+    await expectProblem(await drain(null, { origin: "https://evil.example" }), 403, "evil.example");
+    expect(back.control("sse:closing")).toEqual([]);
   });
 
   test("cross-origin requests are for the origins listed only", async () => {

@@ -160,6 +160,7 @@ describe.skipIf(CHROMIUM === null)(name, () => {
 
   test.each([
     ["cut", "Promises kept: 50 of 50", "resumed, 30 replayed"],
+    ["drain", "Promises kept: 50 of 50", "resumed, 30 replayed"],
     ["end", "Promises kept: 20 of 20", "Answered 204"],
   ])("hurts its reader (%s), and shows that the promises were kept", async (experiment, verdict, note) => {
     const page = await open("/#break");

@@ -12,7 +12,14 @@ test("an app with @elysiajs/openapi has the plugin's routes in its document, and
   const operations = Object.entries(paths).map(([path, methods]) =>
     [path, ...Object.keys(methods)].join(" "),
   );
-  expect(operations).toEqual(["/events get", "/publish post", "/healthz get", "/readyz get", "/stats get"]);
+  expect(operations).toEqual([
+    "/events get",
+    "/publish post",
+    "/healthz get",
+    "/readyz get",
+    "/stats get",
+    "/drain post",
+  ]);
   expect(paths["/events"]!["get"]!.summary).toBe("Streams the events of topics");
   await hub.close();
 });

@@ -225,6 +225,44 @@ export const STATS: DocumentDecoration = {
   },
 };
 
+/** `POST /drain` */
+export const DRAIN: DocumentDecoration = {
+  operationId: "drain",
+  summary: "Sends streams away, to come back",
+  description:
+    "Each is told `sse:closing` with a time of its own, and resumes on its return; the server goes on. With authentication, " +
+    "for tokens with `admin`.",
+  requestBody: {
+    content: {
+      "application/json": {
+        schema: {
+          type: "object",
+          additionalProperties: false,
+          properties: {
+            topics: {
+              type: "array",
+              items: text,
+              description:
+                "Those that ask for one of these selectors, by the same word. Default: every stream.",
+            },
+            within: {
+              type: "integer",
+              minimum: 0,
+              maximum: 3_600_000,
+              default: 5000,
+              description: "Milliseconds until the last of them is closed.",
+            },
+          },
+        },
+      },
+    },
+  },
+  responses: {
+    200: json("It has begun.", { streams: { type: "integer", description: "How many they are." } }),
+    ...problems(400, 401, 403, 413),
+  },
+};
+
 /** `POST /tickets` */
 export const TICKETS: DocumentDecoration = {
   operationId: "tickets",

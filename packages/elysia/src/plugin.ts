@@ -4,9 +4,10 @@ import { Elysia } from "elysia";
 import { Admission } from "./admission.ts";
 import { type Authorize, requireAdmin, withAccess } from "./auth/access.ts";
 import type { Tickets } from "./auth/tickets.ts";
+import { drain } from "./drain.ts";
 import { events } from "./events.ts";
 import { otherMethods } from "./methods.ts";
-import { EVENTS, HEALTHZ, OTHER_METHODS, PUBLISH, READYZ, STATS } from "./openapi.ts";
+import { DRAIN, EVENTS, HEALTHZ, OTHER_METHODS, PUBLISH, READYZ, STATS } from "./openapi.ts";
 import { answerErrors, problem } from "./problem.ts";
 import { publish } from "./publish.ts";
 import { ticketRoutes } from "./ticket-routes.ts";
@@ -39,7 +40,7 @@ export const MAX_BODY_BYTES = 4 * 1024 * 1024;
 /**
  * The hub as an Elysia plugin: `new Elysia().use(sse({ hub }))`.
  *
- * Routes: `GET /events`, `POST /publish`, `GET /healthz`, `GET /readyz`, `GET /stats`, and `POST /tickets` where there
+ * Routes: `GET /events`, `POST /publish`, `GET /healthz`, `GET /readyz`, `GET /stats`, `POST /drain`, and `POST /tickets` where there
  * are any. Whatever is wrong with a request is answered as `application/problem+json`. The app must be served by Bun: the
  * streams are Bun's direct streams.
  */
@@ -98,7 +99,17 @@ export function sse({
         }),
       { detail: STATS },
     )
-    .all("/stats", read, OTHER_METHODS);
+    .all("/stats", read, OTHER_METHODS)
+    .post(
+      "/drain",
+      ({ request }) =>
+        withAccess(authorize, request, (access) => {
+          if (access !== undefined) requireAdmin(access);
+          return drain(hub, request, { maxBodyBytes, origins });
+        }),
+      { parse: "none", detail: DRAIN },
+    )
+    .all("/drain", otherMethods("POST, OPTIONS"), OTHER_METHODS);
   if (authorize !== undefined && tickets !== undefined) app.use(ticketRoutes(admission, authorize, tickets));
   return app;
 }

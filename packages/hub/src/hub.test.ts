@@ -729,6 +729,56 @@ describe("closing", () => {
     await done;
   });
 
+  test("some are sent away and come back, while the hub goes on", async () => {
+    const { hub, clock, closed } = setUp({ random: Math.random });
+    const streams = Array.from({ length: 40 }, () => connect(hub, { topics: ["t", "u"] }));
+    const other = connect(hub, { topics: ["*"] });
+    await clock.settle();
+    expect(hub.sendAway({ topics: ["u"], within: 1000 })).toBe(40);
+    await clock.advance(500);
+    expect(closed.length).toBeGreaterThan(10);
+    expect(closed.length).toBeLessThan(30);
+    const [first] = closed[0]!;
+    const back = connect(hub, { topics: ["t", "u"] });
+    void hub.publish("t", { data: "meanwhile" });
+    await clock.advance(600);
+    expect(closed.map(([, reason]) => reason)).toEqual(streams.map(() => "drain"));
+    expect(back.stream.state).toBe("live");
+    expect(dataOf(back.sink)).toEqual(["meanwhile"]);
+    expect(dataOf(other.sink)).toEqual(["meanwhile"]);
+    expect(control(streams.find(({ stream }) => stream === first)!.sink, "sse:closing")).toEqual([
+      { reason: "drain", retry: expect.any(Number) },
+    ]);
+    expect(hub.sendAway({ within: 0 })).toBe(2);
+    expect(closed.length).toBe(42);
+    expect(hub.stats().closes.drain).toBe(42);
+    await hub.close();
+    expect(clock.timers).toBe(0);
+  });
+
+  test("what was begun to be sent away leaves no timer behind when the hub closes", async () => {
+    const { hub, clock, closed } = setUp();
+    for (let at = 0; at < 40; at++) connect(hub);
+    await clock.settle();
+    hub.sendAway({ within: 3_600_000 });
+    await hub.close();
+    expect(closed.length).toBe(40);
+    expect(clock.timers).toBe(0);
+  });
+
+  test.each([
+    [{ within: -1 }, "within must be a whole number"],
+    [{ within: 3_600_001 }, "at most 3600000"],
+    [{ within: 0.5 }, "within must be a whole number"],
+    [{ topics: [] }, "at least one topic is needed"],
+    [{ topics: ["a b"] }, "holds a space"],
+  ])("sends nobody away for %j", (options, problem) => {
+    const { hub, closed } = setUp();
+    connect(hub);
+    expect(() => hub.sendAway(options)).toThrow(problem);
+    expect(closed).toEqual([]);
+  });
+
   test("at once, when no time is given", async () => {
     const { hub, closed } = setUp();
     const { sink } = connect(hub);

@@ -60,6 +60,11 @@ export interface SlowStream {
   lag: number;
 }
 
+/** The selectors as they were asked for; none of them can hold a space. */
+function wordsOf({ key }: SelectorSet): string[] {
+  return key.split(" ");
+}
+
 interface Publication {
   readonly events: readonly NewEvent[];
   readonly resolve: (ids: readonly EventId[]) => void;
@@ -70,6 +75,8 @@ interface Publication {
 const CLOSING_PARTS = 20;
 /** The most streams of one part: some milliseconds, in which nothing else is done. */
 const CLOSING_PART = 256;
+/** An hour: nobody waits longer for streams to be closed. */
+const LONGEST_CLOSING = 3_600_000;
 
 /**
  * Takes events from publishers, keeps them in its log, and fans them out to streams.
@@ -94,6 +101,8 @@ class EventHub {
   /** When the first of `#publications` came. */
   #publishedSince = 0;
   #closing: Promise<void> | null = null;
+  /** Stop the timers by which streams are being closed in parts. */
+  readonly #partings = new Set<() => void>();
 
   constructor(options: HubOptions = {}) {
     this.#settings = resolveOptions(options);
@@ -335,7 +344,7 @@ class EventHub {
       .toSorted((a, b) => b.lag - a.lag)
       .slice(0, count)
       .map(({ stream: { cohort, state, opened }, lag }) => ({
-        topics: cohort.selectors.key.split(" "),
+        topics: wordsOf(cohort.selectors),
         state,
         age: Math.round(now - opened),
         lag,
@@ -368,23 +377,63 @@ class EventHub {
     return this.#closing;
   }
 
-  async #drain(within: number): Promise<void> {
-    this.#commit();
-    this.#delivery.run();
+  /**
+   * Tells streams to come back later, each at its own time, and closes them in parts over the time given: after nodes were
+   * added, before one goes, or when what may be read has changed. The hub goes on, and takes new streams meanwhile.
+   *
+   * @param options.topics those that ask for one of these selectors, by the same word; default: every stream
+   * @param options.within milliseconds until the last of them is closed; default 5,000; 0 is at once
+   * @returns how many streams these are
+   * @throws HubError `bad-selector` or `bad-request`
+   */
+  sendAway({ topics, within = 5000 }: { topics?: readonly string[]; within?: number } = {}): number {
+    if (!Number.isInteger(within) || within < 0 || within > LONGEST_CLOSING) {
+      const most = `at most ${LONGEST_CLOSING}`;
+      throw new HubError("bad-request", `within must be a whole number of milliseconds, ${most}`);
+    }
     const { streams } = this.#delivery;
+    const wanted = topics === undefined ? null : new Set(wordsOf(new SelectorSet(topics)));
+    const chosen =
+      wanted === null
+        ? streams.slice()
+        : streams.filter(({ cohort }) => wordsOf(cohort.selectors).some((word) => wanted.has(word)));
+    const { length } = chosen;
+    void this.#closeInParts(chosen, within);
+    return length;
+  }
+
+  /** @param streams is emptied */
+  async #closeInParts(streams: Stream[], within: number): Promise<void> {
     const parts = Math.max(CLOSING_PARTS, Math.ceil(streams.length / CLOSING_PART));
     const part = Math.ceil(streams.length / parts);
+    const close = (count: number): void => {
+      for (let left = count; left > 0 && streams.length > 0;) {
+        const stream = streams.pop()!;
+        if (stream.state === "closed") continue; // it has gone by itself
+        this.#delivery.close(stream, "drain");
+        left--;
+      }
+    };
     if (within > 0 && streams.length > 0) {
       await new Promise<void>((resolve) => {
         const stop = this.#clock.every(within / parts, () => {
-          for (const stream of streams.slice(-part)) this.#delivery.close(stream, "drain");
+          close(part);
           if (streams.length > 0) return;
           stop();
+          this.#partings.delete(stop);
           resolve();
         });
+        this.#partings.add(stop);
       });
     }
-    for (const stream of streams.slice()) this.#delivery.close(stream, "drain");
+    close(streams.length);
+  }
+
+  async #drain(within: number): Promise<void> {
+    this.#commit();
+    this.#delivery.run();
+    await this.#closeInParts(this.#delivery.streams.slice(), within);
+    for (const stop of this.#partings) stop();
     this.#stopSweep();
     await Promise.all(this.#appends);
     this.#stopTail();

@@ -97,6 +97,19 @@ export async function flood(bench: Bench): Promise<void> {
   );
 }
 
+/** Gives the reader the notice that goes before a restart, and publishes while it is away. */
+export async function drain(bench: Bench): Promise<void> {
+  const { subject, note } = bench;
+  await open(bench);
+  await subject.drain();
+  const left = await subject.until(() => subject.reader.state.is !== "open", OPENS_WITHIN_MS);
+  if (!left) throw new Error("the reader was not sent away");
+  const away = 30;
+  await subject.publish(away);
+  note(`${away} events published while it was away`);
+  await settle(bench);
+}
+
 /** Ends the topic under the reader. */
 export async function endTopic(bench: Bench): Promise<void> {
   const { subject, note } = bench;

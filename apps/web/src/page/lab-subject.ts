@@ -68,6 +68,12 @@ export class LabSubject {
     if (!result.ok) throw new Error(result.problem);
   }
 
+  /** Has the server send its stream away, as it does with all of them before a restart. */
+  async drain(): Promise<void> {
+    const result = await post("/drain", { topics: [this.#options.topic], within: 0 });
+    if (!result.ok) throw new Error(result.problem);
+  }
+
   /** @returns whether the condition came true in time */
   async until(condition: () => boolean, ms: number): Promise<boolean> {
     const end = performance.now() + ms;

@@ -1,7 +1,7 @@
 import { find, make } from "./element.ts";
 import { EventList } from "./event-list.ts";
 import { EventRing } from "./event-ring.ts";
-import { type Bench, cut, endTopic, flood, stall } from "./experiments.ts";
+import { type Bench, cut, drain, endTopic, flood, stall } from "./experiments.ts";
 import { FrameMeter } from "./frame-meter.ts";
 import { type LagPolicy, LabSubject } from "./lab-subject.ts";
 import type { StatsHistory } from "./stats-history.ts";
@@ -9,7 +9,7 @@ import { startStorm, stormWords } from "./storm.ts";
 import { StreamLease } from "./stream-lease.ts";
 import { wireStateWords } from "./wire-state-words.ts";
 
-const EXPERIMENTS = { cut, stall, flood, end: endTopic } as const;
+const EXPERIMENTS = { cut, stall, flood, drain, end: endTopic } as const;
 type ExperimentName = keyof typeof EXPERIMENTS;
 
 const KEPT_EVENTS = 500;

@@ -164,7 +164,7 @@ export function requirePublish(access: Access, topic: unknown): void {
 
 /** @throws Refusal 401 or 403 */
 export function requireAdmin(access: Access): void {
-  if (!access.admin) throw forbidden(access, "see the server's state; it takes one with admin");
+  if (!access.admin) throw forbidden(access, "see or change the server's state; it takes one with admin");
 }
 
 /** Goes on with what the request may do: undefined, and no more than this check, where everybody may do everything. */
