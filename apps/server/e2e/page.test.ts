@@ -202,7 +202,7 @@ describe.skipIf(CHROMIUM === null)(name, () => {
     const tab = await open(stopped.url);
     await tab.sums("All 3 feeds open");
     stopped.process.kill("SIGTERM");
-    for (const feed of FEEDS) await tab.sees(feed, "retrying", "after drain");
+    for (const feed of FEEDS) await tab.sees(feed, "retrying", "the server shuts down");
     expect(await stopped.process.exited).toBe(0);
     await tab.sums("No connection");
 

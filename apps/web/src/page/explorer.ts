@@ -180,7 +180,7 @@ export class Explorer {
         ? ""
         : total > length
           ? `${total.toLocaleString("en")} events, the newest ${length} kept`
-          : `${total} events`;
+          : `${total} event${total === 1 ? "" : "s"}`;
   }
 
   #showRate(): void {

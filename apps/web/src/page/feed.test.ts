@@ -63,7 +63,11 @@ describe("states", () => {
     source().emit("sse:closing", '{"reason":"drain","retry":2000}');
     source().drop();
     source().drop();
-    expect(states.slice(2)).toEqual(["closing: drain", "retrying: after drain", "retrying: after drain"]);
+    expect(states.slice(2)).toEqual([
+      "closing: drain",
+      "retrying: the server shuts down, or sends its streams elsewhere",
+      "retrying: the server shuts down, or sends its streams elsewhere",
+    ]);
   });
 
   test("an ended topic is left to the browser, whose one more request closes it", () => {

@@ -54,6 +54,18 @@ const GAP_WORDS: Readonly<Record<string, string>> = {
   lag: "some of what was missed was left out",
 };
 
+const CLOSING_WORDS: Readonly<Record<string, string>> = {
+  drain: "the server shuts down, or sends its streams elsewhere",
+  overload: "the server is full, and takes no more streams now",
+  slow: "this page read too slowly",
+  "max-age": "the stream has had its time",
+  "auth-expired": "the token has ended",
+};
+
+function wordsOfClosing(reason: string): string {
+  return CLOSING_WORDS[reason] ?? `after ${reason}`;
+}
+
 /** What a feed needs from its surroundings; injected, so that tests own time and chance. */
 export interface FeedPlatform {
   /** Opens a stream at a cursor, "" for none. */
@@ -203,7 +215,7 @@ export class Feed {
     if (source.readyState !== CLOSED) {
       if (this.#ended) return;
       const lost = status ? `the server answered ${status}` : "connection lost";
-      this.#set("retrying", this.#closingReason ? `after ${this.#closingReason}` : lost);
+      this.#set("retrying", this.#closingReason ? wordsOfClosing(this.#closingReason) : lost);
       return;
     }
     this.#source = null;

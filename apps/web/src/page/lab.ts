@@ -103,6 +103,12 @@ export class Lab {
       );
       if (!report.done) return;
       this.#note(stormWords(report));
+      if (report.failed === 0) this.#verdict("kept", "All of them were opened.");
+      else
+        this.#verdict(
+          "",
+          `${report.failed.toLocaleString("en")} were not opened: the server has no room for them, wants a token, or cannot be reached.`,
+        );
       done.resolve();
     });
     await done.promise;
