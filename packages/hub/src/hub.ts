@@ -1,80 +1,22 @@
 import type { Clock } from "./clock.ts";
 import { endEvent, gapEvent, readyEvent } from "./control.ts";
 import type { EventId } from "./cursor.ts";
-import { type Counters, Delivery } from "./delivery.ts";
+import { Delivery } from "./delivery.ts";
 import { HubError } from "./errors.ts";
 import { inEvent, type NewEvent, parseMessage } from "./event.ts";
 import { locate, type Start, type StreamRequest } from "./locate.ts";
-import type { Bounds, EventLog, MaybePromise } from "./log.ts";
+import type { EventLog, MaybePromise } from "./log.ts";
 import { type HubOptions, type HubSettings, resolveOptions } from "./options.ts";
+import { Partings } from "./partings.ts";
+import { Publications } from "./publications.ts";
 import { type InputOf, Schemas, type TopicSchemas } from "./schemas.ts";
 import type { Sink } from "./sink.ts";
-import type { Stream, StreamState } from "./stream.ts";
+import type { HubStats, SlowStream } from "./stats.ts";
+import type { Stream } from "./stream.ts";
 import { startSweep } from "./sweep.ts";
 import { parseTopic, SelectorSet } from "./topic.ts";
 import type { Known, MapOf, MessageFor, MessagesFor, TopicMap, TopicOf } from "./topic-map.ts";
 
-/** What a hub holds, and what it has done since its start. */
-export interface HubStats {
-  /** Open streams. */
-  streams: number;
-  /** Sets of streams with the same selectors. */
-  cohorts: number;
-  /** How many addresses and principals have streams. */
-  addresses: number;
-  /** See `addresses`. */
-  principals: number;
-  /** By state. */
-  catchingUp: number;
-  /** Streams whose reader is behind. */
-  blocked: number;
-  /** Events that the log took from publishers of this hub. */
-  published: number;
-  /** See {@link Counters}. */
-  deliveries: number;
-  /** Bytes that sinks took. */
-  bytes: number;
-  /** Comments to quiet streams. */
-  heartbeats: number;
-  /** Bytes of events that came into the log, as they go over the wire. */
-  bytesTaken: number;
-  /** Streams by how they began. */
-  resumes: Counters["resumes"];
-  /** Gaps that streams were told of, by reason. */
-  gaps: Counters["gaps"];
-  /** Streams that have closed, by reason. */
-  closes: Counters["closes"];
-  /** `fault`: see {@link EventLog.fault}. */
-  log: Bounds & { fault: string | null };
-}
-
-/** A stream that has not had everything. */
-export interface SlowStream {
-  /** Its selectors. */
-  topics: readonly string[];
-  /** What it is doing. */
-  state: StreamState;
-  /** Milliseconds since it was opened. */
-  age: number;
-  /** Events of the log that it has yet to get, of its topics or not. */
-  lag: number;
-}
-
-/** The selectors as they were asked for; none of them can hold a space. */
-function wordsOf({ key }: SelectorSet): string[] {
-  return key.split(" ");
-}
-
-interface Publication {
-  readonly events: readonly NewEvent[];
-  readonly resolve: (ids: readonly EventId[]) => void;
-  readonly reject: (error: unknown) => void;
-}
-
-/** Parts in which the streams are closed, at least, so that neither the closes nor the reconnects come all at once. */
-const CLOSING_PARTS = 20;
-/** The most streams of one part: some milliseconds, in which nothing else is done. */
-const CLOSING_PART = 256;
 /** An hour: nobody waits longer for streams to be closed. */
 const LONGEST_CLOSING = 3_600_000;
 
@@ -93,22 +35,18 @@ class EventHub {
   readonly #schemas: Schemas | null;
   readonly #stopSweep: () => void;
   readonly #stopTail: () => void;
-  #publications: Publication[] = [];
+  readonly #publications: Publications;
+  readonly #partings: Partings;
   #turnDue = false;
-  /** Appends that the log has yet to answer. */
-  readonly #appends = new Set<Promise<void>>();
-  #published = 0;
-  /** When the first of `#publications` came. */
-  #publishedSince = 0;
   #closing: Promise<void> | null = null;
-  /** Stop the timers by which streams are being closed in parts. */
-  readonly #partings = new Set<() => void>();
 
   constructor(options: HubOptions = {}) {
     this.#settings = resolveOptions(options);
     this.#clock = this.#settings.clock;
     this.#schemas = this.#settings.schemas === null ? null : new Schemas(this.#settings.schemas);
+    this.#publications = new Publications(this.#settings);
     this.#delivery = new Delivery(this.#settings, () => this.#takeTurn());
+    this.#partings = new Partings(this.#delivery, this.#clock);
     this.#stopTail = this.#settings.log.tail({
       append: (entries) => this.#delivery.route(entries),
       reset: () => this.#delivery.reset(),
@@ -176,11 +114,9 @@ class EventHub {
   #submit(events: readonly NewEvent[]): Promise<readonly EventId[]> {
     if (this.#closing !== null)
       throw new HubError("closed", "the server is shutting down; publish again later");
-    return new Promise((resolve, reject) => {
-      if (this.#publications.length === 0) this.#publishedSince = this.#clock.now();
-      this.#publications.push({ events, resolve, reject });
-      this.#takeTurn();
-    });
+    const ids = this.#publications.add(events);
+    this.#takeTurn();
+    return ids;
   }
 
   #takeTurn(): void {
@@ -191,57 +127,9 @@ class EventHub {
       // What this turn commits goes out in the next one, so that the answers to its publishers do not wait for a large
       // fan-out; or at once, together with what is due anyway.
       const due = this.#delivery.hasWork;
-      this.#commit();
+      this.#publications.commit();
       if (due && this.#delivery.run()) this.#takeTurn();
     });
-  }
-
-  /** One append for all that was published since the last turn, or as few as the log wants. */
-  #commit(): void {
-    const { maxAppend = Infinity } = this.#settings.log;
-    let together: Publication[] = [];
-    let events = 0;
-    for (const publication of this.#publications.splice(0)) {
-      if (together.length > 0 && events + publication.events.length > maxAppend) {
-        this.#append(together);
-        together = [];
-        events = 0;
-      }
-      together.push(publication);
-      events += publication.events.length;
-    }
-    if (together.length > 0) this.#append(together);
-  }
-
-  #append(publications: readonly Publication[]): void {
-    const since = this.#publishedSince;
-    const batch =
-      publications.length === 1 ? publications[0]!.events : publications.flatMap((each) => each.events);
-    const fail = (cause: unknown): void => {
-      const error =
-        cause instanceof HubError
-          ? cause
-          : new HubError("log-failed", `the log cannot keep the event: ${String(cause)}`, { cause });
-      for (const { reject } of publications) reject(error);
-    };
-    const acknowledge = (ids: readonly EventId[]): void => {
-      this.#published += ids.length;
-      this.#settings.observer.committed(this.#clock.now() - since);
-      let place = 0;
-      for (const { events, resolve } of publications) {
-        resolve(publications.length === 1 ? ids : ids.slice(place, place + events.length));
-        place += events.length;
-      }
-    };
-    try {
-      const ids = this.#settings.log.append(batch);
-      if (ids instanceof Promise) {
-        const answered = ids.then(acknowledge, fail).finally(() => this.#appends.delete(answered));
-        this.#appends.add(answered);
-      } else acknowledge(ids);
-    } catch (error) {
-      fail(error);
-    }
   }
 
   /**
@@ -321,7 +209,6 @@ class EventHub {
       else if (state === "blocked") blocked++;
     }
     const { log } = this.#settings;
-    const published = this.#published;
     return {
       streams: streams.length,
       cohorts,
@@ -329,7 +216,7 @@ class EventHub {
       principals: occupancy.principals,
       catchingUp,
       blocked,
-      published,
+      published: this.#publications.kept,
       ...counters,
       log: { ...log.bounds(), fault: log.fault },
     };
@@ -344,7 +231,7 @@ class EventHub {
       .toSorted((a, b) => b.lag - a.lag)
       .slice(0, count)
       .map(({ stream: { cohort, state, opened }, lag }) => ({
-        topics: wordsOf(cohort.selectors),
+        topics: cohort.selectors.words,
         state,
         age: Math.round(now - opened),
         lag,
@@ -392,50 +279,22 @@ class EventHub {
       throw new HubError("bad-request", `within must be a whole number of milliseconds, ${most}`);
     }
     const { streams } = this.#delivery;
-    const wanted = topics === undefined ? null : new Set(wordsOf(new SelectorSet(topics)));
-    const chosen =
-      wanted === null
-        ? streams.slice()
-        : streams.filter(({ cohort }) => wordsOf(cohort.selectors).some((word) => wanted.has(word)));
+    const wanted = topics === undefined ? null : new Set(new SelectorSet(topics).words);
+    const chosen = streams.filter(
+      ({ cohort }) => wanted === null || cohort.selectors.words.some((word) => wanted.has(word)),
+    );
     const { length } = chosen;
-    void this.#closeInParts(chosen, within);
+    void this.#partings.close(chosen, within);
     return length;
   }
 
-  /** @param streams is emptied */
-  async #closeInParts(streams: Stream[], within: number): Promise<void> {
-    const parts = Math.max(CLOSING_PARTS, Math.ceil(streams.length / CLOSING_PART));
-    const part = Math.ceil(streams.length / parts);
-    const close = (count: number): void => {
-      for (let left = count; left > 0 && streams.length > 0;) {
-        const stream = streams.pop()!;
-        if (stream.state === "closed") continue; // it has gone by itself
-        this.#delivery.close(stream, "drain");
-        left--;
-      }
-    };
-    if (within > 0 && streams.length > 0) {
-      await new Promise<void>((resolve) => {
-        const stop = this.#clock.every(within / parts, () => {
-          close(part);
-          if (streams.length > 0) return;
-          stop();
-          this.#partings.delete(stop);
-          resolve();
-        });
-        this.#partings.add(stop);
-      });
-    }
-    close(streams.length);
-  }
-
   async #drain(within: number): Promise<void> {
-    this.#commit();
+    this.#publications.commit();
     this.#delivery.run();
-    await this.#closeInParts(this.#delivery.streams.slice(), within);
-    for (const stop of this.#partings) stop();
+    await this.#partings.close(this.#delivery.streams.slice(), within);
+    this.#partings.stop();
     this.#stopSweep();
-    await Promise.all(this.#appends);
+    await this.#publications.settled();
     this.#stopTail();
     await this.#settings.log.close();
   }

@@ -86,6 +86,11 @@ export class SelectorSet {
     this.key = distinct.join(" "); // a selector cannot hold a space
   }
 
+  /** The selectors as they were asked for. */
+  get words(): readonly string[] {
+    return this.key.split(" ");
+  }
+
   /** True when one of the patterns is `**`. */
   get selectsAll(): boolean {
     return this.patterns.some(({ segments, rest }) => rest && segments.length === 0);

@@ -1,0 +1,49 @@
+import type { Counters } from "./delivery.ts";
+import type { Bounds } from "./log.ts";
+import type { StreamState } from "./stream.ts";
+
+/** What a hub holds, and what it has done since its start. */
+export interface HubStats {
+  /** Open streams. */
+  streams: number;
+  /** Sets of streams with the same selectors. */
+  cohorts: number;
+  /** How many addresses and principals have streams. */
+  addresses: number;
+  /** See `addresses`. */
+  principals: number;
+  /** By state. */
+  catchingUp: number;
+  /** Streams whose reader is behind. */
+  blocked: number;
+  /** Events that the log took from publishers of this hub. */
+  published: number;
+  /** See {@link Counters}. */
+  deliveries: number;
+  /** Bytes that sinks took. */
+  bytes: number;
+  /** Comments to quiet streams. */
+  heartbeats: number;
+  /** Bytes of events that came into the log, as they go over the wire. */
+  bytesTaken: number;
+  /** Streams by how they began. */
+  resumes: Counters["resumes"];
+  /** Gaps that streams were told of, by reason. */
+  gaps: Counters["gaps"];
+  /** Streams that have closed, by reason. */
+  closes: Counters["closes"];
+  /** `fault`: see {@link EventLog.fault}. */
+  log: Bounds & { fault: string | null };
+}
+
+/** A stream that has not had everything. */
+export interface SlowStream {
+  /** Its selectors. */
+  topics: readonly string[];
+  /** What it is doing. */
+  state: StreamState;
+  /** Milliseconds since it was opened. */
+  age: number;
+  /** Events of the log that it has yet to get, of its topics or not. */
+  lag: number;
+}
