@@ -1,19 +1,11 @@
-import type {
-  ConsumerInfo,
-  JetStreamClient,
-  JetStreamManager,
-  StoredMsg,
-  StreamConfig,
-  StreamInfo,
-} from "@nats-io/jetstream";
-import type { NatsConnection } from "@nats-io/transport-node";
+import type { ConsumerInfo, StoredMsg } from "@nats-io/jetstream";
 import type { Cursor } from "../../cursor.ts";
 import { SelectorSet, type Topic } from "../../topic.ts";
 import { type BrokerPage, type Kept, OtherLife } from "../broker/broker.ts";
 import { publishKey } from "../numbering.ts";
 import { Gate } from "../broker/gate.ts";
 import { firstOf, keptOf, SLOTS } from "./message.ts";
-import type { NatsPackages } from "./nats-log.ts";
+import type { NatsClient } from "./client.ts";
 import { NatsReader } from "./reader.ts";
 import { type Amount, Scan } from "./scan.ts";
 import { keySubject, mixedSubject, selectedSubjects } from "./subjects.ts";
@@ -34,19 +26,6 @@ const MOST_SCANS = 32;
 const SCAN_LIFE = CONSUMER_LIFE / 2;
 /** The most bytes that may be on their way here: beyond 64 MiB (`max_pending`) the server closes the connection. */
 const READING = 24 * 1024 * 1024;
-
-export interface NatsClient {
-  readonly nats: NatsPackages;
-  readonly connection: NatsConnection;
-  readonly manager: JetStreamManager;
-  readonly jetstream: JetStreamClient;
-  /** The name of the stream, and what its subjects begin with. */
-  readonly prefix: string;
-  /** What a stream is made with. */
-  readonly config: Partial<StreamConfig>;
-  /** Told of a stream that was there. */
-  readonly onFound: (info: StreamInfo) => void;
-}
 
 /** What stands in the stream, for those who ask. */
 export class NatsHistory {

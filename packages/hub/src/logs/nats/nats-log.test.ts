@@ -6,7 +6,8 @@ import { newEvent } from "../../../test/log-contract.ts";
 import { parseEventId } from "../../cursor.ts";
 import { parseTopic, SelectorSet } from "../../topic.ts";
 import { BrokerProcess, missing } from "../../../test/broker-process.ts";
-import { COUNTED, type NatsClient, NatsHistory } from "./history.ts";
+import type { NatsClient } from "./client.ts";
+import { COUNTED, NatsHistory } from "./history.ts";
 import { SLOTS } from "./message.ts";
 import { openNatsLog } from "./nats-log.ts";
 

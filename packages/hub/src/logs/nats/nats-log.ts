@@ -3,6 +3,7 @@ import type { ConnectionOptions, NatsConnection } from "@nats-io/transport-node"
 import { HubError } from "../../errors.ts";
 import { type Broker, BrokerRefusal, type BrokerSession } from "../broker/broker.ts";
 import { type BrokerLog, type BrokerLogOptions, openBrokerLog } from "../broker/broker-log.ts";
+import type { NatsPackages } from "./client.ts";
 import { NatsSession } from "./session.ts";
 import { MEMORY_LOG_DEFAULTS } from "../memory-log.ts";
 import { type Limits, limitsOf } from "../retention.ts";
@@ -32,9 +33,6 @@ export async function openNatsLog(options: NatsLogOptions): Promise<BrokerLog> {
   const limits = limitsOf(options, MEMORY_LOG_DEFAULTS);
   return await openBrokerLog(new NatsBroker(await natsPackages(), limits, options), limits, options);
 }
-
-/** What the log uses of the packages of NATS. */
-export type NatsPackages = typeof import("@nats-io/transport-node") & typeof import("@nats-io/jetstream");
 
 async function natsPackages(): Promise<NatsPackages> {
   try {

@@ -1,7 +1,7 @@
 import type { ConsumerInfo } from "@nats-io/jetstream";
 import type { Msg } from "@nats-io/transport-node";
 import type { Kept } from "../broker/broker.ts";
-import type { NatsClient } from "./history.ts";
+import type { NatsClient } from "./client.ts";
 import { keptOf } from "./message.ts";
 
 /** How long the server may take to begin to answer a pull, in milliseconds. */
