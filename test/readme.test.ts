@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { existsSync } from "node:fs";
-import { rm } from "node:fs/promises";
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { ServerProcess } from "../apps/server/e2e/server-process.ts";
 
@@ -60,6 +61,38 @@ describe("the README", () => {
       ["id"],
     ]);
   });
+
+  const PUBLISHERS: Record<string, { program: string; source: (snippet: string) => string }> = {
+    python: { program: "python3 main.py", source: (snippet) => snippet },
+    php: { program: "php main.php", source: (snippet) => `<?php\n${snippet}` },
+    go: {
+      program: "go run main.go",
+      source: (snippet) =>
+        `package main\nimport ("io"; "net/http"; "os"; "strings")\nfunc main() {\n${snippet}\n` +
+        "if err != nil { panic(err) }\n_, _ = io.Copy(os.Stdout, answer.Body)\n}\n",
+    },
+  };
+  for (const [language, { program, source }] of Object.entries(PUBLISHERS)) {
+    const missing = Bun.which(program.split(" ")[0]!) === null;
+    test.skipIf(missing)(
+      `${language} publishes as printed${missing ? " (skipped: not installed)" : ""}`,
+      async () => {
+        const folder = await mkdtemp(join(tmpdir(), "sse-readme-"));
+        const snippet = snippets(language)[0]!.replace("localhost:3000", `localhost:${server.port}`);
+        const [command, ...args] = program.split(" ");
+        await Bun.write(join(folder, args.at(-1)!), source(snippet));
+        try {
+          const child = Bun.spawn([command!, ...args], { cwd: folder, stdout: "pipe", stderr: "pipe" });
+          const [out, error] = await Promise.all([child.stdout.text(), child.stderr.text()]);
+          expect([await child.exited, error]).toEqual([0, ""]);
+          expect(out).toMatch(/[0-9a-z]{10}-[0-9]+/);
+        } finally {
+          await rm(folder, { recursive: true });
+        }
+      },
+      60_000,
+    );
+  }
 
   test("a listener that comes back gets what it missed", async () => {
     const heard = await paste(shell[5]!);
