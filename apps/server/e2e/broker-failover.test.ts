@@ -5,6 +5,7 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { BrokerProcess, freePort, missing } from "@sse/hub/test/broker-process.ts";
+import { makeCertificate } from "./certificate.ts";
 import { runServer, ServerProcess } from "./server-process.ts";
 import { publish, SseClient, until } from "./sse-client.ts";
 
@@ -118,21 +119,7 @@ test.skipIf(openssl !== "")(
   async () => {
     const folder = await mkdtemp(join(tmpdir(), "redis-tls-"));
     const [cert, key] = [join(folder, "cert.pem"), join(folder, "key.pem")];
-    const names = "-subj /CN=localhost -addext subjectAltName=IP:127.0.0.1".split(" ");
-    const made = Bun.spawnSync(
-      [
-        "openssl",
-        "req",
-        "-x509",
-        "-newkey",
-        "ec",
-        "-pkeyopt",
-        "ec_paramgen_curve:prime256v1",
-        "-nodes",
-        ...names,
-      ].concat(["-days", "2", "-keyout", key, "-out", cert]),
-    );
-    expect(made.success).toBe(true);
+    makeCertificate(cert, key);
     const port = await freePort();
     const flags = `--tls-port ${port} --tls-cert-file ${cert} --tls-key-file ${key} --tls-auth-clients no`;
     await using _ = await BrokerProcess.start("redis", ...flags.split(" "));

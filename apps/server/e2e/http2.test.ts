@@ -5,6 +5,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createDecoder } from "@sse/protocol";
 import { CHROMIUM, launchChromium, Tab } from "./browser.ts";
+import { makeCertificate } from "./certificate.ts";
+import { Http2Client, type Http2Stream } from "./http2-client.ts";
 import { runServer, ServerProcess } from "./server-process.ts";
 import { until } from "./sse-client.ts";
 
@@ -28,19 +30,22 @@ describe.skipIf(openssl === null)(openssl === null ? "TLS (no openssl found)" : 
   const folder = mkdtempSync(join(tmpdir(), "sse-tls-"));
   const flags = ["--tls-cert", join(folder, "cert.pem"), "--tls-key", join(folder, "key.pem")];
 
-  function makeCertificate(cert: string, key: string): void {
-    const args =
-      "req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2 -subj /CN=localhost";
-    const files = ["-keyout", join(folder, key), "-out", join(folder, cert)];
-    const { success, stderr } = Bun.spawnSync(["openssl", ...args.split(" "), ...files]);
-    if (!success) throw new Error(stderr.toString());
-  }
-
   beforeAll(() => {
-    makeCertificate("cert.pem", "key.pem");
-    makeCertificate("other.pem", "other-key.pem");
+    makeCertificate(join(folder, "cert.pem"), join(folder, "key.pem"));
+    makeCertificate(join(folder, "other.pem"), join(folder, "other-key.pem"));
   });
   afterAll(() => rmSync(folder, { recursive: true }));
+
+  interface Stats {
+    streams: number;
+    blocked: number;
+    closes: Record<string, number>;
+    gaps: Record<string, number>;
+  }
+
+  async function stats({ url }: ServerProcess): Promise<Stats> {
+    return (await (await fetch(`${url}/stats`, { tls: { rejectUnauthorized: false } })).json()) as Stats;
+  }
 
   function post(session: ClientHttp2Session, body: unknown): Promise<number> {
     const { promise, resolve, reject } = Promise.withResolvers<number>();
@@ -98,9 +103,7 @@ describe.skipIf(openssl === null)(openssl === null ? "TLS (no openssl found)" : 
       });
       request.on("data", (bytes: Uint8Array) => decoder.feed(bytes));
     }
-    const stats = async (): Promise<{ streams: number; closes: Record<string, number> }> =>
-      (await (await fetch(`${server.url}/stats`, { tls: { rejectUnauthorized: false } })).json()) as never;
-    await until(async () => (await stats()).streams === 40);
+    await until(async () => (await stats(server)).streams === 40);
     const numbers = Array.from({ length: 20_000 }, (_, at) => at);
     for (let at = 0; at < numbers.length; at += 200) {
       const batch = numbers
@@ -112,9 +115,78 @@ describe.skipIf(openssl === null)(openssl === null ? "TLS (no openssl found)" : 
     for (const each of seen) expect(each).toEqual(numbers);
     await until(() => ended.length === stalled);
     expect(ended.toSorted((a, b) => a - b)).toEqual([0, 1, 2, 3, 4]);
-    expect((await stats()).closes).toMatchObject({ slow: stalled });
+    expect((await stats(server)).closes).toMatchObject({ slow: stalled });
     readers.destroy();
     publisher.destroy();
+  });
+
+  const LARGE = "x".repeat(64 * 1024);
+
+  async function flood({ url }: ServerProcess, first: number, last: number, keys: number): Promise<void> {
+    for (let number = first; number <= last; number++) {
+      const body = JSON.stringify({ topic: "t", key: `${number % keys}`, data: `${number} ${LARGE}` });
+      const headers = { "content-type": "application/json" };
+      const tls = { rejectUnauthorized: false };
+      const response = await fetch(`${url}/publish`, { method: "POST", headers, body, tls });
+      expect([response.status, await response.text()]).toEqual([200, expect.stringContaining("id")]);
+    }
+  }
+
+  test("a stream that goes on after a stall has what its lag policy says", async () => {
+    await using server = await ServerProcess.start(...flags, "--write-deadline", "60s");
+    using client = await Http2Client.connect(server.port);
+    client.grant(2 ** 30);
+    const [latest, disconnect, catchUp] = ["latest", "disconnect", "catch-up"].map((lag) =>
+      client.open(`/events?topic=t&lag=${lag}`),
+    ) as [Http2Stream, Http2Stream, Http2Stream];
+    const streams = [latest, disconnect, catchUp];
+    await until(() => streams.every(({ events }) => events.length === 1));
+    // The first does not fit into the window of a stream.
+    await flood(server, 0, 0, 3);
+    await until(async () => (await stats(server)).blocked === streams.length);
+    await flood(server, 1, 60, 3);
+    expect(streams.map(({ events }) => events.length)).toEqual([1, 1, 1]);
+    for (const stream of streams) stream.grant(2 ** 30);
+
+    const told = ({ events }: Http2Stream): string[] =>
+      events.map(({ type, data }) => (type === "message" ? data.split(" ", 1)[0]! : type));
+    const numbers = Array.from({ length: 61 }, (_, at) => String(at));
+    await until(() => catchUp.events.length === 62);
+    expect(told(catchUp)).toEqual(["sse:ready", ...numbers]);
+    await until(() => latest.events.length === 6);
+    expect(told(latest)).toEqual(["sse:ready", "0", "sse:gap", "58", "59", "60"]);
+    const id = (number: number): string => catchUp.events[number + 1]!.lastEventId;
+    const gap = { reason: "lag", from: id(0), to: id(57) };
+    expect(JSON.parse(latest.events[2]!.data)).toEqual(gap);
+    expect(latest.events[2]!.lastEventId).toBe(gap.to);
+    await until(() => disconnect.ended);
+    expect(told(disconnect)).toEqual(["sse:ready", "0", "sse:closing"]);
+    expect(JSON.parse(disconnect.events[2]!.data)).toMatchObject({ reason: "slow" });
+    expect(disconnect.events[2]!.lastEventId).toBe(id(0));
+    const { closes, gaps } = await stats(server);
+    expect([closes.slow, gaps.lag]).toEqual([1, 1]);
+  });
+
+  test("200 streams that are never read take no memory from a flood, and end at the deadline", async () => {
+    const logBytes = 16 * 2 ** 20;
+    const limits = ["--write-deadline", "4s", "--max-log-bytes", `${logBytes}B`];
+    await using server = await ServerProcess.start(...flags, ...limits);
+    using client = await Http2Client.connect(server.port);
+    const policies = ["latest", "disconnect", "catch-up"];
+    const streams = Array.from({ length: 200 }, (_, at) =>
+      client.open(`/events?topic=t&lag=${policies[at % policies.length]}`),
+    );
+    await until(() => streams.every(({ events }) => events.length === 1));
+    const before = await server.memory();
+    let most = before;
+    for (let first = 0; first < 400; first += 50) {
+      await flood(server, first, first + 49, 10);
+      most = Math.max(most, await server.memory());
+    }
+    // Without a bound it would be 5 GiB.
+    expect((most - before - logBytes) / 2 ** 20).toBeLessThan(96);
+    await until(() => streams.every(({ reset }) => reset), 20_000);
+    expect(await stats(server)).toMatchObject({ streams: 0, closes: { slow: streams.length } });
   });
 
   test("says what is wrong with the files", async () => {

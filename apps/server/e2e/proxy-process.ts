@@ -3,6 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { freePort } from "@sse/hub/test/broker-process.ts";
 import type { Subprocess } from "bun";
+import { makeCertificate } from "./certificate.ts";
 
 const CONFIGS = new URL("../../../docs/deploy/", import.meta.url).pathname;
 
@@ -44,9 +45,7 @@ export class ProxyProcess implements AsyncDisposable {
     const folder = await mkdtemp(join(tmpdir(), "proxy-"));
     const cert = join(folder, "cert.pem");
     const key = join(folder, "key.pem");
-    const request =
-      "req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2 -subj /CN=localhost";
-    Bun.spawnSync(["openssl", ...request.split(" "), "-keyout", key, "-out", cert]);
+    makeCertificate(cert, key);
     let text = await Bun.file(join(CONFIGS, config)).text();
     let node = 0;
     text = text
