@@ -208,7 +208,7 @@ export const SETTINGS: readonly Setting[] = [
     name: "http3",
     flag: "http3",
     env: "SSE_HTTP3",
-    help: "offer HTTP/3 too, on the same port of UDP; browsers remember that for a day",
+    help: "offer HTTP/3 too, on the same port of UDP, an experiment of Bun; browsers remember it for a day",
   },
   { name: "demos", flag: "no-demos", env: "SSE_NO_DEMOS", help: "leave out the demo topics and endpoints" },
   { name: "dev", flag: "dev", env: "SSE_DEV", help: "bundle the page anew at each visit, for work on it" },
@@ -319,6 +319,12 @@ export function readConfig(
   }
   if (result.http3 && result.tlsCert === null) {
     throw new ConfigError("--http3 needs --tls-cert and --tls-key: there is no HTTP/3 without TLS");
+  }
+  if (result.http3 && (result.heartbeat === null || result.heartbeat >= result.idleTimeout)) {
+    throw new ConfigError(
+      `--http3 needs a --heartbeat that is shorter than --idle-timeout ${written(result.idleTimeout, TIME)}, ` +
+        "after which its connections end when nothing was sent",
+    );
   }
   const hostGiven = flags.host !== undefined || Boolean(env.HOST);
   if (result.open && !hostGiven) result.host = "0.0.0.0";
