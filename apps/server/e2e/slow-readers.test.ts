@@ -1,7 +1,8 @@
 import { expect, test } from "bun:test";
+import type { Socket } from "bun";
 import type { ReadersOrder, ReadersReport } from "./readers.ts";
 import { ServerProcess } from "./server-process.ts";
-import { publish, until } from "./sse-client.ts";
+import { publish, SseClient, until } from "./sse-client.ts";
 
 const STREAMS = 1000;
 const STALLED = 100;
@@ -58,3 +59,81 @@ test(`of ${STREAMS} streams ${STALLED} never read: the others get ${EVENTS} even
     readers.kill();
   }
 }, 180_000);
+
+/** A stream that nobody reads once it has begun. */
+async function openStalled(port: number, topics: readonly string[]): Promise<Socket> {
+  const begun = Promise.withResolvers<void>();
+  const socket = await Bun.connect({
+    hostname: "127.0.0.1",
+    port,
+    socket: {
+      open: (opened) => {
+        const query = topics.map((topic) => `topic=${topic}`).join("&");
+        opened.write(`GET /events?${query} HTTP/1.1\r\nhost: localhost\r\n\r\n`);
+      },
+      data: (opened, bytes) => {
+        if (!bytes.includes("sse:ready")) return;
+        opened.pause();
+        begun.resolve();
+      },
+      error: () => {},
+    },
+  });
+  await begun.promise;
+  return socket;
+}
+
+test("/stats names the ten streams that are furthest behind, with what they read, their age, and how far", async () => {
+  interface Slow {
+    topics: string[];
+    state: string;
+    age: number;
+    lag: number;
+  }
+  interface Stats {
+    streams: number;
+    blocked: number;
+    published: number;
+    slowest: Slow[];
+  }
+  await using server = await ServerProcess.start("--no-demos");
+  const stats = async (): Promise<Stats> => (await (await fetch(`${server.url}/stats`)).json()) as Stats;
+  const lagMax = async (): Promise<string> => {
+    const text = await (await fetch(`${server.url}/metrics`)).text();
+    return /^sse_streams_lag_max (.+)$/m.exec(text)![1]!;
+  };
+  await using reader = await SseClient.open(`${server.url}/events?topic=small`);
+  const events = Array.from({ length: 20 }, () => ({ topic: "flood", data: "x".repeat(64 * 1024) }));
+  const sockets: Socket[] = [];
+  const opened: number[] = [];
+  try {
+    // One after the other, so that each is further behind than the next.
+    while (sockets.length < 12) {
+      sockets.push(await openStalled(server.port, ["flood", `of/${sockets.length}`]));
+      opened.push(performance.now());
+      await until(async () => {
+        await publish(server.url, events);
+        return (await stats()).blocked === sockets.length;
+      }, 30_000);
+    }
+    await publish(server.url, { topic: "small", data: "is read" });
+    expect(await reader.receive(1)).toEqual(["is read"]);
+    const asked = performance.now();
+    const { slowest, streams, published } = await stats();
+    expect(streams).toBe(sockets.length + 1);
+    expect(slowest.map(({ topics }) => topics.toSorted())).toEqual(
+      Array.from({ length: 10 }, (_, at) => ["flood", `of/${at}`]),
+    );
+    for (const [at, { state, age, lag }] of slowest.entries()) {
+      expect(state).toBe("blocked");
+      expect(age).toBeGreaterThanOrEqual(Math.floor(asked - opened[at]!));
+      expect(lag).toBeGreaterThan(0);
+      expect(lag).toBeLessThan(at === 0 ? published : slowest[at - 1]!.lag);
+    }
+    expect(await lagMax()).toBe(`${slowest[0]!.lag}`);
+  } finally {
+    for (const socket of sockets) socket.terminate();
+  }
+  await until(async () => (await stats()).slowest.length === 0);
+  expect(await lagMax()).toBe("0");
+}, 60_000);

@@ -24,6 +24,8 @@ export class Metrics {
   readonly observer: HubObserver;
   /** What an admission is to be given, so that it tells whom it has refused. */
   readonly refused: (reason: RefusalReason) => void;
+  /** What it is to be given to tell how long publishers waited. */
+  readonly published: (duration: number) => void;
 
   constructor() {
     const registers = [this.#registry];
@@ -39,6 +41,10 @@ export class Metrics {
       labelNames: ["reason"],
     });
     this.refused = (reason) => refused.inc({ reason });
+    this.published = seconds(
+      "sse_publish_seconds",
+      "From a request to publish, its body not yet read, until its answer; without those refused",
+    );
     this.observer = {
       committed: seconds(
         "sse_commit_seconds",
@@ -80,13 +86,32 @@ export class Metrics {
       ["sse_bytes_delivered_total", "Bytes written to streams", ({ bytes }) => bytes],
       ["sse_heartbeats_total", "Comments written to quiet streams", ({ heartbeats }) => heartbeats],
     ];
+    // All are read from one look at the hub, which the first of them takes.
+    let stats = hub.stats();
+    if (stats.log.connection !== undefined) {
+      gauges.push(
+        [
+          "sse_log_connected",
+          "1 while the broker answers, else 0",
+          ({ log }) => (log.connection!.up ? 1 : 0),
+        ],
+        [
+          "sse_log_behind_seconds",
+          "For how long the broker has had events that are not here yet",
+          ({ log }) => log.connection!.behind / 1000,
+        ],
+      );
+      counters.push([
+        "sse_log_reconnects_total",
+        "Returns of a broker that was out of reach",
+        ({ log }) => log.connection!.reconnects,
+      ]);
+    }
     const labelled = [
       ["sse_streams_opened_total", "Opened streams by how they began", "resume", "resumes"],
       ["sse_streams_closed_total", "Closed streams by reason", "reason", "closes"],
       ["sse_gaps_total", "Gaps told to streams by reason", "reason", "gaps"],
     ] as const;
-    // All are read from one look at the hub, which the first of them takes.
-    let stats = hub.stats();
     for (const [at, [name, help, value]] of gauges.entries()) {
       this.#registry.registerMetric(
         new Gauge({

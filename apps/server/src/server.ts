@@ -73,6 +73,7 @@ export async function startServer(config: Config, logger: Logger): Promise<Runni
     publishRate: config.publishRate,
     overload: overload.current,
     onRefused: metrics.refused,
+    onPublished: metrics.published,
   });
   const answer = answerErrors(admission);
   const stats = statsStream(hub, authorize);

@@ -23,6 +23,8 @@ export interface AdmissionOptions {
   overload?: (() => Overload | null) | undefined;
   /** Told of each request that is refused. Default: nobody is. */
   onRefused?: ((reason: RefusalReason) => void) | undefined;
+  /** Told how long each request to publish took that was not refused, in milliseconds. Default: nobody is. */
+  onPublished?: ((duration: number) => void) | undefined;
 }
 
 type At = Server<unknown> | null;
@@ -33,6 +35,8 @@ export class Admission {
   readonly hub: Hub;
   /** See {@link AdmissionOptions}. */
   readonly onRefused: (reason: RefusalReason) => void;
+  /** See {@link AdmissionOptions}. */
+  readonly onPublished: (duration: number) => void;
   readonly #address: ClientAddress;
   readonly #rate: RateLimiter | null;
   /** Why no new streams are taken now; null: they are. */
@@ -43,6 +47,7 @@ export class Admission {
     const { trustedProxies, publishRate = null, overload = () => null, onRefused = () => {} } = options;
     this.hub = hub;
     this.onRefused = onRefused;
+    this.onPublished = options.onPublished ?? (() => {});
     this.#address = clientAddress(trustedProxies);
     this.#rate = publishRate === null ? null : new RateLimiter(publishRate);
     this.overload = overload;

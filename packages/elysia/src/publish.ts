@@ -180,6 +180,12 @@ export async function publish(
   access?: Access,
 ): Promise<Response> {
   const { hub } = admission;
+  const since = performance.now();
+  const answer = (fields: string): Response => {
+    admission.onPublished(performance.now() - since);
+    // An id holds nothing that JSON would have to escape.
+    return new Response(`{${fields}}\n`, JSON_ANSWER);
+  };
   requireKnownOrigin(request, origins);
   if (access !== undefined) requirePublisher(access);
   admission.takeEvents(request, server, access, 0);
@@ -225,9 +231,4 @@ export async function publish(
 
 function idList(ids: readonly string[]): string {
   return ids.length === 0 ? `"ids":[]` : `"ids":["${ids.join('","')}"]`;
-}
-
-/** An id holds nothing that JSON would have to escape. */
-function answer(fields: string): Response {
-  return new Response(`{${fields}}\n`, JSON_ANSWER);
 }

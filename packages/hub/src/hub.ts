@@ -218,7 +218,11 @@ class EventHub {
       blocked,
       published: this.#publications.kept,
       ...counters,
-      log: { ...log.bounds(), fault: log.fault },
+      log: {
+        ...log.bounds(),
+        fault: log.fault,
+        ...(log.connection !== undefined && { connection: log.connection }),
+      },
     };
   }
 

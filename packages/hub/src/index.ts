@@ -8,7 +8,7 @@ export type { LogEntry, Message, NewEvent } from "./event.ts";
 export { createHub, type Hub } from "./hub.ts";
 export type { HubStats, SlowStream } from "./stats.ts";
 export type { Start, StreamRequest } from "./locate.ts";
-export type { Bounds, EventLog, MaybePromise, Page, ReadLimits, TailListener } from "./log.ts";
+export type { Bounds, Connection, EventLog, MaybePromise, Page, ReadLimits, TailListener } from "./log.ts";
 export { MEMORY_LOG_DEFAULTS, MemoryLog } from "./logs/memory-log.ts";
 export type { Retention } from "./logs/retention.ts";
 export { HUB_DEFAULTS, type HubObserver, type HubOptions } from "./options.ts";

@@ -52,6 +52,16 @@ export interface Bounds {
   readonly inherited?: Cursor;
 }
 
+/** How a log stands with a store elsewhere. */
+export interface Connection {
+  /** Whether the store answers. */
+  readonly up: boolean;
+  /** How often it was found again after it had been out of reach. */
+  readonly reconnects: number;
+  /** For how long, in milliseconds, the store has had events that are not here yet; 0 while there are none that it has told of. */
+  readonly behind: number;
+}
+
 /** Who is told what becomes of a log. Neither call comes while the log answers another one but `append`. */
 export interface TailListener {
   /** New events, in order: the first follows the last one of before, or `bounds().last` when this began to listen. */
@@ -82,6 +92,8 @@ export interface TailListener {
 export interface EventLog {
   /** Null while the log can keep events; else why it cannot, in words for those who run it. */
   readonly fault: string | null;
+  /** Left out by a log that has no store elsewhere. */
+  readonly connection?: Connection;
   /**
    * The most events of several publishers that are to come in one append; what one of them published together always
    * does. Default: any number.

@@ -1,5 +1,5 @@
 import type { Counters } from "./delivery.ts";
-import type { Bounds } from "./log.ts";
+import type { Bounds, EventLog } from "./log.ts";
 import type { StreamState } from "./stream.ts";
 
 /** What a hub holds, and what it has done since its start. */
@@ -32,8 +32,8 @@ export interface HubStats {
   gaps: Counters["gaps"];
   /** Streams that have closed, by reason. */
   closes: Counters["closes"];
-  /** `fault`: see {@link EventLog.fault}. */
-  log: Bounds & { fault: string | null };
+  /** `fault` and `connection`: see {@link EventLog}. */
+  log: Bounds & Pick<EventLog, "fault" | "connection">;
 }
 
 /** A stream that has not had everything. */

@@ -27,6 +27,8 @@ export class FakeBroker implements Broker {
   refusal: string | null = null;
   /** Refuses events, though it does not say so when it is asked. */
   isAtLimit = false;
+  /** Gives nothing of what comes to those who wait for it. */
+  isHeld = false;
   /** Keeps what is appended, and gives no answer. */
   isMute = false;
   /** Why reads of what is not in memory fail, although everything else goes on. */
@@ -113,7 +115,11 @@ class FakeSession implements BrokerSession {
 
   async next(epoch: string, after: Cursor, wait: number): Promise<{ from: Cursor; kept: readonly Kept[] }> {
     if (this.#ask(epoch).last <= after) await this.#broker.arrival(wait);
-    const { first, kept } = this.#ask(epoch);
+    const { first, kept, isHeld } = this.#ask(epoch);
+    if (isHeld) {
+      await Bun.sleep(1);
+      return { from: after, kept: [] };
+    }
     return { from: Math.max(after, first - 1), kept: kept.filter(({ seq }) => seq > after) };
   }
 

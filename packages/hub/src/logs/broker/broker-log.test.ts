@@ -104,6 +104,26 @@ describe("BrokerLog", () => {
     expect(control(late.sink, "sse:gap")).toMatchObject([{ reason: "epoch" }]);
   });
 
+  test("knows how it stands with the broker", async () => {
+    const connection = () => hub.stats().log.connection!;
+    expect(connection()).toEqual({ up: true, reconnects: 0, behind: 0 });
+    broker.isHeld = true;
+    broker.put(event("1"));
+    await until(() => connection().behind > 10);
+    broker.isHeld = false;
+    await until(() => connection().behind === 0);
+    broker.isDown = true;
+    await until(() => !connection().up);
+    expect(connection()).toMatchObject({ up: false, reconnects: 0 });
+    broker.put(event("2"));
+    broker.evict(2); // what is gone is nothing to wait for
+    broker.isDown = false;
+    await until(() => connection().up);
+    await log.checked();
+    expect(connection()).toEqual({ up: true, reconnects: 1, behind: 0 });
+    expect(createHub().stats().log.connection).toBeUndefined();
+  });
+
   test("refuses appends at once while the broker is away", async () => {
     broker.isDown = true;
     await until(() => log.fault !== null);

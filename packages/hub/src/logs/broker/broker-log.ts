@@ -1,7 +1,15 @@
 import { createEpoch, type Cursor, type EventId, formatEventId } from "../../cursor.ts";
 import { HubError } from "../../errors.ts";
 import { type LogEntry, logEntry, type NewEvent } from "../../event.ts";
-import type { Bounds, EventLog, MaybePromise, Page, ReadLimits, TailListener } from "../../log.ts";
+import type {
+  Bounds,
+  Connection,
+  EventLog,
+  MaybePromise,
+  Page,
+  ReadLimits,
+  TailListener,
+} from "../../log.ts";
 import type { SelectorSet, Topic } from "../../topic.ts";
 import {
   type Broker,
@@ -79,6 +87,9 @@ export class BrokerLog implements EventLog {
   #refusedAt = -Infinity;
   /** What was told of that. */
   #told: string | null = null;
+  #reconnects = 0;
+  /** What the broker was found to have that has yet to come, and since when. */
+  #behind: { readonly last: Cursor; readonly since: number } | null = null;
   /** Settled when there is a session again. */
   #connected = Promise.withResolvers<void>();
   #state: BrokerState;
@@ -122,6 +133,14 @@ export class BrokerLog implements EventLog {
   /** Null while the broker answers, and takes what is appended. */
   get fault(): string | null {
     return this.#fault ?? this.#refusal;
+  }
+
+  get connection(): Connection {
+    return {
+      up: this.#session !== null,
+      reconnects: this.#reconnects,
+      behind: this.#behind === null ? 0 : performance.now() - this.#behind.since,
+    };
   }
 
   get maxAppend(): number {
@@ -338,6 +357,7 @@ export class BrokerLog implements EventLog {
       try {
         session ??= await this.#broker.connect();
         await this.#check(session);
+        if (this.#session === null) this.#reconnects++;
         this.#session = session;
         this.#fault = null;
         this.#tell();
@@ -407,6 +427,10 @@ export class BrokerLog implements EventLog {
     this.#state = state;
     const isLong = performance.now() - this.#refusedAt > REFUSAL_CHECKS * this.#checkEvery;
     if (state.refusal !== null || isLong) this.#refuse(state.refusal);
+    // What is gone from there as well will not come.
+    const isBehind = state.last > this.#window.last && state.first <= state.last;
+    if (!isBehind || state.epoch !== epoch) this.#behind = null;
+    else this.#behind ??= { last: state.last, since: performance.now() };
     if (state.epoch === epoch) return;
     this.#leave(epoch);
     this.#window = this.#windowFor(state);
@@ -440,6 +464,7 @@ export class BrokerLog implements EventLog {
     this.#evict();
     this.#tail.append(entries);
     const { last } = this.#window;
+    if (this.#behind !== null && last >= this.#behind.last) this.#behind = null;
     const here = this.#waiting.filter(({ cursor }) => cursor <= last);
     if (here.length === 0) return;
     this.#waiting = this.#waiting.filter(({ cursor }) => cursor > last);
