@@ -3,6 +3,8 @@ import { existsSync } from "node:fs";
 import { mkdir, mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { type BrokerKind, BrokerProcess, missing } from "@sse/hub/test/broker-process.ts";
+import { publish, SseClient, until } from "./sse-client.ts";
 
 /* The single executable, started where there is nothing else: no sources, no packages, no Bun. */
 
@@ -87,6 +89,63 @@ test("serves the page and events, and keeps them in ./data", async () => {
     expect(await server.exited).toBe(0);
   }
 });
+
+for (const kind of ["redis", "nats"] satisfies BrokerKind[]) {
+  const reason = missing(kind);
+  test.skipIf(reason !== "")(`keeps events in ${kind}, and goes on with them${reason}`, async () => {
+    await using broker = await BrokerProcess.start(kind);
+    let seen = "";
+    for (const [resume, first, second] of [
+      ["fresh", "1", "2"],
+      ["resumed", "3", "4"],
+    ] as const) {
+      const server = start("--port", "0", "--drain", "100ms", "--no-demos", "--log", broker.url);
+      try {
+        const url = await urlOf(server);
+        await using client = await SseClient.open(`${url}/events?topic=t`, { "last-event-id": seen });
+        await until(() => client.control("sse:ready").length === 1);
+        expect(client.control("sse:ready")).toEqual([{ resume, replayed: 0 }]);
+        // One event, and an array, which NATS keeps otherwise.
+        await publish(url, { topic: "t", data: first, id: first });
+        await publish(url, [
+          { topic: "t", data: second },
+          { topic: "other", data: second },
+        ]);
+        expect(await client.receive(2)).toEqual([first, second]);
+        await using past = await SseClient.open(`${url}/events?topic=t&replay=all`);
+        expect(await past.receive(Number(second))).toEqual(["1", "2", "3", "4"].slice(0, Number(second)));
+        seen = client.lastEventId;
+      } finally {
+        server.kill("SIGTERM");
+        expect(await server.exited).toBe(0);
+      }
+    }
+  });
+}
+
+const ss = Bun.which("ss");
+
+test.skipIf(ss === null || process.platform !== "linux")(
+  `asks the kernel for what Bun does not${ss === null ? " (skipped: ss is not installed)" : ""}`,
+  async () => {
+    const server = start("--port", "0", "--log", "memory:", "--no-demos");
+    try {
+      const url = await urlOf(server);
+      const { port } = new URL(url);
+      const sockets = (...of: string[]): Promise<string> =>
+        new Response(Bun.spawn([ss!, "-Htno", ...of, "sport", "=", `:${port}`]).stdout).text();
+      const most = Number(await Bun.file("/proc/sys/net/core/somaxconn").text());
+      const [waiting, backlog] = (await sockets("state", "listening")).split(/\s+/);
+      expect([waiting, backlog]).toEqual(["0", `${Math.min(4096, most)}`]);
+      await using client = await SseClient.open(`${url}/events?topic=t`);
+      await until(() => client.events.length === 1);
+      await until(async () => (await sockets("state", "established")).includes("timer:(keepalive"));
+    } finally {
+      server.kill("SIGKILL");
+      await server.exited;
+    }
+  },
+);
 
 test("makes tokens", async () => {
   const process = Bun.spawn([program, "token", "--subscribe", "orders/*"], {
