@@ -1,5 +1,4 @@
 import { accessOf, TICKET_DEFAULTS } from "@sse/elysia";
-import type { Config } from "./config.ts";
 import { ConfigError, count, type Setting, TIME, time, written } from "./setting.ts";
 
 /** Who may do what; see `docs/authentication.md`. */
@@ -58,7 +57,7 @@ function tokensText(text: string, source: string): string {
   throw new ConfigError("must name a file: everybody on this machine can read the arguments of a process");
 }
 
-export const AUTH_SETTINGS: readonly Setting[] = [
+export const AUTH_SETTINGS: readonly Setting<keyof AuthConfig>[] = [
   {
     name: "jwtSecret",
     flag: null,
@@ -171,7 +170,7 @@ export function isAuthenticated(config: AuthConfig): boolean {
 const WAYS = "SSE_JWT_SECRET, --jwt-key, --jwt-jwks or --tokens";
 
 /** @throws ConfigError for settings that contradict each other, or would do nothing */
-export function checkAuth(config: Config): void {
+export function checkAuth(config: AuthConfig & { open: boolean }): void {
   const { jwtSecret, jwtKey, jwtJwks, jwtIssuer, jwtAudience, anonymousSubscribe, authCookie } = config;
   if ([jwtSecret, jwtKey, jwtJwks].filter((each) => each !== undefined).length > 1) {
     throw new ConfigError(

@@ -20,9 +20,7 @@ import {
 } from "./setting.ts";
 import { checkLimits, LIMIT_SETTINGS, type LimitConfig } from "./limit-settings.ts";
 import { logUrlFault, withoutSecrets } from "./log-url.ts";
-
-export const LOG_LEVELS = ["debug", "info", "warn", "error"] as const;
-export type LogLevel = (typeof LOG_LEVELS)[number];
+import { LOG_LEVELS, type LogLevel } from "./logger.ts";
 
 /** Times are in milliseconds; `null` is off. */
 export interface Config extends AuthConfig, LimitConfig {
@@ -69,7 +67,7 @@ function file(text: string): string | null {
 }
 
 /** Every setting: the order is that of `--help`. */
-export const SETTINGS: readonly Setting[] = [
+export const SETTINGS: readonly Setting<keyof Config>[] = [
   {
     name: "port",
     flag: "port",

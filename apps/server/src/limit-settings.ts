@@ -1,6 +1,5 @@
 import { clientAddress } from "@sse/elysia";
 import { HUB_DEFAULTS } from "@sse/hub";
-import type { Config } from "./config.ts";
 import { descriptorLimit, memoryLimit, type OverloadLimits } from "./overload.ts";
 import { ConfigError, count, orOff, type Setting, size, TIME, time, written } from "./setting.ts";
 
@@ -66,7 +65,7 @@ const streams = (of: string, value: number | null) => ({
   parse: orOff(count),
 });
 
-export const LIMIT_SETTINGS: readonly Setting[] = [
+export const LIMIT_SETTINGS: readonly Setting<keyof LimitConfig>[] = [
   {
     name: "maxStreams",
     flag: "max-streams",
@@ -175,7 +174,10 @@ export const LIMIT_SETTINGS: readonly Setting[] = [
 ];
 
 /** @throws ConfigError for settings that contradict each other */
-export function checkLimits({ peerTimeout, writeDeadline }: Config): void {
+export function checkLimits({
+  peerTimeout,
+  writeDeadline,
+}: LimitConfig & { writeDeadline: number | null }): void {
   if (peerTimeout !== null && writeDeadline !== null && peerTimeout < writeDeadline) {
     throw new ConfigError(
       `--peer-timeout ${written(peerTimeout, TIME)} is shorter than --write-deadline ${written(writeDeadline, TIME)}, ` +

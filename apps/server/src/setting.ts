@@ -1,21 +1,18 @@
-import type { Config } from "./config.ts";
-
 /** A mistake in the flags or the environment; the message names the setting and what to do. */
 export class ConfigError extends Error {
   override readonly name = "ConfigError";
 }
 
-/** @param source where the text is from: a flag, with its dashes, or a variable of the environment */
-type Parse = (text: string, source: string) => Config[keyof Config];
-
-export interface Setting {
-  readonly name: keyof Config;
+/** What one field of a configuration is set by. */
+export interface Setting<Name extends string> {
+  readonly name: Name;
   /** Null for a secret: everybody on a machine can read the arguments of its processes. */
   readonly flag: string | null;
   readonly env: string;
   /** As it would be written; undefined for a switch, and where there is no default. */
   readonly fallback?: string;
-  readonly parse?: Parse;
+  /** @param source where the text is from: a flag, with its dashes, or a variable of the environment */
+  readonly parse?: (text: string, source: string) => unknown;
   /** True: what is the default depends on other settings, and `fallback` only tells of it. */
   readonly isOwn?: boolean;
   /** What stands for a value that has no default. */
@@ -48,8 +45,8 @@ export const timeOrNone = quantity(TIME, "5s", 0);
 export const size = quantity(SIZE, "64MiB");
 export const count = quantity({ "": 1 }, "1000");
 export const orOff =
-  (parse: (text: string) => number): Parse =>
-  (text) =>
+  (parse: (text: string) => number) =>
+  (text: string): number | null =>
     text === "off" ? null : parse(text);
 
 export function written(value: number, units: Readonly<Record<string, number>>): string {

@@ -9,8 +9,9 @@ import {
 import type { Server } from "bun";
 import type { Admission } from "./admission.ts";
 import { type Access, type Authorize, requireSubscribe, withAccess } from "./auth/access.ts";
-import { closing, Refusal, sendAway, STREAM_HEADERS } from "./problem.ts";
+import { Refusal, STREAM_HEADERS } from "./problem.ts";
 import { queryOf, readQuery, remembering } from "./query.ts";
+import { closing, sendAway } from "./refuse.ts";
 import { traceSubscribe } from "./tracing.ts";
 
 /** The topic of streams that ask for none. */

@@ -22,12 +22,6 @@ export { otherMethods } from "./methods.ts";
 export { json, OTHER_METHODS, problems, STREAM_PARAMETERS, STREAM_RESPONSES } from "./openapi.ts";
 export { requireKnownOrigin } from "./origin.ts";
 export { MAX_BODY_BYTES, sse, type SseOptions } from "./plugin.ts";
-export {
-  answerErrors,
-  problem,
-  type ProblemStatus,
-  Refusal,
-  type RefusalReason,
-  STREAM_HEADERS,
-} from "./problem.ts";
+export { problem, type ProblemStatus, Refusal, type RefusalReason, STREAM_HEADERS } from "./problem.ts";
 export { fieldNames, type FieldNames, parseJson, readText, requireFields } from "./publish.ts";
+export { answerErrors } from "./refuse.ts";

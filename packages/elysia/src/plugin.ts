@@ -8,8 +8,9 @@ import { drain } from "./drain.ts";
 import { events } from "./events.ts";
 import { otherMethods } from "./methods.ts";
 import { DRAIN, EVENTS, HEALTHZ, OTHER_METHODS, PUBLISH, READYZ, STATS } from "./openapi.ts";
-import { answerErrors, problem } from "./problem.ts";
+import { problem } from "./problem.ts";
 import { publish } from "./publish.ts";
+import { answerErrors } from "./refuse.ts";
 import { ticketRoutes } from "./ticket-routes.ts";
 
 /** What the plugin serves, and to whom. */

@@ -1,6 +1,5 @@
-import { HubError, type HubErrorCode } from "@sse/hub";
-import { CONTENT_TYPE, encodeEvent } from "@sse/protocol";
-import type { Admission } from "./admission.ts";
+import type { HubErrorCode } from "@sse/hub";
+import { CONTENT_TYPE } from "@sse/protocol";
 
 const TITLES = {
   400: "Bad Request",
@@ -99,63 +98,4 @@ export function problem(
     status,
     headers: { "content-type": "application/problem+json", ...wait, ...headers },
   });
-}
-
-const STATUS_OF: Record<HubErrorCode, ProblemStatus> = {
-  "bad-topic": 400,
-  "bad-selector": 400,
-  "bad-event": 400,
-  "bad-request": 400,
-  "too-large": 413,
-  "log-failed": 503,
-  "too-many-streams": 503,
-  "too-many-streams-of-topic": 503,
-  "too-many-streams-of-address": 429,
-  "too-many-streams-of-principal": 429,
-  closed: 503,
-};
-
-/**
- * Answers what a handler has thrown: an error of the hub, a {@link Refusal}, or something that should not have happened.
- * For `onError` of an app.
- */
-export function answerErrors(admission: Admission): (context: { error: unknown }) => Response {
-  return ({ error }) => {
-    const refusal = refusalOf(error);
-    if (refusal === null) {
-      console.error(error);
-      return problem(500, "the server failed to handle this request; its log says why");
-    }
-    const { status, message, headers, reason } = refusal;
-    admission.onRefused(reason);
-    return problem(status, message, headers);
-  };
-}
-
-function refusalOf(error: unknown): Refusal | null {
-  if (error instanceof Refusal) return error;
-  if (!(error instanceof HubError)) return null;
-  return new Refusal(STATUS_OF[error.code], error.message, {}, error.code);
-}
-
-/**
- * Answers a request of a stream that may not be opened now. An EventSource dies for good on any status but 200 (WHATWG HTML
- * 9.2.3), so it is told in a stream; other clients understand 429 and 503. Not in `onError`, where Elysia gives an answer of
- * 200 the error's status.
- *
- * @throws the error, for {@link answerErrors}, when that is not what it is, or the client takes other answers too
- */
-export function sendAway(admission: Admission, request: Request, error: unknown): Response {
-  const refusal = refusalOf(error);
-  const isTemporary = refusal?.status === 429 || refusal?.status === 503;
-  if (!isTemporary || request.headers.get("accept") !== CONTENT_TYPE) throw error;
-  admission.onRefused(refusal.reason);
-  return new Response(closing(admission, refusal.reason), { headers: STREAM_HEADERS });
-}
-
-/** What a client is told in a stream that is not opened. */
-export function closing({ hub }: Admission, reason: RefusalReason): string {
-  const retry = hub.returnTime();
-  const data = JSON.stringify({ reason: reason === "closed" ? "drain" : "overload", retry });
-  return encodeEvent({ event: "sse:closing", retry, data });
 }

@@ -4,7 +4,7 @@ import { type Authorize, withAccess } from "./auth/access.ts";
 import type { Tickets } from "./auth/tickets.ts";
 import { otherMethods } from "./methods.ts";
 import { OTHER_METHODS, TICKETS } from "./openapi.ts";
-import { answerErrors } from "./problem.ts";
+import { answerErrors } from "./refuse.ts";
 import { queryOf, readQuery } from "./query.ts";
 
 /** Tickets are secrets, and not to be kept by whatever lies between. */
