@@ -51,6 +51,23 @@ test("whatever is asked for, nobody gets more than the rate and a second's worth
   );
 });
 
+// With a cost that grows with the clients it takes minutes.
+test("a hundred thousand clients at once are as good as one", () => {
+  const { time, limiter } = setUp(1);
+  for (let round = 0; round < 2; round++) {
+    for (let client = 0; client < 100_000; client++) {
+      time.now += 0.001;
+      expect(limiter.take(`client ${client}`, 1)).toBe(0);
+    }
+  }
+  expect(limiter.clients).toBe(100_000);
+  for (let step = 0; step < 100_000; step++) {
+    time.now += 10_000;
+    expect(limiter.take("another", 1)).toBe(0);
+  }
+  expect(limiter.clients).toBe(1);
+}, 20_000);
+
 test("remembers those only who owe something", () => {
   const { time, limiter } = setUp(1000);
   limiter.take("in debt", 100_000);
