@@ -12,7 +12,7 @@ import { until } from "./sse-client.ts";
 
 /* Over TLS: HTTP/2 takes away the six connections that a browser has for one server. */
 
-setDefaultTimeout(30_000);
+setDefaultTimeout(60_000);
 
 /** What a page does: 30 streams of three topics, an event to each topic, and the first event of every stream. */
 const IN_PAGE = `(async () => {
