@@ -86,7 +86,7 @@ for (const kind of ["redis", "nats"] satisfies BrokerKind[]) {
       const [one, other] = servers as [ServerProcess, ServerProcess];
       await using client = await SseClient.open(`${other.url}/events?topic=t`);
       await until(() => client.events.length > 0);
-      broker.stop();
+      await broker.stop();
       const late = fetch(`${other.url}/events?topic=t&replay=1000`, {
         headers: { accept: "text/event-stream" },
       });
@@ -157,7 +157,7 @@ for (const kind of ["redis", "nats"] satisfies BrokerKind[]) {
     test("hanging: a node that is told to stop answers its publisher, and stops", async () => {
       await using server = await ServerProcess.start("--log", broker.url, "--no-demos");
       await publish(server.url, { topic: "t", data: "x" });
-      broker.stop();
+      await broker.stop();
       try {
         const lost = tryToPublish(server, "in flight");
         await Bun.sleep(100);

@@ -1,4 +1,4 @@
-import { mkdtemp, rm } from "node:fs/promises";
+import { mkdtemp, readdir, rm } from "node:fs/promises";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -102,9 +102,15 @@ export class BrokerProcess implements AsyncDisposable {
     await this.#process!.exited;
   }
 
-  /** As a machine that hangs: connections stay open, and nobody answers. */
-  stop(): void {
+  /** As a machine that hangs: connections stay open, and nobody answers. Each of its threads stops in its own time. */
+  async stop(): Promise<void> {
+    const { pid } = this.#process!;
     this.#process!.kill("SIGSTOP");
+    if (process.platform !== "linux") return;
+    const isStopped = async (task: string): Promise<boolean> =>
+      /^State:\s+T/m.test(await Bun.file(`/proc/${pid}/task/${task}/status`).text());
+    while (!(await Promise.all((await readdir(`/proc/${pid}/task`)).map(isStopped))).every(Boolean))
+      await Bun.sleep(1);
   }
 
   goOn(): void {
