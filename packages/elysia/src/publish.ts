@@ -124,6 +124,7 @@ export function parseJson(text: string, where = "the body"): unknown {
 /** Fields of a JSON object: an object without a prototype, in which a name is looked up for half of what a Set takes. */
 export type FieldNames = Readonly<Record<string, true>>;
 
+/** For {@link requireFields}. */
 export function fieldNames(...names: string[]): FieldNames {
   const fields = Object.fromEntries(names.map((name) => [name, true] as const));
   return Object.assign(Object.create(null) as object, fields);
