@@ -1,6 +1,5 @@
 /* A program of somebody who has installed the packages: type-checked against their declarations, and run in Bun. */
 import { subscribe } from "@sse/client";
-import { shared } from "@sse/client/shared";
 import { type Access, accessOf, sse } from "@sse/elysia";
 import { createHub, type Hub, type InputOf, MemoryLog, RecordingSink } from "@sse/hub";
 import { SqliteLog } from "@sse/hub/sqlite";
@@ -41,7 +40,7 @@ for await (const event of decodeEvents(answer.body!)) {
 const orders = subscribe<{ "orders/*": Order }>(`http://127.0.0.1:${app.server!.port}/events`, {
   topics: ["orders/42"],
   replay: "all",
-  shared, // there are no other tabs here
+  shared: true, // there are no other tabs here
 });
 for await (const { data } of orders) {
   types.push(`total ${data.total}`);

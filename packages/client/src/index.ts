@@ -1,5 +1,4 @@
 export type { Clock } from "./clock.ts";
-export type { Connect, Link, Sink } from "./connection.ts";
 export { EventSource } from "./event-source.ts";
 export type { EventSourceEventMap, EventSourceInit } from "./event-source.ts";
 export { EventSourceErrorEvent } from "./failure.ts";

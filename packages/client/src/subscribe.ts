@@ -1,8 +1,8 @@
-import { connect } from "./connection.ts";
 import type { ControlCallbacks } from "./control.ts";
 import { absolute } from "./event-source.ts";
 import type { Failure } from "./failure.ts";
 import { Inbox, type Reading, type SubscribedEvent } from "./inbox.ts";
+import { open } from "./open.ts";
 import type { ConnectionOptions } from "./options.ts";
 import type { StandardSchema } from "./standard-schema.ts";
 import type { DataOf, SelectorOf, TopicMap } from "./topics.ts";
@@ -71,7 +71,7 @@ export function subscribe<Topics extends TopicMap>(
   if (replay !== undefined) target.searchParams.set("replay", String(replay));
   if (lag !== undefined) target.searchParams.set("lag", lag);
   const inbox = new Inbox<DataOf<Topics>>(options, topics);
-  const link = (options.shared ?? connect)(target.href, options, inbox);
+  const link = open(target.href, options, inbox);
   const close = (): void => {
     link.close();
     inbox.close();
