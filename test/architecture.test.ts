@@ -73,6 +73,18 @@ test.each(PACKAGES)("%s imports in the right direction", async (folder) => {
   }
 });
 
+test.each(["packages/protocol/src", "packages/client/src"])("%s has no circle of imports", async (folder) => {
+  const left = new Map((await sources(folder)).map(({ path, imports }) => [path, imports]));
+  const within = (path: string, target: string): string => join(dirname(path), target);
+  // Takes away who needs nothing that is left: what stays goes round.
+  for (let before = 0; before !== left.size;) {
+    before = left.size;
+    for (const [path, imports] of left)
+      if (!imports.some((target) => left.has(within(path, target)))) left.delete(path);
+  }
+  expect([...left.keys()]).toEqual([]);
+});
+
 test("the codec needs nothing but the language and the web's own streams", async () => {
   for (const { path, imports } of await sources("packages/protocol/src")) {
     if (path.endsWith(".test.ts")) continue;
