@@ -1,4 +1,4 @@
-import { afterAll, afterEach, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
+import { afterAll, afterEach, beforeAll, describe, setDefaultTimeout, test } from "bun:test";
 import type { Browser, BrowserContext } from "playwright-core";
 import { CHROMIUM, launchChromium, Tab } from "./browser.ts";
 import { ServerProcess } from "./server-process.ts";
@@ -27,7 +27,7 @@ describe.skipIf(CHROMIUM === null)(name, () => {
 
   afterEach(async () => {
     await Promise.all(browser.contexts().map((context) => context.close()));
-    await until(async () => (await streams()) === 0);
+    await until(async () => (await streams()) === 0, 60_000);
   });
 
   async function streams(): Promise<number> {
@@ -61,8 +61,8 @@ describe.skipIf(CHROMIUM === null)(name, () => {
     await prepare(context);
     const tabs = [await Tab.open(context, server.url), await Tab.open(context, server.url)];
     for (const tab of tabs) for (const feed of FEEDS) await tab.sees(feed, "open");
-    expect(await streams()).toBe(count);
+    await until(async () => (await streams()) === count, 60_000);
     await publish(server.url, { topic: "default", data: what });
-    for (const tab of tabs) await until(async () => (await tab.rows("board")).includes(what));
+    for (const tab of tabs) await until(async () => (await tab.rows("board")).includes(what), 60_000);
   });
 });

@@ -72,6 +72,9 @@ test("serves the page and events, and keeps them in ./data", async () => {
       for (const later of loaded) expect((await fetch(url + later)).status).toBe(200);
     }
 
+    const reference = await fetch(`${url}/openapi`, { headers: { accept: "text/html" } });
+    expect(await reference.text()).toContain("<code>GET /events</code></h2>");
+
     const stream = await fetch(`${url}/events?topic=orders/42`);
     const published = await fetch(`${url}/publish?topic=orders/42`, {
       method: "POST",
