@@ -73,7 +73,7 @@ test.each(PACKAGES)("%s imports in the right direction", async (folder) => {
   }
 });
 
-test.each(["packages/protocol", "packages/elysia", "apps/server"])(
+test.each(["packages/protocol", "packages/client", "packages/elysia", "apps/server"])(
   "no file of %s imports itself by way of others",
   async (folder) => {
     const files = new Map(

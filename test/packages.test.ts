@@ -68,7 +68,10 @@ describe.each(PACKED)("the package %s", (name) => {
     expect(
       [...files.keys()].filter((file) => file.includes(".test.") || file.endsWith("tsconfig.json")),
     ).toEqual([]);
-    expect(await files.get("package/README.md")!.text()).toContain(`# @sse/${name}\n`);
+    const readme = await files.get("package/README.md")!.text();
+    expect(readme).toContain(`# @sse/${name}\n`);
+    // There is nothing beside it where it is read.
+    expect([...readme.matchAll(/\]\((?!https:\/\/|#)[^)]*/g)].map(String)).toEqual([]);
   });
 });
 

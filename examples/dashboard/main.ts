@@ -1,5 +1,4 @@
 import { subscribe } from "@sse/client";
-import { shared } from "@sse/client/shared";
 import { EVENTS } from "../server.ts";
 
 /** A figure of a live dashboard: only the newest of each name counts, also of those that were missed. */
@@ -16,7 +15,7 @@ const figures = new Map<string, number>();
 const updates = subscribe<{ "metrics/*": Figure }>(EVENTS, {
   topics: ["metrics/*"],
   lag: "latest",
-  shared,
+  shared: true,
   pauseWhenHidden: true,
   onOpen: () => (state.textContent = "live"),
   onError: ({ code }) => (state.textContent = `reconnecting: ${code}`),

@@ -1,6 +1,5 @@
 /* A program of somebody who has installed the packages: type-checked against their declarations, and run in Bun. */
 import { subscribe } from "@sse/client";
-import { shared } from "@sse/client/shared";
 import { type Access, accessOf, sse } from "@sse/elysia";
 import { createHub, type Hub, type InputOf, MemoryLog, RecordingSink } from "@sse/hub";
 import { SqliteLog } from "@sse/hub/sqlite";
@@ -11,7 +10,12 @@ import * as z from "zod";
 interface Order {
   total: number;
 }
-const hub = createHub<{ "orders/*": Order; news: string }>({ log: new MemoryLog({ maxEvents: 10 }) });
+/** What an app's topics carry: for who publishes and who subscribes. */
+interface Topics {
+  "orders/*": Order;
+  news: string;
+}
+const hub = createHub<Topics>({ log: new MemoryLog({ maxEvents: 10 }) });
 const sink = new RecordingSink();
 hub.subscribe({ topics: ["orders/*"], sink });
 await hub.publish("orders/42", { data: { total: 99 } });
@@ -38,16 +42,22 @@ for await (const event of decodeEvents(answer.body!)) {
   types.push(`${type} ${data}`);
   if (type === "message") break;
 }
-const orders = subscribe<{ "orders/*": Order }>(`http://127.0.0.1:${app.server!.port}/events`, {
+const orders = subscribe<Topics, "orders/42">(`http://127.0.0.1:${app.server!.port}/events`, {
   topics: ["orders/42"],
   replay: "all",
-  shared, // there are no other tabs here
+  shared: true, // there are no other tabs here
 });
+// @ts-expect-error an unknown topic
+const nowhere = (): unknown => subscribe<Topics>("/events", { topics: ["orderz"] });
 for await (const { data } of orders) {
+  // @ts-expect-error not what the topic carries
+  void data.price;
   types.push(`total ${data.total}`);
   break;
 }
 const log = new SqliteLog(process.argv[2]!);
 await log.close();
-console.log(JSON.stringify([types, refusal, encodeEvent({ data: "x" }), typeof wrong, typeof unknown]));
+console.log(
+  JSON.stringify([types, refusal, encodeEvent({ data: "x" }), typeof wrong, typeof unknown, typeof nowhere]),
+);
 process.exit(0);

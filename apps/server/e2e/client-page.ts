@@ -4,7 +4,6 @@ import type { DevToolsBrowser, DevToolsTab } from "./devtools.ts";
 /** The client as a page loads it, in `window.sse`; what arrives is kept in `window.log`. */
 const SCRIPT = `
   import { EventSource as Source, subscribe } from "@sse/client";
-  import { shared } from "@sse/client/shared";
   const log = [];
   // All of the stream's events, whatever their types.
   const follow = (url, init) => {
@@ -18,7 +17,7 @@ const SCRIPT = `
     window.source = source;
   };
   document.addEventListener("freeze", () => log.push("frozen"));
-  window.sse = { Source, subscribe, shared, follow };
+  window.sse = { Source, subscribe, follow };
   window.log = log;
 `;
 

@@ -67,8 +67,15 @@ test("serves the page and events, and keeps them in ./data", async () => {
       expect(asset.status).toBe(200);
       expect(asset.headers.get("content-type")).toStartWith(type);
       expect(asset.headers.get("cache-control")).toContain("immutable");
-      expect((await asset.text()).length).toBeGreaterThan(1000);
+      const text = await asset.text();
+      expect(text.length).toBeGreaterThan(1000);
+      const loaded = [...text.matchAll(/"(\/assets\/[\w.]+-\w+\.js)"/g)].map(([, later]) => later!);
+      expect(loaded.length > 0).toBe(type === "text/javascript");
+      for (const later of loaded) expect((await fetch(url + later)).status).toBe(200);
     }
+
+    const reference = await fetch(`${url}/openapi`, { headers: { accept: "text/html" } });
+    expect(await reference.text()).toContain("<code>GET /events</code></h2>");
 
     const stream = await fetch(`${url}/events?topic=orders/42`);
     const published = await fetch(`${url}/publish?topic=orders/42`, {

@@ -2,7 +2,8 @@ import { otherMethods, OTHER_METHODS, problem } from "@sse/elysia";
 import { buildPage } from "@sse/web";
 import { type DocumentDecoration, Elysia } from "elysia";
 
-const HEADERS = {
+/** Of all documents: nothing in them is inline, and nothing comes from elsewhere. */
+export const PAGE_HEADERS = {
   "content-security-policy":
     "default-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'",
   "referrer-policy": "no-referrer",
@@ -27,7 +28,6 @@ const ASSETS: DocumentDecoration = {
   operationId: "assets",
   summary: "What belongs to the page",
   security: [],
-  parameters: [{ in: "path", name: "path", required: true, schema: { type: "string" } }],
   responses: { 200: { description: "A file of the page." } },
 };
 
@@ -43,7 +43,7 @@ export async function pageRoutes(dev: boolean) {
     if (asset === undefined) return problem(404, `there is nothing at ${path}`);
     const cache = asset.immutable ? "public, max-age=31536000, immutable" : "no-cache";
     return new Response(asset.body, {
-      headers: { ...HEADERS, "content-type": asset.type, "cache-control": cache },
+      headers: { ...PAGE_HEADERS, "content-type": asset.type, "cache-control": cache },
     });
   };
   return new Elysia({ name: "page" })
@@ -58,6 +58,6 @@ export async function pageRoutes(dev: boolean) {
     .all("/", otherMethods("GET, HEAD, OPTIONS"), OTHER_METHODS)
     .get("/benchmarks", ({ path }) => serve(path), { detail: BENCHMARKS })
     .all("/benchmarks", otherMethods("GET, HEAD, OPTIONS"), OTHER_METHODS)
-    .get("/assets/*", ({ path }) => serve(path), { detail: ASSETS })
-    .all("/assets/*", otherMethods("GET, HEAD, OPTIONS"), OTHER_METHODS);
+    .get("/assets/:file", ({ path }) => serve(path), { detail: ASSETS })
+    .all("/assets/:file", otherMethods("GET, HEAD, OPTIONS"), OTHER_METHODS);
 }

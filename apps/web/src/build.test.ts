@@ -14,8 +14,10 @@ test("the page is whole: everything it names is served", () => {
   }
 
   const script = [...page].find(([path]) => /index-\w+\.js$/.test(path))![1];
-  const workers = [...text(script).matchAll(/"(\/assets\/[\w.]+\.worker-\w+\.js)"/g)];
-  expect(workers.map((match) => page.has(match[1]!))).toEqual([true]);
+  const loaded = [...text(script).matchAll(/"(\/assets\/([\w.]+)-\w+\.js)"/g)];
+  const names = loaded.map(([, path, name]) => [name!, page.has(path!)] as const);
+  // Of the lab, and what the client's tabs share by.
+  expect(Object.fromEntries(names)).toEqual({ "storm.worker": true, member: true });
 });
 
 test("nothing comes from elsewhere, and nothing is inline", () => {

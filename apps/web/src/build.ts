@@ -34,6 +34,8 @@ export async function buildPage({ minify = true }: BuildPageOptions = {}): Promi
   const page = await Bun.build({
     ...shared,
     entrypoints: [HTML],
+    splitting: true, // what tabs share by is a file of its own, loaded by who shares
+    modulePreload: false, // it imports no other
     naming: { entry: "[name].[ext]", chunk: HASHED, asset: HASHED },
     define: { STORM_WORKER_URL: JSON.stringify(urlPath(worker.outputs[0]!.path)) },
   });

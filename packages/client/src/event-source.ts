@@ -1,5 +1,6 @@
-import { connect, type Link } from "./connection.ts";
+import type { Link } from "./connection.ts";
 import { EventSourceErrorEvent } from "./failure.ts";
+import { open } from "./open.ts";
 import type { ConnectionOptions } from "./options.ts";
 
 /** What `new EventSource` is told: as {@link ConnectionOptions} say. */
@@ -57,7 +58,7 @@ export class EventSource extends EventTarget {
     this.#signal = init.signal;
     let origin = "";
     const fire = (event: Event): boolean => this.dispatchEvent(event);
-    this.#link = (init.shared ?? connect)(this.url, init, {
+    this.#link = open(this.url, init, {
       opened: (at) => {
         origin = new URL(at).origin;
         this.#readyState = 1;

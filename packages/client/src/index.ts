@@ -1,5 +1,4 @@
 export type { Clock } from "./clock.ts";
-export type { Connect, Link, Sink } from "./connection.ts";
 export { EventSource } from "./event-source.ts";
 export type { EventSourceEventMap, EventSourceInit } from "./event-source.ts";
 export { EventSourceErrorEvent } from "./failure.ts";
@@ -12,4 +11,4 @@ export type { Reading, SubscribedEvent } from "./inbox.ts";
 export type { SchemaIssue, SchemaResult, StandardSchema } from "./standard-schema.ts";
 export { subscribe } from "./subscribe.ts";
 export type { SubscribeOptions, Subscription } from "./subscribe.ts";
-export type { DataOf, SelectorOf, TopicMap } from "./topics.ts";
+export type { DataFrom, TopicMap, TopicOf } from "@sse/protocol";

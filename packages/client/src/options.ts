@@ -1,5 +1,4 @@
 import { type Clock, systemClock } from "./clock.ts";
-import type { Connect } from "./connection.ts";
 
 /** What a function that gives the headers is told of the attempt that they are for. */
 export interface Attempt {
@@ -72,10 +71,18 @@ export interface ConnectionOptions {
   /** Called with each comment. Default: nobody is. */
   onComment?: ((text: string) => void) | undefined;
   /**
-   * How events come here: `shared` of `@sse/client/shared` has one connection for all tabs. Default: a connection of
-   * its own.
+   * One connection for all tabs, frames and workers of an origin that ask for the same URL with the same
+   * `withCredentials`, `method`, `body` and `headers`. The one that holds it hands it over when it closes, crashes,
+   * sleeps or hangs, and no event is lost or comes twice, provided that each event has an id of its own. Who comes
+   * later begins at the present; with a `replay` in the URL, at the beginning.
+   *
+   * What functions answer is not compared: all are taken to be the same user's. Where they may not be, give the user's
+   * id: those share who give the same.
+   *
+   * Where there are no Web Locks (outside of browsers, without HTTPS), or where the part of the client that does it
+   * cannot be loaded, each has a connection of its own. Default: false.
    */
-  shared?: Connect | undefined;
+  shared?: boolean | string | null | undefined;
   /** Default: the runtime's own. */
   clock?: Clock | undefined;
   /** Numbers in [0, 1). Default: `Math.random`. */

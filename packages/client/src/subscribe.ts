@@ -1,17 +1,20 @@
-import { connect } from "./connection.ts";
+import type { DataFrom, TopicMap, TopicOf } from "@sse/protocol";
 import type { ControlCallbacks } from "./control.ts";
 import { absolute } from "./event-source.ts";
 import type { Failure } from "./failure.ts";
 import { Inbox, type Reading, type SubscribedEvent } from "./inbox.ts";
+import { open } from "./open.ts";
 import type { ConnectionOptions } from "./options.ts";
 import type { StandardSchema } from "./standard-schema.ts";
-import type { DataOf, SelectorOf, TopicMap } from "./topics.ts";
 
 /** What a subscription is told, besides how to connect. */
-export interface SubscribeOptions<Topics extends TopicMap>
+export interface SubscribeOptions<
+  Topics extends TopicMap = object,
+  Name extends TopicOf<Topics> = TopicOf<Topics>,
+>
   extends ConnectionOptions, ControlCallbacks, Reading {
   /** Topics, or patterns of them. Default: none named, which is the topic `default`, or what the URL says. */
-  topics?: readonly SelectorOf<Topics>[] | undefined;
+  topics?: readonly Name[] | undefined;
   /** For a beginning without a cursor: `"all"` that the server holds, or the last so many. Default: from now on. */
   replay?: "all" | number | undefined;
   /** What to be given of what was missed: the server's `lag`. Default: `"catch-up"`. */
@@ -20,15 +23,12 @@ export interface SubscribeOptions<Topics extends TopicMap>
    * What each event's data has to be. A value that it changes is handed on changed. Default: none; the types are
    * believed.
    */
-  schema?: StandardSchema<DataOf<Topics>> | undefined;
+  schema?: StandardSchema<DataFrom<Topics, Name>> | undefined;
   /** A stream is open. */
   onOpen?: (() => void) | undefined;
   /** There is no stream for now. When there will never be one, the iterator throws instead. */
   onError?: ((failure: Failure) => void) | undefined;
 }
-
-/** What topics carry that nobody has said anything of. */
-type Untyped = Readonly<Record<string, unknown>>;
 
 /** Events, one after another. Leaving a `for await` closes the connection; so does `using`. */
 export interface Subscription<Data> extends AsyncIterableIterator<SubscribedEvent<Data>, undefined> {
@@ -47,7 +47,8 @@ export interface Subscription<Data> extends AsyncIterableIterator<SubscribedEven
  * (204), or when closed. Nothing more is read from the connection while the consumer is busy: what waits is what the
  * last piece of the stream held.
  *
- * Types are those of the topics: `subscribe<{ "orders/*": Order }>(url, { topics: ["orders/42"] })`; or of the schema.
+ * The type of data is that of all topics that the map has, `subscribe<{ "orders/*": Order }>(url, { topics: ["orders/42"]
+ * })`; or of those that are named, as of a map that an app has for all, `subscribe<Topics, "orders/42">`; or the schema's.
  *
  * @throws {SubscribeError} from the iterator, when the server refuses for good.
  * @throws {InvalidEventError} from the iterator, for data that is not what it should be; `onInvalid` takes it instead.
@@ -55,23 +56,20 @@ export interface Subscription<Data> extends AsyncIterableIterator<SubscribedEven
  */
 export function subscribe<Schema extends StandardSchema>(
   url: string | URL,
-  options: Omit<SubscribeOptions<Untyped>, "schema"> & { schema: Schema },
+  options: Omit<SubscribeOptions, "schema"> & { schema: Schema },
 ): Subscription<Schema extends StandardSchema<infer Data> ? Data : never>;
-export function subscribe<Topics extends TopicMap = Untyped>(
+export function subscribe<Topics extends TopicMap = object, Name extends TopicOf<Topics> = TopicOf<Topics>>(
   url: string | URL,
-  options?: SubscribeOptions<NoInfer<Topics>>,
-): Subscription<DataOf<Topics>>;
-export function subscribe<Topics extends TopicMap>(
-  url: string | URL,
-  options: SubscribeOptions<Topics> = {},
-): Subscription<DataOf<Topics>> {
+  options?: SubscribeOptions<NoInfer<Topics>, NoInfer<Name>>,
+): Subscription<DataFrom<Topics, Name>>;
+export function subscribe(url: string | URL, options: SubscribeOptions = {}): Subscription<unknown> {
   const { topics = [], replay, lag } = options;
   const target = new URL(absolute(url));
   for (const topic of topics) target.searchParams.append("topic", topic);
   if (replay !== undefined) target.searchParams.set("replay", String(replay));
   if (lag !== undefined) target.searchParams.set("lag", lag);
-  const inbox = new Inbox<DataOf<Topics>>(options, topics);
-  const link = (options.shared ?? connect)(target.href, options, inbox);
+  const inbox = new Inbox<unknown>(options, topics);
+  const link = open(target.href, options, inbox);
   const close = (): void => {
     link.close();
     inbox.close();
@@ -80,7 +78,7 @@ export function subscribe<Topics extends TopicMap>(
   if (options.signal?.aborted) close();
 
   const events = inbox.read(close);
-  const subscription: Subscription<DataOf<Topics>> = {
+  const subscription: Subscription<unknown> = {
     get lastEventId() {
       return inbox.lastEventId;
     },

@@ -1,5 +1,8 @@
 import type { ServerSentEvent } from "@sse/protocol";
 import type { ConnectionOptions, Failure } from "../src/index.ts";
+import { connect } from "../src/connection.ts";
+import { settingsOf } from "../src/options.ts";
+import { watchPage } from "../src/page.ts";
 import { Member } from "../src/shared/member.ts";
 import type { Locks, SharingPlatform } from "../src/shared/platform.ts";
 import { ManualClock } from "./manual-clock.ts";
@@ -84,7 +87,12 @@ export class Tab {
 
   constructor(browser: Browser, url: string, options: ConnectionOptions) {
     this.#browser = browser;
-    const platform: SharingPlatform = { locks: browser.locks, openChannel: () => this.#channel() };
+    const { locks, clock } = browser;
+    const openChannel = (): BroadcastChannel => this.#channel();
+    const Channel = function () {
+      return openChannel();
+    } as unknown as SharingPlatform["Channel"];
+    const platform = { locks, Channel, connect, watchPage };
     const sink = {
       opened: () => void this.states.push("open"),
       event: (event: ServerSentEvent) => void this.events.push(event),
@@ -92,13 +100,8 @@ export class Tab {
       paused: () => void this.states.push("paused"),
       ready: () => this.busy,
     };
-    this.member = new Member(
-      "name",
-      url,
-      { clock: browser.clock, random: () => 0, ...options },
-      sink,
-      platform,
-    );
+    const all = { clock, random: () => 0, ...options };
+    this.member = new Member(url, all, settingsOf(all), sink, platform);
   }
 
   /** The data of what is no event of the hub's. */

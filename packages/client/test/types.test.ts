@@ -15,9 +15,16 @@ import { WireServer } from "./wire-server.ts";
 interface Order {
   total: number;
 }
+interface Gift {
+  gift: boolean;
+}
+interface News {
+  title: string;
+}
 interface Topics {
   "orders/*": Order;
-  "news/**": { title: string };
+  "orders/special": Gift;
+  "news/**": News;
 }
 
 /** What a subscription yields. */
@@ -28,9 +35,20 @@ export function checked(source: EventSource): void {
   const orders = subscribe<{ "orders/*": Order }>("/events", { topics: ["orders/42", "orders/*"] });
   expectTypeOf<Data<typeof orders>>().toEqualTypeOf<Order>();
   const all = subscribe<Topics>("/events", { topics: ["orders/1", "news/a/b", "news/**"] });
-  expectTypeOf<Data<typeof all>>().toEqualTypeOf<Order | { title: string }>();
-  const some = subscribe<Pick<Topics, "orders/*">>("/events");
-  expectTypeOf<Data<typeof some>>().toEqualTypeOf<Order>();
+  expectTypeOf<Data<typeof all>>().toEqualTypeOf<Order | Gift | News>();
+  const named = subscribe<Topics, "orders/42" | "orders/7">("/events", { topics: ["orders/42", "orders/7"] });
+  expectTypeOf<Data<typeof named>>().toEqualTypeOf<Order>();
+  // The most specific selector counts, as for who publishes; a pattern brings what any topic carries that it matches.
+  const special = subscribe<Topics, "orders/special">("/events", { topics: ["orders/special"] });
+  expectTypeOf<Data<typeof special>>().toEqualTypeOf<Gift>();
+  const pattern = subscribe<Topics, "orders/*">("/events", { topics: ["orders/*"] });
+  expectTypeOf<Data<typeof pattern>>().toEqualTypeOf<Order | Gift>();
+  const mixed = subscribe<Topics, "orders/special" | "news/**">("/events");
+  expectTypeOf<Data<typeof mixed>>().toEqualTypeOf<Gift | News>();
+  // @ts-expect-error: not one of those that were named
+  subscribe<Topics, "orders/42">("/events", { topics: ["orders/43"] });
+  // @ts-expect-error: no topic of the map
+  subscribe<Topics, "users/1">("/events");
   const untyped = subscribe("/events", { topics: ["anything"] });
   expectTypeOf<Data<typeof untyped>>().toEqualTypeOf<unknown>();
   // @ts-expect-error: no such topic

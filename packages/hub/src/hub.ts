@@ -1,3 +1,4 @@
+import type { TopicMap, TopicOf } from "@sse/protocol";
 import type { Clock } from "./clock.ts";
 import { endEvent, gapEvent, readyEvent } from "./control.ts";
 import type { EventId } from "./cursor.ts";
@@ -15,7 +16,7 @@ import type { HubStats, SlowStream } from "./stats.ts";
 import type { Stream } from "./stream.ts";
 import { startSweep } from "./sweep.ts";
 import { parseTopic, SelectorSet } from "./topic.ts";
-import type { Known, MapOf, MessageFor, MessagesFor, TopicMap, TopicOf } from "./topic-map.ts";
+import type { Known, MapOf, MessageFor, MessagesFor } from "./topic-map.ts";
 
 /** An hour: nobody waits longer for streams to be closed. */
 const LONGEST_CLOSING = 3_600_000;

@@ -16,5 +16,6 @@ export { RecordingSink } from "./recording-sink.ts";
 export type { InputOf, OutputOf, TopicSchemas } from "./schemas.ts";
 export type { Sink } from "./sink.ts";
 export type { CloseReason, LagPolicy, Stream, StreamState } from "./stream.ts";
-export type { DataFor, Known, MessageFor, SelectorFor, TopicMap, TopicOf } from "./topic-map.ts";
+export type { DataFor, SelectorFor, TopicMap, TopicOf } from "@sse/protocol";
+export type { Known, MessageFor } from "./topic-map.ts";
 export { MAX_TOPIC_BYTES, parseTopic, SelectorSet, type Topic } from "./topic.ts";

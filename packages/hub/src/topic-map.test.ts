@@ -1,6 +1,6 @@
 import { expect, expectTypeOf, test } from "bun:test";
 import * as z from "zod";
-import { createHub, type DataFor, type Hub, type InputOf, type OutputOf, type SelectorFor } from "./index.ts";
+import { createHub, type Hub, type InputOf, type OutputOf } from "./index.ts";
 
 /* Types, checked by `bun run check`: each `@ts-expect-error` fails it when its line is right. */
 
@@ -75,16 +75,6 @@ function untyped(hub: Hub, all: Hub<{ "**": { v: number }; a: string }>, name: s
     all.publish("b/c", { data: "" }),
   ];
 }
-
-expectTypeOf<SelectorFor<Topics, "orders/42">>().toEqualTypeOf<"orders/*">();
-expectTypeOf<SelectorFor<Topics, "chat/a/typing">>().toEqualTypeOf<"chat/*/typing">();
-expectTypeOf<SelectorFor<Topics, "chat/a/typing/b">>().toEqualTypeOf<"chat/**">();
-expectTypeOf<SelectorFor<Topics, "chat">>().toEqualTypeOf<never>();
-// The first segment that differs decides, also where more words follow in the other.
-expectTypeOf<SelectorFor<{ "a/**": 1; "*/b/c": 2; "**": 3 }, "a/b/c">>().toEqualTypeOf<"a/**">();
-expectTypeOf<SelectorFor<{ "*/b": 2; "**": 3 }, "a/c">>().toEqualTypeOf<"**">();
-// Several topics: what would do for each of them.
-expectTypeOf<DataFor<Topics, "news" | "orders/42">>().toEqualTypeOf<string & Order>();
 
 const schemas = { "orders/*": z.object({ total: z.string().transform(Number) }), news: z.string() };
 expectTypeOf<InputOf<typeof schemas>["orders/*"]>().toEqualTypeOf<{ total: string }>();

@@ -5,3 +5,4 @@ export type { EncodableEvent } from "./encode.ts";
 export { EventTooLargeError } from "./errors.ts";
 export { DecoderStream, decodeEvents } from "./stream.ts";
 export type { StreamDecoderOptions } from "./stream.ts";
+export type { DataFor, DataFrom, SelectorFor, TopicMap, TopicOf } from "./topic-map.ts";

@@ -1,15 +1,25 @@
-import { connect, type Link, type Sink } from "../connection.ts";
+import type { Link, Sink } from "../connection.ts";
 import type { Failure } from "../failure.ts";
-import { type ConnectionOptions, type Settings, settingsOf } from "../options.ts";
-import { watchPage } from "../page.ts";
+import type { ConnectionOptions, Settings } from "../options.ts";
 import { History, type Step } from "./history.ts";
 import type { Message } from "./message.ts";
 import type { SharingPlatform } from "./platform.ts";
+
+/*
+ * Loaded when it is needed. It imports nothing that runs of what is always there, but is given it: bundlers would make
+ * a file of its own of what both need, and everybody would have to wait for two.
+ */
 
 /** How long a leader has to answer before another takes the lock from it, in milliseconds. */
 const ANSWER_WITHIN = 10_000;
 /** Events that may wait for a slow consumer before it gets a connection of its own, which can be told to wait. */
 const MAX_BACKLOG = 1_000;
+
+/** Who has the same name shares. Its beginning tells the locks of this client from those of the page. */
+function nameOf(url: string, options: ConnectionOptions): string {
+  const { withCredentials = false, method, body, headers, shared } = options;
+  return `sse ${JSON.stringify([url, withCredentials, method, body, headers, shared])}`;
+}
 
 /**
  * One user of a shared connection. It waits for the lock; who has it leads: connects, and tells the others each event
@@ -39,11 +49,17 @@ export class Member implements Link {
   #backlog = 0;
   #cancelTimer: (() => void) | null = null;
 
-  constructor(name: string, url: string, options: ConnectionOptions, sink: Sink, platform: SharingPlatform) {
-    this.#name = name;
+  constructor(
+    url: string,
+    options: ConnectionOptions,
+    settings: Settings,
+    sink: Sink,
+    platform: SharingPlatform,
+  ) {
+    this.#name = nameOf(url, options);
     this.#url = url;
     this.#options = options;
-    this.#settings = settingsOf(options);
+    this.#settings = settings;
     this.#sink = sink;
     this.#platform = platform;
     if (options.lastEventId) this.#history = new History(options.lastEventId, false);
@@ -63,7 +79,7 @@ export class Member implements Link {
         if (asleep) this.#enter();
         asleep = false;
       };
-      watchPage(options.pauseWhenHidden ?? false, { suspend, resume, online() {} }, signal);
+      platform.watchPage(options.pauseWhenHidden ?? false, { suspend, resume, online() {} }, signal);
       if (!asleep) this.#enter();
     });
   }
@@ -74,7 +90,7 @@ export class Member implements Link {
   }
 
   #enter(): void {
-    this.#channel = this.#platform.openChannel(this.#name);
+    this.#channel = new this.#platform.Channel(this.#name);
     this.#channel.addEventListener("message", (event) => this.#hear((event as MessageEvent<Message>).data));
     this.#join();
     this.#waitForLock({});
@@ -177,7 +193,7 @@ export class Member implements Link {
       this.#options.onComment?.(text);
     };
     const own = { pauseWhenHidden: false, lastEventId: this.#history!.cursor, signal: undefined, onComment };
-    this.#link = connect(this.#url, { ...this.#options, ...own }, sink);
+    this.#link = this.#platform.connect(this.#url, { ...this.#options, ...own }, sink);
   }
 
   #hear(message: Message): void {

@@ -1,3 +1,6 @@
+import { type Connect, connect } from "../connection.ts";
+import { watchPage } from "../page.ts";
+
 /** The part of Web Locks that sharing uses. */
 export interface Locks {
   request(
@@ -7,15 +10,20 @@ export interface Locks {
   ): Promise<unknown>;
 }
 
-/** What sharing needs of a browser; injected, so that tests can be all the tabs. */
+/** What sharing needs of a browser, and of the client; injected, so that tests can be all the tabs. */
 export interface SharingPlatform {
   readonly locks: Locks;
-  openChannel(name: string): BroadcastChannel;
+  readonly connect: Connect;
+  readonly watchPage: typeof watchPage;
+  readonly Channel: new (name: string) => BroadcastChannel;
 }
 
 /** Null where there are no locks: outside of browsers, and on pages that were not loaded over HTTPS or from localhost. */
 export function browserPlatform(): SharingPlatform | null {
-  const { locks } = (globalThis as { navigator?: { locks?: Locks } }).navigator ?? {};
-  if (locks === undefined || typeof BroadcastChannel === "undefined") return null;
-  return { locks, openChannel: (name) => new BroadcastChannel(name) };
+  const { navigator, BroadcastChannel: Channel } = globalThis as {
+    navigator?: { locks?: Locks };
+    BroadcastChannel?: typeof BroadcastChannel;
+  };
+  const locks = navigator?.locks;
+  return locks && Channel ? { locks, Channel, connect, watchPage } : null;
 }

@@ -1,1 +1,0 @@
-export { shared, sharedAs } from "./shared.ts";
