@@ -73,11 +73,11 @@ async function start(): Promise<RunningServer> {
   } catch (error) {
     if (error instanceof ConfigError) refuse(error.message);
     if (error instanceof HubError) refuse(`cannot open the log that --log names: ${error.message}`);
-    const { code, message } = error as { code?: string; message: string };
+    const { code, syscall, message } = error as { code?: string; syscall?: string; message: string };
     if (code === "EADDRINUSE") {
       refuse(`port ${config!.port} is in use; stop what listens there, or choose another with --port`);
     }
-    if (code !== undefined) refuse(`cannot listen on ${config!.host}:${config!.port}: ${message}`);
+    if (syscall === "listen") refuse(`cannot listen on ${config!.host}:${config!.port}: ${message}`);
     throw error;
   }
 }
