@@ -14,6 +14,7 @@ const SYMBOLS = {
   listen: { args: ["int", "int"], returns: "int" },
   setsockopt: { args: ["int", "int", "int", "ptr", "u32"], returns: "int" },
 } as const;
+type Libc = ReturnType<typeof dlopen<typeof SYMBOLS>>["symbols"];
 
 /* Of Linux's <sys/socket.h> and <netinet/tcp.h>. */
 const SOL_SOCKET = 1;
@@ -23,6 +24,7 @@ const TCP_KEEPIDLE = 4;
 const TCP_KEEPINTVL = 5;
 const TCP_KEEPCNT = 6;
 const TCP_USER_TIMEOUT = 18;
+const SO_ATTACH_FILTER = 26;
 /** Questions to a silent peer before it counts as gone. */
 const PROBES = 3;
 
@@ -33,16 +35,46 @@ const PROBES = 3;
  * @param peerTimeout see {@link keepAlive}; null: they are not dropped
  */
 export function tuneListeningSocket(port: number, peerTimeout: number | null): void {
+  onListeners(port, ({ listen, setsockopt }, descriptor) => {
+    listen(descriptor, BACKLOG);
+    if (peerTimeout === null) return;
+    for (const [level, option, value] of keepAlive(peerTimeout)) {
+      setsockopt(descriptor, level, option, ptr(new Int32Array([value])), 4);
+    }
+  });
+}
+
+/**
+ * Lets nobody connect any more, and all who have go on: to be done a moment before the listening socket is closed, because
+ * with it the kernel resets who is connected and not yet accepted, whose request may be on its way. Who comes meanwhile is
+ * not answered, tries again after a second, and is refused. Where this cannot be done, nothing is.
+ */
+export function turnAwayConnections(port: number): void {
+  // struct sock_fprog: how many instructions, and where they are.
+  const program = new BigUint64Array([BigInt(NO_SYN.length), BigInt(ptr(NO_SYN))]);
+  onListeners(port, ({ setsockopt }, descriptor) => {
+    setsockopt(descriptor, SOL_SOCKET, SO_ATTACH_FILTER, ptr(program), program.byteLength);
+  });
+}
+
+/** A packet filter in the kernel's instructions (its `struct sock_filter`): drops what begins a connection, and no more. */
+const NO_SYN = BigUint64Array.from(
+  [
+    [0x30, 0, 0, 13], // load the flags of the TCP header
+    [0x54, 0, 0, 0x12], // only SYN and ACK of them
+    [0x15, 0, 1, 0x02], // unless it is SYN alone, skip what follows
+    [0x06, 0, 0, 0], // drop
+    [0x06, 0, 0, 0xffffffff], // keep
+  ],
+  ([code, ifTrue, ifFalse, value]) =>
+    BigInt(code!) | (BigInt(ifTrue!) << 16n) | (BigInt(ifFalse!) << 24n) | (BigInt(value!) << 32n),
+);
+
+function onListeners(port: number, act: (libc: Libc, descriptor: number) => void): void {
   if (process.platform !== "linux") return;
   try {
     const libc = dlopen("libc.so.6", SYMBOLS);
-    for (const descriptor of listeners(port)) {
-      libc.symbols.listen(descriptor, BACKLOG);
-      if (peerTimeout === null) continue;
-      for (const [level, option, value] of keepAlive(peerTimeout)) {
-        libc.symbols.setsockopt(descriptor, level, option, ptr(new Int32Array([value])), 4);
-      }
-    }
+    for (const descriptor of listeners(port)) act(libc.symbols, descriptor);
     libc.close();
   } catch {
     // As it is.

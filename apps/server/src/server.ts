@@ -14,7 +14,7 @@ import { type AnyElysia, Elysia } from "elysia";
 import { createAuth } from "./auth.ts";
 import type { Config } from "./config.ts";
 import { demoRoutes, startDemos } from "./demos.ts";
-import { tuneListeningSocket } from "./listening-socket.ts";
+import { tuneListeningSocket, turnAwayConnections } from "./listening-socket.ts";
 import type { Logger } from "./logger.ts";
 import { METRICS, Metrics } from "./metrics.ts";
 import { openapiRoutes } from "./openapi.ts";
@@ -24,6 +24,13 @@ import { pageRoutes } from "./page.ts";
 import { statsStream } from "./stats-stream.ts";
 import { tlsOptions } from "./tls.ts";
 
+/**
+ * How long a server that stops still answers, at the least, within --drain, in milliseconds: a balancer sees that it is not
+ * ready, and clients that send one request after the other on a connection are told to close it.
+ */
+const TURNING_AWAY = 1000;
+/** How long those who are connecting when that is over may take to be accepted and answered, within --drain, in milliseconds. */
+const LAST_COMERS = 500;
 /** How long the last answers may take once all streams are closed, in milliseconds. */
 const LAST_ANSWERS = 1000;
 
@@ -112,7 +119,13 @@ export async function startServer(config: Config, logger: Logger): Promise<Runni
   const stop = async (): Promise<void> => {
     stopDemos();
     overload.stop();
-    await Promise.all([hub.close({ within: config.drain }), stats.stop(config.drain)]);
+    await Promise.all([
+      hub.close({ within: config.drain }),
+      stats.stop(config.drain),
+      Bun.sleep(Math.min(config.drain, TURNING_AWAY)),
+    ]);
+    turnAwayConnections(server.port!);
+    await Bun.sleep(Math.min(config.drain, LAST_COMERS));
     // What is being answered may be finished, but not by a client that takes for ever.
     await Promise.race([server.stop(false), Bun.sleep(Math.min(config.drain, LAST_ANSWERS))]);
     await server.stop(true);

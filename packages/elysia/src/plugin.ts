@@ -8,7 +8,7 @@ import { drain } from "./drain.ts";
 import { events } from "./events.ts";
 import { otherMethods } from "./methods.ts";
 import { DRAIN, EVENTS, HEALTHZ, OTHER_METHODS, PUBLISH, READYZ, STATS } from "./openapi.ts";
-import { problem } from "./problem.ts";
+import { LAST_ANSWER, problem } from "./problem.ts";
 import { publish } from "./publish.ts";
 import { answerErrors } from "./refuse.ts";
 import { ticketRoutes } from "./ticket-routes.ts";
@@ -82,7 +82,8 @@ export function sse({
         const fault = hub.closing
           ? "the server is shutting down"
           : (hub.fault ?? admission.overload()?.detail ?? null);
-        return fault === null ? Response.json({ status: "ready" }) : problem(503, fault);
+        if (fault === null) return Response.json({ status: "ready" });
+        return problem(503, fault, hub.closing ? LAST_ANSWER : {});
       },
       { detail: READYZ },
     )

@@ -99,3 +99,6 @@ export function problem(
     headers: { "content-type": "application/problem+json", ...wait, ...headers },
   });
 }
+
+/** What comes next on the connection of a server that shuts down could be cut off; on a new one it is another server's. */
+export const LAST_ANSWER = Object.freeze({ connection: "close" });

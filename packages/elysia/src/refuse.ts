@@ -1,7 +1,14 @@
 import { HubError, type HubErrorCode } from "@sse/hub";
 import { CONTENT_TYPE, encodeEvent } from "@sse/protocol";
 import type { Admission } from "./admission.ts";
-import { problem, type ProblemStatus, Refusal, type RefusalReason, STREAM_HEADERS } from "./problem.ts";
+import {
+  LAST_ANSWER,
+  problem,
+  type ProblemStatus,
+  Refusal,
+  type RefusalReason,
+  STREAM_HEADERS,
+} from "./problem.ts";
 
 const STATUS_OF: Record<HubErrorCode, ProblemStatus> = {
   "bad-topic": 400,
@@ -37,7 +44,8 @@ export function answerErrors(admission: Admission): (context: { error: unknown }
 function refusalOf(error: unknown): Refusal | null {
   if (error instanceof Refusal) return error;
   if (!(error instanceof HubError)) return null;
-  return new Refusal(STATUS_OF[error.code], error.message, {}, error.code);
+  const headers = error.code === "closed" ? LAST_ANSWER : {};
+  return new Refusal(STATUS_OF[error.code], error.message, headers, error.code);
 }
 
 /**
