@@ -4,7 +4,7 @@ import { missingFor, PROXIES, ProxyProcess } from "./proxy-process.ts";
 import { ServerProcess } from "./server-process.ts";
 import { SseClient, until } from "./sse-client.ts";
 
-/* Each configuration of docs/deploy in the real program. Several nodes and their end: behind-nginx.test.ts. */
+/* Each configuration of docs/deploy in the real program. Several nodes and their end: proxy-failover.test.ts. */
 
 const tls = { rejectUnauthorized: false };
 
@@ -70,9 +70,35 @@ for (const config of PROXIES) {
         tls,
       });
       const [from, host] = (await response.json()) as [string, string];
-      // The address that the proxy saw is the last; what a client claims is before it, or gone.
-      expect(from.split(", ").at(-1)).toBe("127.0.0.1");
+      expect(from).toBe("127.0.0.1"); // what a client claims is gone
       expect(host).toBe("sse.example.com");
+    }, 30_000);
+
+    test("clients are counted by the address that the proxy saw, whatever they claim", async () => {
+      const flags = "--no-demos --max-streams-per-address 1 --trusted-proxies 127.0.0.1".split(" ");
+      await using node = await ServerProcess.start(...flags);
+      await using proxy = await ProxyProcess.start(config, [node.port]);
+      await answers(proxy.url);
+      const url = `${proxy.url}/events?topic=t`;
+      await using one = await SseClient.open(url, { "x-forwarded-for": "203.0.113.1" }, tls);
+      await until(() => one.control("sse:ready").length === 1);
+      const headers = { accept: "*/*", "x-forwarded-for": "203.0.113.2" };
+      expect((await fetch(url, { headers, tls })).status).toBe(429);
+      expect(node.lines.filter((line) => line.includes("--trusted-proxies"))).toEqual([]);
+    }, 30_000);
+
+    test("a node that was not told to trust it says so, once", async () => {
+      await using node = await ServerProcess.start("--no-demos");
+      await using proxy = await ProxyProcess.start(config, [node.port]);
+      await answers(proxy.url);
+      for (let at = 0; at < 2; at++) {
+        await using client = await SseClient.open(`${proxy.url}/events?topic=t`, {}, tls);
+        await until(() => client.control("sse:ready").length === 1);
+      }
+      await until(() => node.lines.some((line) => line.includes("--trusted-proxies")));
+      const [line, ...more] = node.lines.filter((each) => each.includes("--trusted-proxies"));
+      expect(JSON.parse(line!)).toMatchObject({ level: "warn", peer: "127.0.0.1" });
+      expect(more).toEqual([]);
     }, 30_000);
 
     test("a page may publish where it came from, whatever the port, and no other page may", async () => {

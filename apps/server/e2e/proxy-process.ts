@@ -20,6 +20,8 @@ export function missingFor(config: ProxyConfig): string {
   return absent === undefined ? "" : ` (skipped: ${absent} is not installed)`;
 }
 
+const UPSTREAM = /  upstream nodes \{[^}]*\}/;
+
 /** nginx or Caddy with a configuration of docs/deploy, but for its addresses, and times that a test can wait for. */
 export class ProxyProcess implements AsyncDisposable {
   readonly url: string;
@@ -39,14 +41,26 @@ export class ProxyProcess implements AsyncDisposable {
     });
   }
 
-  /** @param nodes ports; a configuration for three nodes is given them in turn */
-  static async start(config: ProxyConfig, nodes: readonly number[]): Promise<ProxyProcess> {
+  /**
+   * @param nodes ports; a configuration for three nodes is given them in turn
+   * @param withTls puts TLS before a configuration without it, as docs/deploy/README.md says
+   */
+  static async start(
+    config: ProxyConfig,
+    nodes: readonly number[],
+    { withTls = config === "nginx-tls.conf" || config === "Caddyfile" } = {},
+  ): Promise<ProxyProcess> {
     const [port, admin] = [await freePort(), await freePort()];
     const folder = await mkdtemp(join(tmpdir(), "proxy-"));
     const cert = join(folder, "cert.pem");
     const key = join(folder, "key.pem");
     makeCertificate(cert, key);
     let text = await Bun.file(join(CONFIGS, config)).text();
+    if (withTls && config === "nginx.conf") {
+      const [upstream] = UPSTREAM.exec(text)!;
+      text = (await Bun.file(join(CONFIGS, "nginx-tls.conf")).text()).replace(UPSTREAM, upstream);
+    }
+    if (withTls) text = text.replace(":8080 {", "sse.example.com {");
     let node = 0;
     text = text
       .replace(/(node[123]|127\.0\.0\.1):3000/g, () => `127.0.0.1:${nodes[node++ % nodes.length]}`)
@@ -59,7 +73,7 @@ export class ProxyProcess implements AsyncDisposable {
       .replace("proxy_read_timeout 60s", "proxy_read_timeout 1s")
       .replace(
         "grace_period 60s",
-        `grace_period 1s\n\tadmin 127.0.0.1:${admin}\n\tauto_https disable_redirects`,
+        `grace_period 1s\n\tadmin 127.0.0.1:${admin}\n\tauto_https disable_redirects\n\tskip_install_trust`,
       )
       .replace(
         "sse.example.com {",
@@ -72,8 +86,7 @@ export class ProxyProcess implements AsyncDisposable {
     const command = isNginx
       ? ["nginx", "-p", folder, "-c", path, "-e", `${folder}/error.log`]
       : ["caddy", "--config", path, "--adapter", "caddyfile"];
-    const scheme = config === "nginx-tls.conf" || config === "Caddyfile" ? "https" : "http";
-    return new ProxyProcess(`${scheme}://127.0.0.1:${port}`, command, folder);
+    return new ProxyProcess(`${withTls ? "https" : "http"}://127.0.0.1:${port}`, command, folder);
   }
 
   /** Loads the configuration again, as whoever operates the proxy does. */

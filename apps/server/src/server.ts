@@ -77,6 +77,11 @@ export async function startServer(config: Config, logger: Logger): Promise<Runni
   metrics.watch(hub, () => overload.state);
   const admission = new Admission(hub, {
     trustedProxies: config.trustedProxies,
+    onDisregardedProxy: (peer) =>
+      logger.warn(
+        "X-Forwarded-For is not believed: its sender is not in --trusted-proxies; if it is a proxy, all its clients count as one",
+        { peer },
+      ),
     publishRate: config.publishRate,
     overload: overload.current,
     onRefused: metrics.refused,

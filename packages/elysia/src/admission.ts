@@ -17,6 +17,11 @@ export interface Overload {
 export interface AdmissionOptions {
   /** Proxies whose `X-Forwarded-For` is believed, as addresses and networks; default none. */
   trustedProxies?: readonly string[] | undefined;
+  /**
+   * Told once, of the first peer that is none of them and sends the header: if it is a proxy, all its clients count as one.
+   * Default: nobody is.
+   */
+  onDisregardedProxy?: ((peer: string) => void) | undefined;
   /** Events that one principal, or one address of those without a token, may publish in a second; default null: any number. */
   publishRate?: number | null | undefined;
   /** Asked for each new stream; default: there is always room. */
@@ -44,11 +49,17 @@ export class Admission {
 
   /** @throws TypeError for a trusted proxy that is no address */
   constructor(hub: Hub, options: AdmissionOptions = {}) {
-    const { trustedProxies, publishRate = null, overload = () => null, onRefused = () => {} } = options;
+    const {
+      trustedProxies,
+      onDisregardedProxy,
+      publishRate = null,
+      overload = () => null,
+      onRefused = () => {},
+    } = options;
     this.hub = hub;
     this.onRefused = onRefused;
     this.onPublished = options.onPublished ?? (() => {});
-    this.#address = clientAddress(trustedProxies);
+    this.#address = clientAddress(trustedProxies, onDisregardedProxy);
     this.#rate = publishRate === null ? null : new RateLimiter(publishRate);
     this.overload = overload;
   }

@@ -68,3 +68,19 @@ test.each([
 ])("%j is no proxy", (text) => {
   expect(() => clientAddress([text])).toThrow(TypeError);
 });
+
+test("a peer that is no trusted proxy, and speaks for others, is told of, once", () => {
+  const told: string[] = [];
+  const address = clientAddress(["10.0.0.0/8"], (peer) => told.push(peer));
+  const ask = (peer: string, headers: Record<string, string>): void => {
+    const server = { requestIP: () => ({ address: peer }) } as unknown as Server<unknown>;
+    address(new Request("http://localhost/", { headers }), server);
+  };
+  const headers = { "x-forwarded-for": "203.0.113.1" };
+  ask("198.51.100.7", {});
+  ask("10.1.1.1", headers);
+  expect(told).toEqual([]);
+  ask("::ffff:198.51.100.7", headers);
+  ask("198.51.100.8", headers);
+  expect(told).toEqual(["198.51.100.7"]);
+});

@@ -12,15 +12,26 @@ export type ClientAddress = (request: Request, server: Server<unknown> | null) =
  * before that, the client itself may have written.
  *
  * @param trustedProxies addresses and networks, as `10.0.0.0/8`
+ * @param onDisregarded told once, of the first peer that is not a trusted proxy and sends the header all the same
  * @throws TypeError naming what is neither
  */
-export function clientAddress(trustedProxies: readonly string[] = []): ClientAddress {
+export function clientAddress(
+  trustedProxies: readonly string[] = [],
+  onDisregarded: (peer: string) => void = () => {},
+): ClientAddress {
   const trusted = listOf(trustedProxies);
+  let hasTold = false;
   return (request, server) => {
     const peer = server?.requestIP(request)?.address;
     if (peer === undefined) return undefined;
     const address = canonical(peer);
-    if (trusted === null || !isTrusted(trusted, address)) return network(address);
+    if (trusted === null || !isTrusted(trusted, address)) {
+      if (!hasTold && request.headers.has("x-forwarded-for")) {
+        hasTold = true;
+        onDisregarded(address);
+      }
+      return network(address);
+    }
     return network(forwarded(request.headers.get("x-forwarded-for"), trusted, address));
   };
 }
