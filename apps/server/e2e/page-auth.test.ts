@@ -13,7 +13,7 @@ const name = CHROMIUM === null ? "a browser (no Chromium found: set CHROMIUM_PAT
 const TOKEN = "the-token-of-the-page-tests";
 const ADMIN = "the-token-of-the-admin";
 const OWNER = "the-token-of-the-owner";
-const VISITOR = { subscribe: ["demo/**", "default"], publish: ["default", "demo/jobs/*", "demo/probe"] };
+const VISITOR = { subscribe: ["demo/**", "default"], publish: ["default", "demo/jobs/*"] };
 const SECRET = "a secret of at least 32 bytes, for tests";
 const TOKENS = JSON.stringify([
   { token: TOKEN, ...VISITOR },

@@ -80,6 +80,18 @@ describe.skipIf(CHROMIUM === null)(name, () => {
     expect(await tab.page.locator("#told-resumes").textContent()).toContain("fresh2");
   });
 
+  test("publishes nothing of its own into the log of who only looks at it", async () => {
+    await using server = await ServerProcess.start("--no-demos");
+    const tab = await open(server.url);
+    await tab.sums("All 3 feeds open");
+    // Three samples, a second apart.
+    await tab.page.evaluate("new Promise((resolve) => setTimeout(resolve, 2500))");
+    await tab.says('[data-metric="latency"] .aside', "nothing was published");
+    await tab.says('[data-metric="events"] .aside', "0 since the start");
+    const { published } = (await (await fetch(`${server.url}/stats`)).json()) as { published: number };
+    expect(published).toBe(0);
+  });
+
   test("shares three connections between its tabs, shows who leads, and hands them over", async () => {
     await using server = await ServerProcess.start();
     const context = await newContext();

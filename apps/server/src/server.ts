@@ -21,6 +21,7 @@ import { openapiRoutes } from "./openapi.ts";
 import { openLog } from "./open-log.ts";
 import { OverloadWatch } from "./overload.ts";
 import { pageRoutes } from "./page.ts";
+import { Slowest } from "./slowest.ts";
 import { statsStream } from "./stats-stream.ts";
 import { tlsOptions } from "./tls.ts";
 
@@ -54,10 +55,11 @@ export async function startServer(config: Config, logger: Logger): Promise<Runni
   const tls = tlsOptions(config);
   const log = await openLog(config, logger);
   const metrics = new Metrics();
+  const slowest = new Slowest(metrics.observer);
   const overload = new OverloadWatch(config, logger);
   const hub = createHub({
     log,
-    observer: metrics.observer,
+    observer: slowest,
     heartbeat,
     retry,
     writeDeadline,
@@ -88,7 +90,7 @@ export async function startServer(config: Config, logger: Logger): Promise<Runni
     onPublished: metrics.published,
   });
   const answer = answerErrors(admission);
-  const stats = statsStream(hub, authorize);
+  const stats = statsStream(hub, authorize, slowest);
   const app = new Elysia({ serve: { development: false, reusePort: false } })
     // Each field by its name: Elysia reads the text, and prepares all there is for a handler that takes the whole context.
     .onError(({ code, error, path }) =>

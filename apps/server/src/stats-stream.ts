@@ -12,6 +12,7 @@ import {
 import { createHub, type Hub, MemoryLog, SelectorSet } from "@sse/hub";
 import { type DocumentDecoration, Elysia } from "elysia";
 import { residentMemory } from "./overload.ts";
+import type { Slowest, SlowestTimes } from "./slowest.ts";
 
 const STATS_EVENTS: DocumentDecoration = {
   operationId: "statsEvents",
@@ -46,14 +47,16 @@ function adminsOf(authorize: Authorize | undefined): Authorize | undefined {
  *
  * They come from a hub of their own: the state of a node does not belong into a log that nodes share, nor into every
  * stream of `**`, and takes the right to see `/stats` whatever may be subscribed to.
+ *
+ * @param slowest observes the hub; each sample has what took longest in its second
  */
-export function statsStream(hub: Hub, authorize: Authorize | undefined) {
+export function statsStream(hub: Hub, authorize: Authorize | undefined, slowest: Slowest) {
   const own = createHub({ log: new MemoryLog({ maxEvents: KEPT }) });
   const admission = new Admission(own);
   const authorizeAdmin = adminsOf(authorize);
   let cpu = process.cpuUsage();
   let last = performance.now();
-  const sample = (): Record<string, unknown> => {
+  const sample = (times: SlowestTimes): Record<string, unknown> => {
     const used = process.cpuUsage(cpu);
     const now = performance.now();
     const elapsed = now - last;
@@ -67,11 +70,13 @@ export function statsStream(hub: Hub, authorize: Authorize | undefined) {
       ...hub.stats(),
       lag: hub.slowest(1)[0]?.lag ?? 0,
       watching: own.listeners(TOPIC),
+      latency: times,
     };
   };
   const timer = setInterval(() => {
+    const times = slowest.take(); // when nobody listens too: a sample is of its own second
     if (own.closing || own.listeners(TOPIC) === 0) return;
-    own.publish(TOPIC, { event: "stats", data: sample() }).catch(() => {}); // the next one is due soon
+    own.publish(TOPIC, { event: "stats", data: sample(times) }).catch(() => {}); // the next one is due soon
   }, PERIOD);
   const routes = new Elysia({ name: "stats-stream" })
     .get(

@@ -1,45 +1,19 @@
 import { find, make } from "./element.ts";
 import { type FeedEntry, type FeedStatus, WANTS_TOKEN } from "./feed.ts";
-import { Latency } from "./latency.ts";
 import type { FeedName } from "./feeds-shown.ts";
 import { Metrics } from "./metrics.ts";
-import { post } from "./post.ts";
-import { Probe } from "./probe.ts";
 import { bytes, compact, duration } from "./quantity.ts";
 import { StatsHistory } from "./stats-history.ts";
 
-/** Five minutes of samples; of probes, the last minute. */
+/** Five minutes of samples. */
 const KEPT_SAMPLES = 300;
-const PROBES_SPAN_MS = 60_000;
-const PROBE_EVERY_MS = 1_000;
 
-/** The hub as it says of itself that it is, and the way through it as it is measured here. */
+/** The hub as it says of itself that it is. */
 export class Cockpit {
   readonly history = new StatsHistory(KEPT_SAMPLES);
-  readonly #latency = new Latency(PROBES_SPAN_MS);
-  readonly #metrics = new Metrics(this.history, this.#latency);
+  readonly #metrics = new Metrics(this.history);
   readonly #root = find(HTMLElement, '[data-feed="stats"]');
-  readonly #probe: Probe;
   #shown = true;
-
-  constructor() {
-    this.#probe = new Probe({
-      tab: crypto.getRandomValues(new Uint32Array(2)).join("-"),
-      post: (body) => post("/publish", body),
-      now: () => performance.now(),
-      onLatency: (took) => {
-        this.#latency.add(performance.now(), took);
-        this.#metrics.addLatency(took);
-      },
-      onProblem: (problem) => {
-        const aside = find(HTMLElement, '[data-metric="latency"] .aside', this.#root);
-        if (problem !== "") aside.textContent = problem;
-      },
-    });
-    setInterval(() => {
-      if (this.#shown && document.visibilityState === "visible") void this.#probe.send();
-    }, PROBE_EVERY_MS);
-  }
 
   set shown(shown: boolean) {
     this.#shown = shown;
@@ -47,9 +21,7 @@ export class Cockpit {
   }
 
   take(feed: FeedName, entry: FeedEntry): void {
-    if (entry.kind === "gap") return;
-    if (feed === "stats" && this.history.add(entry.data)) this.#draw();
-    if (feed === "demos" && entry.type === "probe" && !entry.replayed) this.#probe.arrived(entry.data);
+    if (entry.kind === "event" && feed === "stats" && this.history.add(entry.data)) this.#draw();
   }
 
   #draw(): void {

@@ -5,11 +5,8 @@ export interface FeedSource {
   readonly url: string;
 }
 
-/** Where the page's own events go that measure the way from a publisher to a reader. */
-export const PROBE_TOPIC = "demo/probe";
-
 /** The topics of the first feed: their events differ in type or shape, so one stream is enough for all. */
-const DEMO_TOPICS = ["demo/random", "demo/clock", "demo/ticker", PROBE_TOPIC] as const;
+const DEMO_TOPICS = ["demo/random", "demo/clock", "demo/ticker"] as const;
 
 /**
  * The streams that all tabs of the page share. Three, because a browser allows HTTP/1.1 six connections to a host: one

@@ -14,6 +14,8 @@ export interface StatsSample {
   readonly deliveries: number;
   /** Events that the stream which is furthest behind has yet to get. */
   readonly lag: number;
+  /** What took longest in the second before, in milliseconds; null where nothing was done. */
+  readonly latency: { readonly commit: number | null; readonly fanOut: number | null };
   readonly resumes: Readonly<Record<string, number>>;
   readonly gaps: Readonly<Record<string, number>>;
   readonly closes: Readonly<Record<string, number>>;

@@ -15,11 +15,6 @@ interface TileControls {
 /** Entries that a face is given: the half minute before now, and more. */
 const MAX_ENTRIES = 200;
 
-/** The page's own probes would drown what it shows. */
-function isWorthALine(entry: FeedEntry): boolean {
-  return entry.kind === "gap" || entry.type !== "probe";
-}
-
 /** What every tile has: its state, its pause button, its log. The face draws the rest. */
 export class Tile {
   readonly #root: HTMLElement;
@@ -67,7 +62,7 @@ export class Tile {
   showEntry(entry: FeedEntry): void {
     this.#entries.push(entry);
     if (this.#entries.length > MAX_ENTRIES) this.#entries.shift();
-    if (isWorthALine(entry)) this.#log.add(entry);
+    this.#log.add(entry);
     this.#drawFace();
   }
 
