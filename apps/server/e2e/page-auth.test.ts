@@ -54,7 +54,7 @@ describe.skipIf(CHROMIUM === null)(name, () => {
     await using context = await browser.newContext();
     await context.addCookies([{ name: "sse_token", value: TOKEN, url: server.url, sameSite: "Strict" }]);
     const tab = await Tab.open(context, server.url);
-    await tab.sums("All 2 feeds open");
+    await tab.sums("2 feeds open, 1 wants a token");
     await tab.page.locator('[data-feed="stats"]').filter({ hasText: "takes a token with admin" }).waitFor();
   });
 
@@ -70,6 +70,20 @@ describe.skipIf(CHROMIUM === null)(name, () => {
     await tab.page.click("#start-job");
     await tab.sees("job", "open");
     expect(tab.troubles).toEqual([]);
+  });
+
+  test("that may not send streams away is told so, and has no verdict", async () => {
+    const grant = { subscribe: ["demo/**"], publish: ["demo/**"] };
+    const value = await mintToken({ ...grant, secret: SECRET, ttl: 60_000 });
+    await using context = await browser.newContext();
+    await context.addCookies([{ name: "sse_token", value, url: server.url, sameSite: "Strict" }]);
+    const { page } = await Tab.open(context, `${server.url}/#break`);
+    await page.locator('[data-experiment="drain"]').click();
+    await page
+      .locator("#verdict")
+      .filter({ hasText: "No verdict, as it was broken off: 403 Forbidden" })
+      .waitFor();
+    await page.locator("#verdict").filter({ hasText: "it takes one with admin" }).waitFor();
   });
 
   test("of another origin gets nothing with the cookie of its visitor", async () => {

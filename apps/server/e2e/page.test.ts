@@ -214,7 +214,7 @@ describe.skipIf(CHROMIUM === null)(name, () => {
     const tab = await open(stopped.url);
     await tab.sums("All 3 feeds open");
     stopped.process.kill("SIGTERM");
-    for (const feed of FEEDS) await tab.sees(feed, "retrying", "the server shuts down");
+    for (const feed of FEEDS) await tab.sees(feed, "retrying", "the server sends streams away");
     expect(await stopped.process.exited).toBe(0);
     await tab.sums("No connection");
 
@@ -223,6 +223,21 @@ describe.skipIf(CHROMIUM === null)(name, () => {
     await tab.sums("All 3 feeds open");
     await publish(server.url, { topic: "default", data: "back" });
     await until(async () => (await tab.rows("board")).at(-1) === "back");
+  });
+
+  test("says that the server is full, and has its feed once there is room", async () => {
+    await using server = await ServerProcess.start("--max-streams", "1", "--return-window", "1ms", ...RETRY);
+    const tab = await open(server.url);
+    await tab.sums("The server is full: 2 feeds open, 1 waiting for room");
+    const isOpen = (feed: FeedName) =>
+      tab.tile(feed).evaluate((tile) => tile.getAttribute("data-state") === "open");
+    const [first, second] = (await isOpen("demos"))
+      ? (["demos", "board"] as const)
+      : (["board", "demos"] as const);
+    await tab.sees(second, "retrying", "the server is full");
+    await tab.tile(first).getByRole("button", { name: "Pause" }).click();
+    await tab.sees(second, "open");
+    await tab.sums("2 feeds open, 1 paused");
   });
 
   test("pauses a topic, and goes on where it was", async () => {

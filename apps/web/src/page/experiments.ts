@@ -30,8 +30,11 @@ const FLOOD_BATCHES_PER_SECOND = 20;
 async function open({ subject, note }: Bench): Promise<void> {
   subject.reader.open();
   const answered = () => subject.reader.state.is === "open" || subject.reader.state.is === "refused";
-  if (!(await subject.until(answered, OPENS_WITHIN_MS)))
-    throw new Error(`no stream within ${OPENS_WITHIN_MS / 1000} s`);
+  if (!(await subject.until(answered, OPENS_WITHIN_MS))) {
+    const { state } = subject.reader;
+    const why = state.is === "waiting" ? ` (${state.why})` : "";
+    throw new Error(`the server gave it no stream within ${OPENS_WITHIN_MS / 1000} s${why}`);
+  }
   if (subject.reader.state.is === "refused") throw new Error("the server refused the stream");
   await subject.publish(BEFORE);
   await subject.until(() => subject.isSettled, OPENS_WITHIN_MS);

@@ -65,8 +65,8 @@ describe("states", () => {
     source().drop();
     expect(states.slice(2)).toEqual([
       "closing: drain",
-      "retrying: the server shuts down, or sends its streams elsewhere",
-      "retrying: the server shuts down, or sends its streams elsewhere",
+      "retrying: the server sends streams away",
+      "retrying: the server sends streams away",
     ]);
   });
 

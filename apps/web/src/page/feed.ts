@@ -54,9 +54,12 @@ const GAP_WORDS: Readonly<Record<string, string>> = {
   lag: "some of what was missed was left out",
 };
 
+/** What stands beside a feed that the server has no room for. */
+export const NO_ROOM = "the server is full for now";
+
 const CLOSING_WORDS: Readonly<Record<string, string>> = {
-  drain: "the server shuts down, or sends its streams elsewhere",
-  overload: "the server is full, and takes no more streams now",
+  drain: "the server sends streams away",
+  overload: NO_ROOM,
   slow: "this page read too slowly",
   "max-age": "the stream has had its time",
   "auth-expired": "the token has ended",

@@ -53,9 +53,10 @@ export class Lab {
         "Another tab has the one connection that is to spare (HTTP/1.1 has six to a host). Close its explorer or its experiment first.",
       );
     } else {
-      await (name === "storm" ? this.#storm() : this.#hurt(name)).catch((error: Error) =>
-        this.#note(`Broken off: ${error.message}`),
-      );
+      await (name === "storm" ? this.#storm() : this.#hurt(name)).catch((error: Error) => {
+        this.#note(`Broken off: ${error.message}`);
+        this.#verdict("", `No verdict, as it was broken off: ${error.message}`);
+      });
       this.#lease.give();
     }
     this.#setRunning(null);

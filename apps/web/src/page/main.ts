@@ -57,18 +57,13 @@ function controls(name: FeedName) {
   return { pause: () => feeds.pause(name), resume: () => feeds.resume(name) };
 }
 
-/** Who may read the topics need not be allowed to see the hub's state: then there are two feeds. */
-function isAllowed({ detail }: FeedStatus): boolean {
-  return !detail.startsWith(WANTS_TOKEN);
-}
-
 function drawSummary(): void {
   settling = null;
   const summary = find(HTMLElement, "#summary");
   const sentence = find(Element, "#summary .state-name");
   // The job comes and goes; it says nothing about how the page is connected.
   const all = FEEDS.flatMap(({ name }) => statuses.get(name) ?? []);
-  const now = summarize(all.some(({ state }) => state === "open") ? all.filter(isAllowed) : all);
+  const now = summarize(all);
   find(HTMLElement, "#token-form").hidden = !all.some(({ detail }) => detail.startsWith(WANTS_TOKEN));
   summary.dataset["state"] = now.state;
   if (sentence.textContent !== now.sentence) sentence.textContent = now.sentence;

@@ -1,7 +1,7 @@
 import { describe, expect, test } from "bun:test";
 import { linePath, strokesPath } from "./drawing.ts";
 import { bytes, compact, duration, milliseconds } from "./quantity.ts";
-import type { FeedState, FeedStatus } from "./feed.ts";
+import { type FeedState, type FeedStatus, NO_ROOM } from "./feed.ts";
 import { jobProgress } from "./job-progress.ts";
 import { summarize } from "./summary.ts";
 
@@ -15,8 +15,28 @@ describe("summary", () => {
     expect(of("retrying", "failed", "paused").state).toBe("failed");
     expect(of("open", "connecting").sentence).toBe("Connecting");
   });
+  test("says that the server is full, and not that there is no connection", () => {
+    const full: FeedStatus = { state: "retrying", detail: NO_ROOM };
+    const open: FeedStatus = { state: "open", detail: "" };
+    expect(summarize([full, full, { ...full, detail: "", state: "connecting" }]).sentence).toBe(
+      "The server is full. The feeds come back once there is room.",
+    );
+    expect(summarize([open, open, full]).sentence).toBe(
+      "The server is full: 2 feeds open, 1 waiting for room",
+    );
+    expect(summarize([open, full, { state: "failed", detail: "" }]).sentence).toBe(
+      "1 feed open, 2 reconnecting",
+    );
+  });
   test("says that the server wants a token", () => {
     const locked: FeedStatus = { state: "failed", detail: "the server wants a token, next try in 3 s" };
+    expect(summarize([locked, { state: "open", detail: "" }])).toEqual({
+      state: "open",
+      sentence: "1 feed open, 1 wants a token",
+    });
+    expect(
+      summarize([locked, { state: "open", detail: "" }, { state: "retrying", detail: "" }]).sentence,
+    ).toBe("1 feed open, 1 reconnecting");
     expect(summarize([locked, { ...locked, state: "connecting", detail: "" }]).sentence).toBe(
       "The server wants a token, and this page has none.",
     );

@@ -41,7 +41,9 @@ export class Tile {
     scroller.setAttribute("aria-label", `${title}: latest events`);
     // Messages are worth hearing; a clock's every second is not.
     if (root.dataset["feed"] === "board") scroller.setAttribute("role", "log");
-    this.#log = new Log(find(HTMLElement, "ol", scroller), find(HTMLElement, ".log-empty", scroller));
+    const empty = find(HTMLElement, ".log-empty", scroller);
+    empty.append(` ${root.dataset["empty"]}`);
+    this.#log = new Log(find(HTMLElement, "ol", scroller), empty);
     find(Element, "header", this.#root).append(this.#toggle, find(Element, ".state", parts));
     this.#root.append(scroller);
     this.#draw();
