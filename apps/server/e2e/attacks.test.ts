@@ -232,6 +232,7 @@ describe("a token", () => {
       ["POST", "/demo/jobs"],
       ["POST", "/send-event"],
       ["POST", "/drain"],
+      ["POST", "/stats/probe"],
     ] as const) {
       const response = await fetch(`${secretServer.url}${path}`, {
         method,

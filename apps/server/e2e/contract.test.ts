@@ -370,6 +370,7 @@ describe("other requests", () => {
     ["POST", "/", "GET, HEAD, OPTIONS"],
     ["PATCH", "/stats", "GET, HEAD, OPTIONS"],
     ["GET", "/drain", "POST, OPTIONS"],
+    ["GET", "/stats/probe", "POST, OPTIONS"],
   ])("%s %s is answered with the methods that are known", async (method, path, allow) => {
     const response = await fetch(`${url}${path}`, { method });
     expect(response.headers.get("allow")).toBe(allow);
@@ -395,6 +396,22 @@ describe("other requests", () => {
     expect(text).toMatch(/^sse_fan_out_seconds_count [1-9]/m);
     expect(text).toMatch(/^sse_log_up 1$/m);
     expect(text).toMatch(/^sse_streams_closed_total\{reason="client"\} [0-9]+$/m);
+  });
+
+  test("POST /stats/probe comes back in the stream of the server's state, and in no other", async () => {
+    await using state = await SseClient.open(`${url}/stats/events`);
+    await using all = await SseClient.open(`${url}/events?topic=**`);
+    await until(() => state.events.length > 0 && all.events.length > 0);
+    const probe = (body: string, headers: Record<string, string> = {}): Promise<Response> =>
+      fetch(`${url}/stats/probe`, { method: "POST", headers, body });
+    expect((await probe('{"tab":"a","number":1}')).status).toBe(204);
+    await until(() => state.events.some(({ type }) => type === "probe"));
+    expect(state.control("probe")).toEqual([{ tab: "a", number: 1 }]);
+    await expectProblem(await probe("1"), 400, "must be a JSON object with tab, number");
+    await expectProblem(await probe('{"event":"stats"}'), 400, "unknown field");
+    await expectProblem(await probe(`{"tab":"${"x".repeat(300)}"}`), 413, "limit of 256 bytes");
+    await expectProblem(await probe("{}", { origin: "https://evil.example" }), 403, "evil.example");
+    expect(all.events.filter(({ type }) => type === "probe")).toEqual([]);
   });
 
   test("POST /drain sends streams away, and they resume without a hole while the server goes on", async () => {

@@ -90,7 +90,7 @@ export async function startServer(config: Config, logger: Logger): Promise<Runni
     onPublished: metrics.published,
   });
   const answer = answerErrors(admission);
-  const stats = statsStream(hub, authorize, slowest);
+  const stats = statsStream(hub, { authorize, origins, slowest });
   const app = new Elysia({ serve: { development: false, reusePort: false } })
     // Each field by its name: Elysia reads the text, and prepares all there is for a handler that takes the whole context.
     .onError(({ code, error, path }) =>

@@ -1,13 +1,21 @@
 import {
   type Access,
   Admission,
+  answerErrors,
   type Authorize,
   events,
+  fieldNames,
   OTHER_METHODS,
   otherMethods,
+  parseJson,
+  problems,
+  readText,
   requireAdmin,
+  requireFields,
+  requireKnownOrigin,
   STREAM_PARAMETERS,
   STREAM_RESPONSES,
+  withAccess,
 } from "@sse/elysia";
 import { createHub, type Hub, MemoryLog, SelectorSet } from "@sse/hub";
 import { type DocumentDecoration, Elysia } from "elysia";
@@ -21,11 +29,20 @@ const STATS_EVENTS: DocumentDecoration = {
   responses: STREAM_RESPONSES,
 };
 
+const STATS_PROBE: DocumentDecoration = {
+  operationId: "statsProbe",
+  summary: "Has a `probe` event come in /stats/events, for a client that measures how long it takes",
+  responses: { 204: { description: "It is on its way." }, ...problems(400, 401, 403, 413) },
+};
+
 const TOPIC = "stats";
 /** Milliseconds between two samples. */
 const PERIOD = 1000;
-/** Samples that are kept for who comes later: five minutes. */
-const KEPT = 300;
+/** What is kept for who comes later: five minutes, however many probes are among it. */
+const KEPT = { maxEvents: null, maxBytes: 4 * 1024 * 1024, maxAge: 300 * PERIOD };
+/** The most bytes of a probe: the name of who sent it, and its number. */
+const MAX_PROBE = 256;
+const PROBE_FIELDS = fieldNames("tab", "number");
 /** Who may see the state may read all of this hub, which has nothing else. */
 const ALL = new SelectorSet(["**"]);
 
@@ -48,10 +65,19 @@ function adminsOf(authorize: Authorize | undefined): Authorize | undefined {
  * They come from a hub of their own: the state of a node does not belong into a log that nodes share, nor into every
  * stream of `**`, and takes the right to see `/stats` whatever may be subscribed to.
  *
- * @param slowest observes the hub; each sample has what took longest in its second
+ * `POST /stats/probe` sends a `probe` event the same way, so that a page can measure it without a trace in the users' log.
+ *
+ * @param options.slowest observes the hub; each sample has what took longest in its second
  */
-export function statsStream(hub: Hub, authorize: Authorize | undefined, slowest: Slowest) {
-  const own = createHub({ log: new MemoryLog({ maxEvents: KEPT }) });
+export function statsStream(
+  hub: Hub,
+  {
+    authorize,
+    origins,
+    slowest,
+  }: { authorize: Authorize | undefined; origins: readonly string[]; slowest: Slowest },
+) {
+  const own = createHub({ log: new MemoryLog(KEPT) });
   const admission = new Admission(own);
   const authorizeAdmin = adminsOf(authorize);
   let cpu = process.cpuUsage();
@@ -78,7 +104,14 @@ export function statsStream(hub: Hub, authorize: Authorize | undefined, slowest:
     if (own.closing || own.listeners(TOPIC) === 0) return;
     own.publish(TOPIC, { event: "stats", data: sample(times) }).catch(() => {}); // the next one is due soon
   }, PERIOD);
+  const probe = async (request: Request): Promise<Response> => {
+    requireKnownOrigin(request, origins);
+    const body = parseJson(await readText(request, MAX_PROBE));
+    await own.publish(TOPIC, { event: "probe", data: requireFields(body, PROBE_FIELDS, "the body") });
+    return new Response(null, { status: 204 });
+  };
   const routes = new Elysia({ name: "stats-stream" })
+    .onError(answerErrors(admission))
     .get(
       "/stats/events",
       ({ request, server }) => events(admission, request, server, authorizeAdmin, [TOPIC]),
@@ -86,7 +119,12 @@ export function statsStream(hub: Hub, authorize: Authorize | undefined, slowest:
         detail: STATS_EVENTS,
       },
     )
-    .all("/stats/events", otherMethods("GET, HEAD, OPTIONS"), OTHER_METHODS);
+    .all("/stats/events", otherMethods("GET, HEAD, OPTIONS"), OTHER_METHODS)
+    .post("/stats/probe", ({ request }) => withAccess(authorizeAdmin, request, () => probe(request)), {
+      parse: "none",
+      detail: STATS_PROBE,
+    })
+    .all("/stats/probe", otherMethods("POST, OPTIONS"), OTHER_METHODS);
   const stop = (within: number): Promise<void> => {
     clearInterval(timer);
     return own.close({ within });

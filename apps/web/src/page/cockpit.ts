@@ -1,19 +1,41 @@
 import { find, make } from "./element.ts";
 import { type FeedEntry, type FeedStatus, WANTS_TOKEN } from "./feed.ts";
 import type { FeedName } from "./feeds-shown.ts";
+import { Latency } from "./latency.ts";
 import { Metrics } from "./metrics.ts";
+import { post } from "./post.ts";
+import { Probe } from "./probe.ts";
 import { bytes, compact, duration } from "./quantity.ts";
 import { StatsHistory } from "./stats-history.ts";
 
-/** Five minutes of samples. */
+/** Five minutes of samples; of probes, the last minute. */
 const KEPT_SAMPLES = 300;
+const PROBES_SPAN_MS = 60_000;
+const PROBE_EVERY_MS = 1_000;
 
-/** The hub as it says of itself that it is. */
+/** The hub as it says of itself that it is, and the way through it as it is measured here. */
 export class Cockpit {
   readonly history = new StatsHistory(KEPT_SAMPLES);
-  readonly #metrics = new Metrics(this.history);
+  readonly #latency = new Latency(PROBES_SPAN_MS);
+  readonly #metrics = new Metrics(this.history, this.#latency);
   readonly #root = find(HTMLElement, '[data-feed="stats"]');
+  readonly #probe = new Probe({
+    tab: crypto.getRandomValues(new Uint32Array(2)).join("-"),
+    post: (body) => post("/stats/probe", body),
+    now: () => performance.now(),
+    onLatency: (took) => {
+      this.#latency.add(performance.now(), took);
+      this.#metrics.addLatency(took);
+    },
+  });
   #shown = true;
+  #open = false;
+
+  constructor() {
+    setInterval(() => {
+      if (this.#open && this.#shown && document.visibilityState === "visible") void this.#probe.send();
+    }, PROBE_EVERY_MS);
+  }
 
   set shown(shown: boolean) {
     this.#shown = shown;
@@ -21,7 +43,10 @@ export class Cockpit {
   }
 
   take(feed: FeedName, entry: FeedEntry): void {
-    if (entry.kind === "event" && feed === "stats" && this.history.add(entry.data)) this.#draw();
+    if (entry.kind === "gap" || feed !== "stats") return;
+    if (entry.type === "probe") {
+      if (!entry.replayed) this.#probe.arrived(entry.data);
+    } else if (this.history.add(entry.data)) this.#draw();
   }
 
   #draw(): void {
@@ -31,6 +56,7 @@ export class Cockpit {
   }
 
   showStatus(status: FeedStatus): void {
+    this.#open = status.state === "open" || status.state === "resumed" || status.state === "gap";
     this.#root.dataset["state"] = status.state;
     find(HTMLElement, ".state-name", this.#root).textContent = status.state;
     find(HTMLElement, ".state-detail", this.#root).textContent = status.detail;

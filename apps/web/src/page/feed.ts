@@ -98,7 +98,7 @@ const OPEN = 1;
 const CLOSED = 2;
 
 // An EventSource hands out only the types that it was asked for; the demos use these.
-const EVENT_TYPES = ["message", "add", "progress", "stats", "status"];
+const EVENT_TYPES = ["message", "add", "probe", "progress", "stats", "status"];
 
 /** One stream, read through one EventSource after another, with its state and its cursor. */
 export class Feed {

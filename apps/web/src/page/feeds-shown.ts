@@ -16,7 +16,7 @@ export const FEEDS = [
   // Enough to hold the last half minute of random numbers among the others; they stay true however old they are.
   { name: "demos", url: streamUrl(DEMO_TOPICS, "100") },
   { name: "board", url: streamUrl(["default"], "20") },
-  { name: "stats", url: "/stats/events?replay=300" },
+  { name: "stats", url: "/stats/events?replay=all" },
 ] as const satisfies readonly FeedSource[];
 
 /** The job's feed has no fixed topic: every job that is started brings its own. */

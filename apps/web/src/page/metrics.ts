@@ -1,8 +1,9 @@
 import { find } from "./element.ts";
+import type { Latency } from "./latency.ts";
 import { oncePerFrame } from "./once-per-frame.ts";
 import { Plot } from "./plot.ts";
 import { bytes, compact, milliseconds } from "./quantity.ts";
-import type { StatsHistory, StatsPoint, StatsSample } from "./stats-history.ts";
+import type { StatsHistory, StatsPoint } from "./stats-history.ts";
 
 /** One card of the cockpit: a number now, the line that led to it, and a word beside it. */
 interface Metric {
@@ -37,16 +38,6 @@ const METRICS: readonly Metric[] = [
     aside: ({ sample }) => `${compact(sample.deliveries)} since the start`,
   },
   {
-    name: "latency",
-    colors: ["--line-1"],
-    values: ({ sample }) => [latency(sample.latency)],
-    format: milliseconds,
-    aside: ({ sample: { latency: took } }) =>
-      latency(took) === null
-        ? "nothing was published"
-        : `commit ${taken(took.commit)}, fan-out ${taken(took.fanOut)}`,
-  },
-  {
     name: "lag",
     colors: ["--line-2"],
     values: ({ sample }) => [sample.lag],
@@ -62,10 +53,8 @@ const METRICS: readonly Metric[] = [
   },
 ];
 
-/** Nothing in it was slower: from the publish until the last stream was written to. Null when nothing was published. */
-function latency({ commit, fanOut }: StatsSample["latency"]): number | null {
-  return commit === null && fanOut === null ? null : (commit ?? 0) + (fanOut ?? 0);
-}
+/** The probes' card has times of its own: a probe is drawn when it arrives. */
+const LATENCY_KEPT = 300;
 
 function taken(ms: number | null): string {
   return ms === null ? "–" : milliseconds(ms);
@@ -74,12 +63,27 @@ function taken(ms: number | null): string {
 /** The row of plots. */
 export class Metrics {
   readonly #history: StatsHistory;
+  readonly #latency: Latency;
   readonly #cards = METRICS.map((metric) => new Card(metric.name, metric.colors, metric.format));
+  readonly #latencyCard = new Card("latency", ["--line-1"], milliseconds);
+  readonly #times: number[] = [];
+  readonly #took: number[] = [];
   /** Draws what is seen, once per animation frame. */
   readonly draw = oncePerFrame(() => this.#drawNow());
 
-  constructor(history: StatsHistory) {
+  constructor(history: StatsHistory, latency: Latency) {
     this.#history = history;
+    this.#latency = latency;
+  }
+
+  addLatency(took: number): void {
+    this.#times.push(Date.now() / 1000);
+    this.#took.push(took);
+    if (this.#times.length > LATENCY_KEPT) {
+      this.#times.shift();
+      this.#took.shift();
+    }
+    this.draw();
   }
 
   #drawNow(): void {
@@ -90,6 +94,11 @@ export class Metrics {
       const now = latest === undefined ? null : metric.values(latest)[0]!;
       this.#cards[index]!.draw(times, lines, now, latest === undefined ? "" : metric.aside(latest));
     }
+    const [half, most] = [this.#latency.percentile(50), this.#latency.percentile(99)];
+    const measured = most === null ? "" : `p99 ${milliseconds(most)}; `;
+    const { commit = null, fanOut = null } = latest?.sample.latency ?? {};
+    const aside = latest === undefined ? "" : `commit ${taken(commit)}, fan-out ${taken(fanOut)}`;
+    this.#latencyCard.draw(this.#times, [this.#took], half, measured + aside);
   }
 }
 

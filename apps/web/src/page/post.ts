@@ -29,7 +29,8 @@ async function send<T>(
       headers: { ...authorization(), ...(type === undefined ? {} : { "content-type": type }) },
       ...(body === undefined ? {} : { body }),
     });
-    if (response.ok) return { ok: true, value: (await response.json()) as T };
+    if (response.ok)
+      return { ok: true, value: (response.status === 204 ? null : await response.json()) as T };
     return { ok: false, problem: await problemOf(response) };
   } catch (error) {
     const late = error instanceof DOMException && error.name === "TimeoutError";
