@@ -9,6 +9,7 @@ import {
   count,
   oneOf,
   orOff,
+  headerNames,
   origins,
   type Setting,
   SIZE,
@@ -40,6 +41,7 @@ export interface Config extends AuthConfig, LimitConfig {
   maxEventBytes: number;
   maxBodyBytes: number;
   corsOrigins: string[];
+  corsHeaders: string[];
   /** Files; both or none. */
   tlsCert: string | null;
   tlsKey: string | null;
@@ -182,6 +184,14 @@ export const SETTINGS: readonly Setting<keyof Config>[] = [
     fallback: "",
     parse: origins,
     help: "origins whose pages may read and publish, parted by commas",
+  },
+  {
+    name: "corsHeaders",
+    flag: "cors-headers",
+    env: "SSE_CORS_HEADERS",
+    fallback: "",
+    parse: headerNames,
+    help: "request headers that their pages may send besides Content-Type, Last-Event-ID and Authorization",
   },
   ...AUTH_SETTINGS,
   {

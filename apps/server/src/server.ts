@@ -96,7 +96,7 @@ export async function startServer(config: Config, logger: Logger): Promise<Runni
     .onError(({ code, error, path }) =>
       code === "NOT_FOUND" ? problem(404, `there is nothing at ${path}`) : answer({ error }),
     )
-    .use(allowOrigins(origins, config.authCookie !== undefined))
+    .use(allowOrigins(config))
     .use(sse({ hub, maxBodyBytes, origins, authorize, tickets, admission }))
     .get(
       "/metrics",
@@ -143,19 +143,15 @@ export async function startServer(config: Config, logger: Logger): Promise<Runni
   return { hub, app, url: `${scheme}://${name?.includes(":") ? `[${name}]` : name}:${port}`, stop };
 }
 
-/**
- * Cross-origin requests from the origins listed; without any, nothing is said, and browsers refuse them.
- *
- * @param withCookies lets their pages send cookies
- */
-function allowOrigins(origins: readonly string[], withCookies: boolean) {
+/** Cross-origin requests from the origins listed; without any, nothing is said, and browsers refuse them. */
+function allowOrigins({ corsOrigins: origins, corsHeaders, authCookie }: Config) {
   if (origins.length === 0) return new Elysia();
   return cors({
     origin: [...origins],
     methods: ["GET", "POST", "OPTIONS"],
-    allowedHeaders: ["Content-Type", "Last-Event-ID", "Authorization"],
+    allowedHeaders: ["Content-Type", "Last-Event-ID", "Authorization", ...corsHeaders],
     exposeHeaders: [],
-    credentials: withCookies,
+    credentials: authCookie !== undefined,
     maxAge: 86_400,
   });
 }

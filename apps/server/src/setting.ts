@@ -74,3 +74,11 @@ export function origins(text: string): string[] {
       );
     });
 }
+
+/** Names of header fields (RFC 9110, 5.1), parted by commas. */
+export function headerNames(text: string): string[] {
+  const names = text.split(",").filter((name) => name !== "");
+  const wrong = names.find((name) => !/^[\w!#$%&'*+.^`|~-]+$/.test(name));
+  if (wrong === undefined) return names;
+  throw new ConfigError(`must be a list of names as X-User, parted by commas, not ${JSON.stringify(wrong)}`);
+}

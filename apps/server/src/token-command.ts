@@ -6,7 +6,7 @@ const HELP = `Makes a JSON Web Token with SSE_JWT_SECRET, and prints it.
 
   --subscribe SELECTOR  what its bearer may read; can be repeated
   --publish SELECTOR    where its bearer may publish; can be repeated
-  --admin               its bearer may see /stats and /metrics
+  --admin               its bearer may see /stats and /metrics, and use /drain
   --ttl 1h              how long it is good (ms, s, m, h, d)
   --subject NAME        whose it is
   --jwt-issuer NAME     its iss (SSE_JWT_ISSUER)
