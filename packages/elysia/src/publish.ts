@@ -74,9 +74,10 @@ async function readUnbounded(request: Request, maxBytes: number): Promise<string
   return text + chunkDecoder.decode();
 }
 
-/** Deep JSON takes a parser seconds, in which the server does nothing else; a small text cannot be so deep as to matter. */
+/** Deeper JSON takes half a second to be written, and seconds to be read, in which the server does nothing else. */
 const MAX_DEPTH = 10_000;
-const LARGE_JSON = 64 * 1024;
+/** A shorter text cannot be so deep. */
+const DEEP_LENGTH = 2 * MAX_DEPTH;
 
 function isDeep(text: string): boolean {
   let openers = 0;
@@ -111,7 +112,7 @@ function isEscaped(text: string, at: number): boolean {
 
 /** @throws Refusal 400 saying where the JSON breaks off */
 export function parseJson(text: string, where = "the body"): unknown {
-  if (text.length > LARGE_JSON && isDeep(text)) {
+  if (text.length > DEEP_LENGTH && isDeep(text)) {
     throw new Refusal(400, `${where} is JSON nested more than ${MAX_DEPTH} deep`);
   }
   try {
