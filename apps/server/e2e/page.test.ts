@@ -86,7 +86,7 @@ describe.skipIf(CHROMIUM === null)(name, () => {
     await tab.sums("All 3 feeds open");
     // What it measures has come and gone more than once.
     await tab.says('[data-metric="latency"] .value', /[0-9]/);
-    await tab.says('[data-metric="latency"] .aside', /^p99 [0-9.]+; commit –, fan-out –$/);
+    await tab.says('[data-metric="latency"] .aside', /^p99 [0-9.]+; server –$/);
     await tab.says('[data-metric="events"] .aside', "0 since the start");
     const { published } = (await (await fetch(`${server.url}/stats`)).json()) as { published: number };
     expect(published).toBe(0);

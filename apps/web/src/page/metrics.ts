@@ -3,7 +3,7 @@ import type { Latency } from "./latency.ts";
 import { oncePerFrame } from "./once-per-frame.ts";
 import { Plot } from "./plot.ts";
 import { bytes, compact, milliseconds } from "./quantity.ts";
-import type { StatsHistory, StatsPoint } from "./stats-history.ts";
+import type { StatsHistory, StatsPoint, StatsSample } from "./stats-history.ts";
 
 /** One card of the cockpit: a number now, the line that led to it, and a word beside it. */
 interface Metric {
@@ -56,8 +56,9 @@ const METRICS: readonly Metric[] = [
 /** The probes' card has times of its own: a probe is drawn when it arrives. */
 const LATENCY_KEPT = 300;
 
-function taken(ms: number | null): string {
-  return ms === null ? "–" : milliseconds(ms);
+/** Nothing took longer from its publish until the last stream was written to. */
+function slowest({ commit, fanOut }: StatsSample["latency"]): string {
+  return commit === null && fanOut === null ? "–" : milliseconds((commit ?? 0) + (fanOut ?? 0));
 }
 
 /** The row of plots. */
@@ -96,8 +97,7 @@ export class Metrics {
     }
     const [half, most] = [this.#latency.percentile(50), this.#latency.percentile(99)];
     const measured = most === null ? "" : `p99 ${milliseconds(most)}; `;
-    const { commit = null, fanOut = null } = latest?.sample.latency ?? {};
-    const aside = latest === undefined ? "" : `commit ${taken(commit)}, fan-out ${taken(fanOut)}`;
+    const aside = latest === undefined ? "" : `server ${slowest(latest.sample.latency)}`;
     this.#latencyCard.draw(this.#times, [this.#took], half, measured + aside);
   }
 }
