@@ -327,6 +327,14 @@ describe("POST /publish", () => {
       400,
       "unknown parameter",
     );
+    for (const query of ["topic=%ff", "topic=a%zz", "topic=a%", "topic=a%ed%a0%80", "topic=a&id=%fe"]) {
+      await expectProblem(await post("x", "text/plain", `/publish?${query}`), 400, "not UTF-8");
+      await expectProblem(
+        await fetch(`${url}/events?${query.replace("&id", "&lastEventId")}`),
+        400,
+        "not UTF-8",
+      );
+    }
     const nested = (depth: number) => `{"topic":"a","data":${"[".repeat(depth)}${"]".repeat(depth)}}`;
     for (const depth of [500_000, 30_000, 10_001])
       await expectProblem(await post(nested(depth)), 400, "nested more than 10000 deep");

@@ -152,6 +152,19 @@ function publicationOf(value: unknown, where: string): Publication {
   return fields as unknown as Publication; // the hub checks the fields' values
 }
 
+/** The events of `application/x-ndjson`. */
+function parseLines(text: string): Publication[] {
+  const events: Publication[] = [];
+  for (let start = 0, number = 1; start < text.length; number++) {
+    const found = text.indexOf("\n", start);
+    const end = found === -1 ? text.length : found;
+    const line = end === start ? "" : text.slice(start, end);
+    if (line.trim() !== "") events.push(publicationOf(parseJson(line, `line ${number}`), `line ${number}`));
+    start = end + 1;
+  }
+  return events;
+}
+
 const parseTextQuery = remembering((text) => {
   const query = readQuery(text, TEXT_PARAMETERS);
   if (!query.has("topic"))
@@ -203,11 +216,7 @@ export async function publish(
   if (type !== "text/plain" && query !== "") readQuery(query, []); // what belongs into the body must not be lost here
   const text = await readText(request, maxBodyBytes);
   if (type === "application/x-ndjson") {
-    const events: Publication[] = [];
-    for (const [index, line] of text.split("\n").entries()) {
-      if (line.trim() !== "")
-        events.push(publicationOf(parseJson(line, `line ${index + 1}`), `line ${index + 1}`));
-    }
+    const events = parseLines(text);
     requireAll(access, events);
     admission.takeEvents(request, server, access, events.length);
     return answer(idList(await tracePublish(request, events, () => hub.publishMany(events))));

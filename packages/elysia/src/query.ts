@@ -15,6 +15,16 @@ export function remembering<T>(read: (text: string) => T): (text: string) => T {
   };
 }
 
+/** URLSearchParams would take what is not for other characters, and different names for one. */
+function isEncoded(text: string): boolean {
+  try {
+    decodeURIComponent(text);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
 /**
  * The query's parameters.
  *
@@ -26,6 +36,7 @@ export function readQuery(
   known: readonly string[],
   repeatable: readonly string[] = [],
 ): URLSearchParams {
+  if (!isEncoded(text)) throw new Refusal(400, "the query is not UTF-8 in percent-encoding");
   const query = new URLSearchParams(text);
   for (const name of query.keys()) {
     if (!known.includes(name)) {
