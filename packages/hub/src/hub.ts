@@ -1,22 +1,22 @@
 import type { TopicMap, TopicOf } from "@sse/protocol";
 import type { Clock } from "./clock.ts";
-import { endEvent, gapEvent, readyEvent } from "./control.ts";
-import type { EventId } from "./cursor.ts";
-import { Delivery } from "./delivery.ts";
+import { endEvent, gapEvent, readyEvent } from "./control-events.ts";
+import type { EventId } from "./log/event-id.ts";
+import { Delivery } from "./deliver/fan-out.ts";
 import { HubError } from "./errors.ts";
-import { inEvent, type NewEvent, parseMessage } from "./event.ts";
-import { locate, type Start, type StreamRequest } from "./locate.ts";
-import type { EventLog, MaybePromise } from "./log.ts";
+import { inEvent, type NewEvent, parseMessage } from "./publish/message.ts";
+import { locate, type Start, type StreamRequest } from "./subscribe/position.ts";
+import type { EventLog, MaybePromise } from "./log/event-log.ts";
 import { type HubOptions, type HubSettings, resolveOptions } from "./options.ts";
-import { Partings } from "./partings.ts";
-import { Publications } from "./publications.ts";
-import { type InputOf, Schemas, type TopicSchemas } from "./schemas.ts";
-import type { Sink } from "./sink.ts";
+import { Drain } from "./deliver/drain.ts";
+import { GroupCommit } from "./publish/group-commit.ts";
+import { type InputOf, Schemas, type TopicSchemas } from "./publish/schemas.ts";
+import type { Sink } from "./sinks/sink.ts";
 import type { HubStats, SlowStream } from "./stats.ts";
-import type { Stream } from "./stream.ts";
-import { startSweep } from "./sweep.ts";
-import { parseTopic, SelectorSet } from "./topic.ts";
-import type { Known, MapOf, MessageFor, MessagesFor } from "./topic-map.ts";
+import type { Stream } from "./subscribe/stream.ts";
+import { startSweep } from "./deliver/deadlines.ts";
+import { parseTopic, SelectorSet } from "./topics/topic.ts";
+import type { Known, MapOf, MessageFor, MessagesFor } from "./topics/topic-map.ts";
 
 /** An hour: nobody waits longer for streams to be closed. */
 const LONGEST_CLOSING = 3_600_000;
@@ -36,8 +36,8 @@ class EventHub {
   readonly #schemas: Schemas | null;
   readonly #stopSweep: () => void;
   readonly #stopTail: () => void;
-  readonly #publications: Publications;
-  readonly #partings: Partings;
+  readonly #publications: GroupCommit;
+  readonly #partings: Drain;
   #turnDue = false;
   #closing: Promise<void> | null = null;
 
@@ -45,9 +45,9 @@ class EventHub {
     this.#settings = resolveOptions(options);
     this.#clock = this.#settings.clock;
     this.#schemas = this.#settings.schemas === null ? null : new Schemas(this.#settings.schemas);
-    this.#publications = new Publications(this.#settings);
+    this.#publications = new GroupCommit(this.#settings);
     this.#delivery = new Delivery(this.#settings, () => this.#takeTurn());
-    this.#partings = new Partings(this.#delivery, this.#clock);
+    this.#partings = new Drain(this.#delivery, this.#clock);
     this.#stopTail = this.#settings.log.tail({
       append: (entries) => this.#delivery.route(entries),
       reset: () => this.#delivery.reset(),

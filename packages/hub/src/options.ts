@@ -1,8 +1,8 @@
 import { type Clock, systemClock } from "./clock.ts";
-import type { CloseReason, Stream } from "./stream.ts";
-import type { EventLog } from "./log.ts";
-import { MemoryLog } from "./logs/memory-log.ts";
-import type { TopicSchemas } from "./schemas.ts";
+import type { CloseReason, Stream } from "./subscribe/stream.ts";
+import type { EventLog } from "./log/event-log.ts";
+import { MemoryLog } from "./log/memory/memory-log.ts";
+import type { TopicSchemas } from "./publish/schemas.ts";
 
 /** Who wants to know how long things take. Called once for many events or streams, not for each one. */
 export interface HubObserver {

@@ -1,6 +1,6 @@
-import type { Counters } from "./delivery.ts";
-import type { Bounds, EventLog } from "./log.ts";
-import type { StreamState } from "./stream.ts";
+import type { Counters } from "./deliver/fan-out.ts";
+import type { Bounds, EventLog } from "./log/event-log.ts";
+import type { StreamState } from "./subscribe/stream.ts";
 
 /** What a hub holds, and what it has done since its start. */
 export interface HubStats {

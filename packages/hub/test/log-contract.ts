@@ -2,7 +2,7 @@ import { afterEach, beforeEach, describe, expect, test } from "bun:test";
 import {
   type Bounds,
   type EventLog,
-  type LogEntry,
+  type StoredEvent,
   type NewEvent,
   parseEventId,
   parseTopic,
@@ -11,7 +11,7 @@ import {
 import { ManualClock } from "./manual-clock.ts";
 
 export function newEvent(topic: string, data: string, more: Partial<NewEvent> = {}): NewEvent {
-  return { topic: parseTopic(topic), type: "", data, key: "", publishId: "", end: false, ...more };
+  return { topic: parseTopic(topic), type: "", data, key: "", idempotencyKey: "", end: false, ...more };
 }
 
 /** What a log is opened with in the contract's tests; a log that lacks a bound leaves it out. */
@@ -42,7 +42,7 @@ export function logContract(name: string, { open, reopen, hasOwnClock, stride = 
     afterEach(() => log.close());
 
     const all = new SelectorSet(["**"]);
-    const texts = (entries: readonly LogEntry[]): string[] =>
+    const texts = (entries: readonly StoredEvent[]): string[] =>
       entries.map(({ wire }) => /^data: (.*)$/m.exec(wire)?.[1] ?? "");
     const append = async (...events: NewEvent[]): Promise<number[]> =>
       (await log.append(events)).map((id) => parseEventId(id)!.cursor);
@@ -166,7 +166,7 @@ export function logContract(name: string, { open, reopen, hasOwnClock, stride = 
         newEvent("b", "3"),
       );
       const { entries } = await read(0, all, { latest: true });
-      expect(entries.map(({ end, wire }) => (end ? "end" : texts([{ wire } as LogEntry])[0]))).toEqual([
+      expect(entries.map(({ end, wire }) => (end ? "end" : texts([{ wire } as StoredEvent])[0]))).toEqual([
         "2",
         "end",
         "3",
@@ -174,16 +174,16 @@ export function logContract(name: string, { open, reopen, hasOwnClock, stride = 
     });
 
     test("publishes an id once in its topic, and answers a repetition as before", async () => {
-      const [first] = await log.append([newEvent("a", "1", { publishId: "p" })]);
+      const [first] = await log.append([newEvent("a", "1", { idempotencyKey: "p" })]);
       const again = await log.append([
-        newEvent("a", "2", { publishId: "q" }),
-        newEvent("a", "other", { publishId: "p" }),
-        newEvent("a", "2", { publishId: "q" }),
+        newEvent("a", "2", { idempotencyKey: "q" }),
+        newEvent("a", "other", { idempotencyKey: "p" }),
+        newEvent("a", "2", { idempotencyKey: "q" }),
       ]);
       expect(again[1]).toBe(first);
       expect(again[2]).toBe(again[0]);
       expect(texts((await read(0, all)).entries)).toEqual(["1", "2"]);
-      const [elsewhere] = await log.append([newEvent("b", "3", { publishId: "p" })]);
+      const [elsewhere] = await log.append([newEvent("b", "3", { idempotencyKey: "p" })]);
       expect(elsewhere).not.toBe(first!);
       expect(texts((await read(0, all)).entries)).toEqual(["1", "2", "3"]);
     });
@@ -198,7 +198,7 @@ export function logContract(name: string, { open, reopen, hasOwnClock, stride = 
 
     test("tails what is appended from now on, joining a read without loss or repetition", async () => {
       await append(newEvent("a", "1"));
-      const tailed: LogEntry[] = [];
+      const tailed: StoredEvent[] = [];
       const stop = log.tail({
         append: (entries) => void tailed.push(...entries),
         reset: () => expect.unreachable(),
@@ -243,7 +243,7 @@ export function logContract(name: string, { open, reopen, hasOwnClock, stride = 
     test("forgets the publisher's id with the event", async () => {
       await log.close();
       log = await open({ maxEvents: 2 });
-      const publish = () => append(newEvent("a", "1", { publishId: "p" }));
+      const publish = () => append(newEvent("a", "1", { idempotencyKey: "p" }));
       const [first] = await publish();
       expect(await publish()).toEqual([first!]);
       await append(newEvent("a", "2"));
@@ -283,7 +283,7 @@ export function logContract(name: string, { open, reopen, hasOwnClock, stride = 
         return seqs;
       };
       const pages = async (after: number, set: SelectorSet, bytes: number, latest = false) => {
-        const entries: LogEntry[] = [];
+        const entries: StoredEvent[] = [];
         const { last } = log.bounds();
         let { from } = await log.read(after, set, { bytes, upTo: last, latest });
         for (let cursor = after; cursor < last;) {
@@ -371,7 +371,7 @@ export function logContract(name: string, { open, reopen, hasOwnClock, stride = 
 
     if (reopen !== undefined)
       test("goes on where it stopped when it is opened again", async () => {
-        const publish = (): NewEvent => newEvent("a", "1", { publishId: "p", key: "k" });
+        const publish = (): NewEvent => newEvent("a", "1", { idempotencyKey: "p", key: "k" });
         const ids = await log.append([
           publish(),
           newEvent("b", "", { end: true }),

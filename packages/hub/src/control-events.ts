@@ -1,0 +1,45 @@
+import { encodeEvent } from "@sse/protocol";
+import type { EventId } from "./log/event-id.ts";
+import type { Topic } from "./topics/topic.ts";
+
+/** How a stream begins: new, where the client left off, or somewhere else than the client asked for. */
+export type Resume = "fresh" | "resumed" | "reset";
+
+/** Why events are missing: evicted from the log, of another life of it, asked for by no id of ours, or dropped for lag. */
+export type GapReason = "evicted" | "epoch" | "unknown-id" | "lag";
+
+/** Why the hub closes a stream that the client did not close. */
+export type ClosingReason = "drain" | "slow" | "max-age" | "auth-expired";
+
+/*
+ * What the hub itself says in a stream. Every one of these events has data, because an event without data is never
+ * dispatched (WHATWG HTML 9.2.6), and an id that never moves a client backwards.
+ */
+
+/** Opens every stream; its id is the cursor that the stream starts from, so that a client which drops at once resumes. */
+export function readyEvent(
+  id: EventId,
+  retry: number,
+  data: { resume: Resume; replayed: number; reason?: GapReason },
+): string {
+  // Written out, because it is what a storm of reconnecting clients waits for: nothing in it can hold a line end.
+  const { resume, replayed, reason } = data;
+  const json = `{"resume":"${resume}","replayed":${replayed}${reason === undefined ? "" : `,"reason":"${reason}"`}}`;
+  return `event: sse:ready\nretry: ${retry}\nid: ${id}\ndata: ${json}\n\n`;
+}
+
+/** Stands before the first event after a hole; its id is `to`, so that the next reconnect is a clean resume. */
+export function gapEvent(reason: GapReason, from: string | null, to: EventId): string {
+  return encodeEvent({ event: "sse:gap", id: to, data: JSON.stringify({ reason, from, to }) });
+}
+
+export function endEvent(id: EventId, topic: Topic): string {
+  return encodeEvent({ event: "sse:end", id, data: JSON.stringify({ topic }) });
+}
+
+export function closingEvent(id: EventId, reason: ClosingReason, retry: number): string {
+  return encodeEvent({ event: "sse:closing", id, retry, data: JSON.stringify({ reason, retry }) });
+}
+
+/** A comment: keeps proxies from closing a quiet connection (WHATWG HTML 9.2.7), and finds out who is gone. */
+export const HEARTBEAT = ":\n\n";
