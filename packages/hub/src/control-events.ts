@@ -5,14 +5,15 @@ import type { Topic } from "./topics/topic.ts";
 /** How a stream begins: new, where the client left off, or somewhere else than the client asked for. */
 export type Resume = "fresh" | "resumed" | "reset";
 
-/** Why events are missing: evicted from the log, of another life of it, asked for by no id of ours, or dropped for lag. */
+/** Why events are missing: evicted from the log, of another epoch of it, asked for by no id of ours, or dropped for lag. */
 export type GapReason = "evicted" | "epoch" | "unknown-id" | "lag";
 
 /** Why the hub closes a stream that the client did not close. */
 export type ClosingReason = "drain" | "slow" | "max-age" | "auth-expired";
 
 /*
- * What the hub itself says in a stream. Every one of these events has data, because an event without data is never
+ * What the hub itself says in a stream, in the order of all events: `id` is the last field, because clients in wide use store an
+ * id before its event is whole. Every one of these events has data, because an event without data is never
  * dispatched (WHATWG HTML 9.2.6), and an id that never moves a client backwards.
  */
 
@@ -25,7 +26,7 @@ export function readyEvent(
   // Written out, because it is what a storm of reconnecting clients waits for: nothing in it can hold a line end.
   const { resume, replayed, reason } = data;
   const json = `{"resume":"${resume}","replayed":${replayed}${reason === undefined ? "" : `,"reason":"${reason}"`}}`;
-  return `event: sse:ready\nretry: ${retry}\nid: ${id}\ndata: ${json}\n\n`;
+  return `event: sse:ready\nretry: ${retry}\ndata: ${json}\nid: ${id}\n\n`;
 }
 
 /** Stands before the first event after a hole; its id is `to`, so that the next reconnect is a clean resume. */
@@ -41,5 +42,8 @@ export function closingEvent(id: EventId, reason: ClosingReason, retry: number):
   return encodeEvent({ event: "sse:closing", id, retry, data: JSON.stringify({ reason, retry }) });
 }
 
-/** A comment: keeps proxies from closing a quiet connection (WHATWG HTML 9.2.7), and finds out who is gone. */
-export const HEARTBEAT = ":\n\n";
+/**
+ * A comment: keeps proxies from closing a quiet connection (WHATWG HTML 9.2.7), and finds out who is gone. Without a blank
+ * line, on which decoders in wide use dispatch an empty event.
+ */
+export const HEARTBEAT = ":\n";

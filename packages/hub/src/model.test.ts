@@ -2,8 +2,8 @@ import { describe, expect, test } from "bun:test";
 import { createDecoder, type Decoder } from "@sse/protocol";
 import fc from "fast-check";
 import { asyncLog } from "../test/async-log.ts";
-import { newEvent } from "../test/log-contract.ts";
-import { ManualClock } from "../test/manual-clock.ts";
+import { newEvent } from "./testing/log-contract.ts";
+import { ManualClock } from "./testing/manual-clock.ts";
 import { MortalLog } from "../test/mortal-log.ts";
 import {
   createHub,

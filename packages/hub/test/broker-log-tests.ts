@@ -1,7 +1,12 @@
 import { expect, test } from "bun:test";
 import { type EventId, type EventLog, parseEventId, SelectorSet } from "../src/index.ts";
 import type { BrokerLog, BrokerLogOptions } from "../src/log/broker/broker-log.ts";
-import { type ContractRetention, logContract, type LogUnderTest, newEvent } from "./log-contract.ts";
+import {
+  type ContractRetention,
+  logContract,
+  type LogUnderTest,
+  newEvent,
+} from "../src/testing/log-contract.ts";
 
 type Open = (options: BrokerLogOptions & { prefix: string }) => Promise<BrokerLog>;
 

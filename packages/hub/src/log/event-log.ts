@@ -1,6 +1,7 @@
+import type { GapReason, Resume } from "../control-events.ts";
 import type { Cursor, EventId } from "./event-id.ts";
 import type { StoredEvent, NewEvent } from "../publish/message.ts";
-import type { SelectorSet, Topic } from "../topics/topic.ts";
+import type { SelectorSet } from "../topics/topic.ts";
 
 /** A log answers at once what it holds in memory, and with a promise what it has to fetch. */
 export type MaybePromise<T> = T | Promise<T>;
@@ -33,9 +34,42 @@ export interface Page {
   readonly cursor: Cursor;
 }
 
+/** Where a stream wants to begin. */
+export interface PositionRequest {
+  /** What it asks for. */
+  readonly selectors: SelectorSet;
+  /** The id of the last event that its client has seen; "": none. */
+  readonly lastEventId: string;
+  /** For a client without one, or with one that means nothing here: how many of the last selected events it wants; 0 is none, Infinity all. */
+  readonly replay: number;
+  /** Whether {@link Position.replayed} is wanted: counting can take long. */
+  readonly counted: boolean;
+}
+
+/** Where a stream begins, from one view of the log. */
+export interface Position {
+  /** The epoch in which the cursors mean something. */
+  readonly epoch: string;
+  /** The newest event of the view. */
+  readonly upTo: Cursor;
+  /** The stream is given what follows this. */
+  readonly cursor: Cursor;
+  /** Whether that is where the client left off. */
+  readonly resume: Resume;
+  /** Why events are missing between what the client has seen and `cursor`; null: none are. */
+  readonly gap: GapReason | null;
+  /** Selected events in (cursor, upTo], some of which may be evicted by the time they are read; 0 where they were not counted. */
+  readonly replayed: number;
+  /**
+   * By topic, in the order of `selectors.topics`: the event that ended it, 0 for one that has not ended or has begun anew. An
+   * end is known for longer than the event is kept, within the bounds of `ENDS`.
+   */
+  readonly ends: readonly Cursor[];
+}
+
 /** The ends of a log. `first` - 1 is the oldest cursor from which nothing is missing; an empty log has `last` = `first` - 1. */
 export interface Bounds {
-  /** The life of the log, which is a part of its ids. */
+  /** The incarnation of the log, which is a part of its ids. */
   readonly epoch: string;
   /** The oldest event that it holds. */
   readonly first: Cursor;
@@ -46,7 +80,7 @@ export interface Bounds {
   /** What they take on the wire, in bytes. */
   readonly bytes: number;
   /**
-   * The last event that was there when this life of the log began; default 0, none was. A client of an earlier life goes on
+   * The last event that was there when this epoch began; default 0, none was. A client of an earlier epoch goes on
    * after it.
    */
   readonly inherited?: Cursor;
@@ -67,8 +101,8 @@ export interface TailListener {
   /** New events, in order: the first follows the last one of before, or `bounds().last` when this began to listen. */
   append(entries: readonly StoredEvent[]): void;
   /**
-   * A new life of the log has begun, as when its store was lost or put back: `bounds()` shows the new epoch, and the
-   * numbers of before mean nothing. What the new life holds up to `bounds().last` is there to read; `append` goes on from
+   * A new epoch of the log has begun, as when its store was lost or put back: `bounds()` shows it, and the
+   * numbers of before mean nothing. What it holds up to `bounds().last` is there to read; `append` goes on from
    * there.
    */
   reset(): void;
@@ -84,7 +118,7 @@ export interface TailListener {
  * A log that is told of its events by a store elsewhere shows each one to everybody in the same turn: hands it to the
  * tail listeners, and from then on, not sooner, has it in `bounds` and `read`. So a stream which has read up to
  * `bounds().last` misses nothing and repeats nothing when it goes on with the tail. The append that brought the event
- * may answer before that: a client that comes with its id waits, see `reach`.
+ * may answer before that: a client that comes with its id waits, see `position`.
  *
  * What is asked of a log is answered when it can be: a store that is out of reach for the moment makes an answer late.
  * Only what can never be answered any more is rejected, and ends the stream that asked.
@@ -107,28 +141,22 @@ export interface EventLog {
    *   batch is in it, unless the message says that it may be; `too-large`; `closed`
    */
   append(batch: readonly NewEvent[]): MaybePromise<readonly EventId[]>;
+  /**
+   * Where a stream begins. Everything in the answer but `replayed` is of one moment, and of what {@link bounds} showed in that
+   * moment: nothing may be awaited between reading the bounds, what is evicted, and the ends.
+   *
+   * A client can come from another node of this log, which was a moment ahead: the answer to an id beyond `last` waits until
+   * the event is here, or is known to be nowhere.
+   *
+   * @throws HubError `log-failed` when the log cannot be asked now; `closed`
+   */
+  position(request: PositionRequest): MaybePromise<Position>;
   /** The selected events after a cursor. Finding the cursor costs O(log n) or less, wherever it stands. */
   read(after: Cursor, selectors: SelectorSet, limits: ReadLimits): MaybePromise<Page>;
-  /** From where, and how many events, a reader of all that follows the cursor would be given. */
-  survey(after: Cursor, selectors: SelectorSet): MaybePromise<{ from: Cursor; events: number }>;
-  /** The cursor before the last `count` selected events; before the first that is left when there are fewer. */
-  rewind(count: number, selectors: SelectorSet): MaybePromise<Cursor>;
-  /** For each topic the number of the event that ended it, 0 for one that has not ended (or has begun anew). */
-  ends(topics: readonly Topic[]): MaybePromise<readonly Cursor[]>;
   /** Tells the listener what happens from now on, until the returned function is called. */
   tail(listener: TailListener): () => void;
   /** What it holds now. */
   bounds(): Bounds;
-  /**
-   * The last event of which an id of an earlier epoch can tell, where this log goes on with what was kept then: a client
-   * with such an id resumes. Undefined for an epoch that it does not go on with. Left out by a log that goes on with none.
-   */
-  inherits?(epoch: string): Cursor | undefined;
-  /**
-   * Settles when everything up to the cursor is here, or nowhere: a client can come from another node of this log, which
-   * was a moment ahead. Left out by a log that has no other nodes.
-   */
-  reach?(cursor: Cursor): MaybePromise<void>;
   /** Appends of before are kept; everything after is refused. */
   close(): MaybePromise<void>;
 }

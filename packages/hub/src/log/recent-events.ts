@@ -1,10 +1,11 @@
 import type { Cursor } from "./event-id.ts";
 import type { StoredEvent } from "../publish/message.ts";
-import type { Page, ReadLimits } from "./event-log.ts";
+import type { Bounds, Page, Position, PositionRequest, ReadLimits } from "./event-log.ts";
 import type { SelectorSet, Topic } from "../topics/topic.ts";
 import { idempotencyName } from "./numbering.ts";
 import { PageBuilder } from "./page-builder.ts";
-import { type Limits, sizeOf } from "./retention.ts";
+import { type LastSeen, toPosition } from "./position.ts";
+import { ENDS, type Limits, sizeOf } from "./retention.ts";
 import { merge, TopicIndex } from "./topic-index.ts";
 
 /** How many topics without a retained event are remembered by the number of their last evicted one. */
@@ -31,11 +32,13 @@ export class RecentEvents {
   #first: Cursor;
   #last: Cursor;
   #bytes = 0;
-  readonly #trails = new Map<Topic, TopicIndex>();
+  readonly #indexes = new Map<Topic, TopicIndex>();
   readonly #published = new Map<string, Cursor>();
-  /** Last evicted numbers of topics that have no trail; the oldest knowledge goes first, into `#forgottenUpTo`. */
+  /** Last evicted numbers of topics that have no index; the oldest knowledge goes first, into `#forgottenUpTo`. */
   readonly #forgotten = new Map<Topic, Cursor>();
   #forgottenUpTo: Cursor;
+  /** Topics whose last event ended them, and is evicted: its number and its time. The oldest knowledge goes first. */
+  readonly #ended = new Map<Topic, { readonly seq: Cursor; readonly time: number }>();
 
   /** @param last the event before the first that will be pushed */
   constructor(limits: Limits, last: Cursor = 0) {
@@ -71,13 +74,14 @@ export class RecentEvents {
     this.#times[slot] = time;
     this.#last = entry.seq;
     this.#bytes += sizeOf(entry);
-    let trail = this.#trails.get(entry.topic);
-    if (trail === undefined) {
-      trail = new TopicIndex(this.#forgotten.get(entry.topic) ?? this.#forgottenUpTo);
+    let index = this.#indexes.get(entry.topic);
+    if (index === undefined) {
+      index = new TopicIndex(this.#evictedOf(entry.topic));
       this.#forgotten.delete(entry.topic);
-      this.#trails.set(entry.topic, trail);
+      this.#ended.delete(entry.topic);
+      this.#indexes.set(entry.topic, index);
     }
-    trail.add(entry);
+    index.add(entry);
     if (entry.idempotencyKey !== "")
       this.#published.set(idempotencyName(entry.topic, entry.idempotencyKey), entry.seq);
   }
@@ -126,6 +130,10 @@ export class RecentEvents {
     ) {
       this.#evictFirst();
     }
+    for (const [topic, { time }] of this.#ended) {
+      if (now - time <= ENDS.age) break;
+      this.#ended.delete(topic);
+    }
   }
 
   /** Drops what the log itself no longer holds. */
@@ -135,14 +143,23 @@ export class RecentEvents {
 
   #evictFirst(): void {
     const entry = this.#at(this.#start);
+    const time = this.#times[this.#start & (this.#ring.length - 1)]!;
     this.#ring[this.#start++ & (this.#ring.length - 1)] = undefined;
     this.#first = entry.seq + 1;
     this.#bytes -= sizeOf(entry);
     if (entry.idempotencyKey !== "")
       this.#unpublish(idempotencyName(entry.topic, entry.idempotencyKey), entry.seq);
-    const trail = this.#trails.get(entry.topic)!;
-    trail.evictFirst(entry);
-    if (trail.start === trail.seqs.length) this.#forget(entry.topic, entry.seq);
+    const index = this.#indexes.get(entry.topic)!;
+    index.evictFirst(entry);
+    if (index.start < index.seqs.length) return;
+    this.#forget(entry.topic, entry.seq);
+    if (entry.end) this.learnEnd(entry.topic, entry.seq, time);
+  }
+
+  /** The topic ended with an event that is not here any more. @param time when the log took that event */
+  learnEnd(topic: Topic, seq: Cursor, time: number): void {
+    this.#ended.set(topic, { seq, time });
+    if (this.#ended.size > ENDS.topics) this.#ended.delete(this.#ended.keys().next().value!);
   }
 
   #unpublish(key: string, seq: Cursor): void {
@@ -150,7 +167,7 @@ export class RecentEvents {
   }
 
   #forget(topic: Topic, evicted: Cursor): void {
-    this.#trails.delete(topic);
+    this.#indexes.delete(topic);
     this.#forgotten.set(topic, evicted);
     if (this.#forgotten.size <= MAX_FORGOTTEN) return;
     const [oldest, upTo] = this.#forgotten.entries().next().value!;
@@ -169,10 +186,15 @@ export class RecentEvents {
     if (selectors.patterns.length > 0) return this.#first - 1;
     let floor = after;
     for (const topic of selectors.topics) {
-      const evicted = this.#trails.get(topic)?.evicted ?? this.#forgotten.get(topic) ?? this.#forgottenUpTo;
+      const evicted = this.#indexes.get(topic)?.evicted ?? this.#evictedOf(topic);
       if (evicted > floor) floor = evicted;
     }
     return floor;
+  }
+
+  /** The last evicted event, or an upper bound, of a topic of which no event is here. */
+  #evictedOf(topic: Topic): Cursor {
+    return this.#forgotten.get(topic) ?? this.#ended.get(topic)?.seq ?? this.#forgottenUpTo;
   }
 
   /** As `EventLog.read`, of what is here. */
@@ -198,7 +220,7 @@ export class RecentEvents {
     const upTo = Math.min(limits.upTo, byTopic || most > this.#end ? this.#last : this.#at(most - 1).seq);
     for (const seq of byTopic ? this.#walkTopics(from, selectors, upTo) : this.#scan(from, selectors, upTo)) {
       const entry = this.#entry(seq);
-      if (limits.latest === true && !entry.end && !this.#trails.get(entry.topic)!.isNewest(entry))
+      if (limits.latest === true && !entry.end && !this.#indexes.get(entry.topic)!.isNewest(entry))
         page.drop(seq);
       else if (!page.take(entry, seq, entry.bytes)) return page.end;
     }
@@ -207,32 +229,55 @@ export class RecentEvents {
 
   /** The newest event of a topic and key, if it is here; 0 where there is none. */
   newest({ topic, key }: Pick<StoredEvent, "topic" | "key">): Cursor {
-    return this.#trails.get(topic)?.newest(key) ?? 0;
+    return this.#indexes.get(topic)?.newest(key) ?? 0;
   }
 
-  /** As `EventLog.survey`, of what is here. */
-  survey(after: Cursor, selectors: SelectorSet): { from: Cursor; events: number } {
-    const from = this.floor(after, selectors);
-    const trails = this.#trailsOf(selectors, this.#end - this.#place(from + 1));
+  /**
+   * As `EventLog.position`, where what is here suffices; else null.
+   *
+   * @param isWhole whether this is all that the log holds
+   */
+  position(
+    lastSeen: LastSeen,
+    { selectors, replay, counted }: PositionRequest,
+    bounds: Bounds,
+    isWhole: boolean,
+  ): Position | null {
+    const asked = lastSeen.cursor ?? this.rewind(replay, selectors) ?? (isWhole ? 0 : null);
+    if (asked === null) return null;
+    const from = this.floor(asked, selectors);
+    if (from > asked && !isWhole) return null;
+    const ends: Cursor[] = [];
+    for (const topic of selectors.topics) {
+      const end = this.end(topic) ?? (isWhole ? 0 : undefined);
+      if (end === undefined) return null;
+      ends.push(end);
+    }
+    return toPosition(lastSeen, bounds, { from, replayed: counted ? this.count(from, selectors) : 0, ends });
+  }
+
+  /** How many selected events follow a cursor. */
+  count(after: Cursor, selectors: SelectorSet): number {
+    const indexes = this.#indexesOf(selectors, this.#end - this.#place(after + 1));
     let events = 0;
-    if (trails === null) for (const _ of this.#scan(from, selectors, this.#last)) events++;
-    else for (const trail of trails) events += trail.seqs.length - trail.after(from);
-    return { from, events };
+    if (indexes === null) for (const _ of this.#scan(after, selectors, this.#last)) events++;
+    else for (const index of indexes) events += index.seqs.length - index.after(after);
+    return events;
   }
 
   /** The cursor before the last `count` selected events; null when there are fewer here. */
   rewind(count: number, selectors: SelectorSet): Cursor | null {
     if (count === 0) return this.#last;
     if (count > this.events) return null;
-    const trails = this.#trailsOf(selectors, this.events);
+    const indexes = this.#indexesOf(selectors, this.events);
     const lasts: Cursor[] = [];
-    if (trails === null) {
+    if (indexes === null) {
       for (let place = this.#end - 1; place >= this.#start && lasts.length < count; place--) {
         const { topic, seq } = this.#at(place);
         if (selectors.matches(topic)) lasts.push(seq);
       }
     } else {
-      for (const { seqs, start } of trails) {
+      for (const { seqs, start } of indexes) {
         for (let place = Math.max(start, seqs.length - count); place < seqs.length; place++)
           lasts.push(seqs[place]!);
       }
@@ -242,31 +287,32 @@ export class RecentEvents {
     return nth === undefined ? null : nth - 1;
   }
 
-  /** The number of the event that ended the topic, 0 when it has not ended; undefined when none of its events is here. */
+  /** The number of the event that ended the topic, 0 when it has not ended; undefined when that is not known here. */
   end(topic: Topic): Cursor | undefined {
-    const last = this.#trails.get(topic)?.last;
-    return last === undefined ? undefined : this.#entry(last).end ? last : 0;
+    const last = this.#indexes.get(topic)?.last;
+    if (last !== undefined) return this.#entry(last).end ? last : 0;
+    return this.#ended.get(topic)?.seq ?? (this.#forgotten.has(topic) ? 0 : undefined);
   }
 
-  /** The trails that hold all that is selected; null when walking `distance` events is cheaper than finding them. */
-  #trailsOf(selectors: SelectorSet, distance: number): TopicIndex[] | null {
-    const trails: TopicIndex[] = [];
+  /** The indexes that hold all that is selected; null when walking `distance` events is cheaper than finding them. */
+  #indexesOf(selectors: SelectorSet, distance: number): TopicIndex[] | null {
+    const indexes: TopicIndex[] = [];
     if (selectors.patterns.length === 0) {
       for (const topic of selectors.topics) {
-        const trail = this.#trails.get(topic);
-        if (trail !== undefined) trails.push(trail);
+        const index = this.#indexes.get(topic);
+        if (index !== undefined) indexes.push(index);
       }
-      return trails;
+      return indexes;
     }
-    if (distance <= this.#trails.size * 2) return null;
-    for (const [topic, trail] of this.#trails) if (selectors.matches(topic)) trails.push(trail);
-    return trails;
+    if (distance <= this.#indexes.size * 2) return null;
+    for (const [topic, index] of this.#indexes) if (selectors.matches(topic)) indexes.push(index);
+    return indexes;
   }
 
   /** The numbers of the events of the selected topics in (from, upTo], ascending. */
   #walkTopics(from: Cursor, { topics }: SelectorSet, upTo: Cursor): Iterable<Cursor> {
-    const trails = topics.map((topic) => this.#trails.get(topic)).filter((trail) => trail !== undefined);
-    return merge(trails, from, upTo);
+    const indexes = topics.map((topic) => this.#indexes.get(topic)).filter((index) => index !== undefined);
+    return merge(indexes, from, upTo);
   }
 
   *#scan(from: Cursor, selectors: SelectorSet, upTo: Cursor): Generator<Cursor> {

@@ -13,6 +13,12 @@ export interface Retention {
 /** A {@link Retention} that is complete; Infinity for no bound. */
 export type Limits = { readonly [Name in keyof Retention]-?: number };
 
+/**
+ * For how many topics, and for how many milliseconds, a log knows that they have ended after it has evicted the event that
+ * ended them: a client that comes back later than that waits on a topic that looks new.
+ */
+export const ENDS = Object.freeze({ topics: 16_384, age: 7 * 24 * 3_600_000 });
+
 /** What an event costs beyond its encoded bytes, roughly: its objects in memory, and its places in the indexes. */
 export const ENTRY_BYTES = 256;
 

@@ -61,20 +61,20 @@ export class TopicIndex {
   }
 }
 
-/** The numbers of some trails in (from, upTo], in one ascending order. */
-export function merge(trails: readonly TopicIndex[], from: Cursor, upTo: Cursor): Iterable<Cursor> {
-  return trails.length === 1 ? walk(trails[0]!, from, upTo) : mergeByHeap(trails, from, upTo);
+/** The numbers of some indexes in (from, upTo], in one ascending order. */
+export function merge(indexes: readonly TopicIndex[], from: Cursor, upTo: Cursor): Iterable<Cursor> {
+  return indexes.length === 1 ? walk(indexes[0]!, from, upTo) : mergeByHeap(indexes, from, upTo);
 }
 
-function* walk(trail: TopicIndex, from: Cursor, upTo: Cursor): Generator<Cursor> {
-  for (let place = trail.after(from); place < trail.seqs.length && trail.seqs[place]! <= upTo; place++) {
-    yield trail.seqs[place]!;
+function* walk(index: TopicIndex, from: Cursor, upTo: Cursor): Generator<Cursor> {
+  for (let place = index.after(from); place < index.seqs.length && index.seqs[place]! <= upTo; place++) {
+    yield index.seqs[place]!;
   }
 }
 
-/** By a binary heap of the trails' next places. */
-function* mergeByHeap(trails: readonly TopicIndex[], from: Cursor, upTo: Cursor): Generator<Cursor> {
-  const heap: { seq: Cursor; place: number; trail: TopicIndex }[] = [];
+/** By a binary heap of the indexes' next places. */
+function* mergeByHeap(indexes: readonly TopicIndex[], from: Cursor, upTo: Cursor): Generator<Cursor> {
+  const heap: { seq: Cursor; place: number; index: TopicIndex }[] = [];
   const sink = (at: number): void => {
     const item = heap[at]!;
     for (;;) {
@@ -87,16 +87,16 @@ function* mergeByHeap(trails: readonly TopicIndex[], from: Cursor, upTo: Cursor)
     }
     heap[at] = item;
   };
-  for (const trail of trails) {
-    const place = trail.after(from);
-    if (place < trail.seqs.length) heap.push({ seq: trail.seqs[place]!, place, trail });
+  for (const index of indexes) {
+    const place = index.after(from);
+    if (place < index.seqs.length) heap.push({ seq: index.seqs[place]!, place, index });
   }
   for (let at = heap.length >>> 1; at-- > 0;) sink(at);
   while (heap.length > 0 && heap[0]!.seq <= upTo) {
     const top = heap[0]!;
     yield top.seq;
     top.place++;
-    if (top.place < top.trail.seqs.length) top.seq = top.trail.seqs[top.place]!;
+    if (top.place < top.index.seqs.length) top.seq = top.index.seqs[top.place]!;
     else {
       const last = heap.pop()!;
       if (heap.length === 0) return;

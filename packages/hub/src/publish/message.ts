@@ -169,8 +169,8 @@ export function storedEvent(
   // when it is first sent, with the rest of its frame.
   const wire =
     type === "" && !data.includes("\n") && !data.includes("\r")
-      ? `id: ${id}\ndata: ${data}\n\n`
-      : `id: ${id}\n${encodeEvent({ event: type, data })}`;
+      ? `data: ${data}\nid: ${id}\n\n`
+      : encodeEvent({ event: type, data, id });
   const bytes = wire.length + extraUtf8Bytes(data) + (type === "" ? 0 : extraUtf8Bytes(type));
   return { seq, topic, key, idempotencyKey, end, wire, bytes };
 }

@@ -4,7 +4,7 @@ import { type } from "arktype";
 import * as v from "valibot";
 import * as z from "zod";
 import { connect, dataOf } from "../../test/client.ts";
-import { ManualClock } from "../../test/manual-clock.ts";
+import { ManualClock } from "../testing/manual-clock.ts";
 import { createHub, type Hub, type TopicSchemas } from "../index.ts";
 
 /** The same order, as three libraries write it; each makes a number of the total. */

@@ -1,7 +1,7 @@
 import { describe, expect, test } from "bun:test";
 import fc from "fast-check";
 import { connect, control, dataOf, decode, type Connection } from "../../test/client.ts";
-import { ManualClock } from "../../test/manual-clock.ts";
+import { ManualClock } from "../testing/manual-clock.ts";
 import { createHub, HubError, type HubOptions, type StreamRequest } from "../index.ts";
 
 /* How many streams there may be, and how old they may get. */

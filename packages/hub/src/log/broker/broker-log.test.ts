@@ -1,7 +1,7 @@
 import { afterEach, beforeEach, describe, expect, test } from "bun:test";
 import { connect, control, dataOf } from "../../../test/client.ts";
 import { FakeBroker, numberOf } from "../../../test/fake-broker.ts";
-import { newEvent } from "../../../test/log-contract.ts";
+import { newEvent } from "../../testing/log-contract.ts";
 import { createHub, type Hub } from "../../hub.ts";
 import { type BrokerLog, openBrokerLog } from "./broker-log.ts";
 

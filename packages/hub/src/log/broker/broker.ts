@@ -43,6 +43,27 @@ export interface BrokerPage {
   readonly cursor: Cursor;
 }
 
+/** What is asked of {@link BrokerSession.position}. */
+export interface BrokerQuestion {
+  readonly selectors: SelectorSet;
+  /** A cursor; null: the one before the last `last` selected events up to `upTo`. */
+  readonly after: Cursor | null;
+  readonly last: number;
+  /** What stands after this is not shown here yet. */
+  readonly upTo: Cursor;
+  /** Whether `replayed` is wanted. */
+  readonly counted: boolean;
+}
+
+export interface BrokerPosition {
+  /** The cursor, or the oldest one after it from which nothing that is selected is missing. */
+  readonly from: Cursor;
+  /** Selected events in (from, upTo], or an estimate of their number where counting would take long. */
+  readonly replayed: number;
+  /** By topic: the event that ended it, also when it is evicted; 0: it has not ended by `upTo`, or has begun anew. */
+  readonly ends: readonly Cursor[];
+}
+
 /**
  * A connection to a broker, or several of one purpose: what fails on it once is not tried again, it is closed and another
  * one is opened. Every question may be rejected with {@link BrokerRefusal}, or with anything for which the reason may pass.
@@ -50,10 +71,13 @@ export interface BrokerPage {
  */
 export interface BrokerSession {
   /**
+   * What the log is; null: there is none, as it never was, or was wiped. Creates nothing.
+   *
    * @param seen the event whose mark is asked for
-   * @param fresh the epoch of the life that begins with this, when there is no log yet
    */
-  state(seen: Cursor, fresh: string): Promise<BrokerState>;
+  state(seen: Cursor): Promise<BrokerState | null>;
+  /** Begins a log of this epoch where there is none. Another node can have been faster: ask for the state afterwards. */
+  create(epoch: string): Promise<void>;
   /** Ends the life of this epoch, if it still lasts, and begins another one, which inherits the events. */
   renew(epoch: string, fresh: string): Promise<void>;
   /**
@@ -80,20 +104,8 @@ export interface BrokerSession {
     selectors: SelectorSet,
     limits: { readonly bytes: number; readonly upTo: Cursor; readonly latest: boolean },
   ): Promise<BrokerPage>;
-  /**
-   * From where nothing is missing, and how many selected events are in (from, upTo]. A broker that would have to count for
-   * long stops, and says how many messages are `left` up to the end of the log.
-   */
-  survey(
-    epoch: string,
-    after: Cursor,
-    selectors: SelectorSet,
-    upTo: Cursor,
-  ): Promise<{ from: Cursor; events: number; left?: number }>;
-  /** The cursor before the last `count` selected events up to a cursor; as far back as nothing is missing when there are fewer. */
-  rewind(epoch: string, count: number, selectors: SelectorSet, upTo: Cursor): Promise<Cursor>;
-  /** As `EventLog.ends`, of what there is up to a cursor. */
-  ends(epoch: string, topics: readonly Topic[], upTo: Cursor): Promise<readonly Cursor[]>;
+  /** Where a stream begins, from one view. */
+  position(epoch: string, question: BrokerQuestion): Promise<BrokerPosition>;
   close(): void;
 }
 

@@ -2,8 +2,17 @@ import { type Clock, systemClock } from "../../clock.ts";
 import { createEpoch, type Cursor, type EventId, formatEventId } from "../event-id.ts";
 import { HubError } from "../../errors.ts";
 import type { NewEvent } from "../../publish/message.ts";
-import type { Bounds, EventLog, Page, ReadLimits, TailListener } from "../event-log.ts";
+import type {
+  Bounds,
+  EventLog,
+  Page,
+  Position,
+  PositionRequest,
+  ReadLimits,
+  TailListener,
+} from "../event-log.ts";
 import type { SelectorSet, Topic } from "../../topics/topic.ts";
+import { parseLastEventId } from "../position.ts";
 import { numberBatch } from "../numbering.ts";
 import { limitsOf, type Retention } from "../retention.ts";
 import { Tail } from "../tail.ts";
@@ -24,17 +33,17 @@ export class MemoryLog implements EventLog {
   readonly fault = null;
   readonly #clock: Clock;
   readonly #epoch: string;
-  readonly #window: RecentEvents;
+  readonly #recent: RecentEvents;
   readonly #tail = new Tail();
   readonly #known = (topic: Topic, idempotencyKey: string): EventId | undefined => {
-    const seq = this.#window.published(topic, idempotencyKey);
+    const seq = this.#recent.published(topic, idempotencyKey);
     return seq === undefined ? undefined : formatEventId(this.#epoch, seq);
   };
   #closed = false;
 
   /** @throws RangeError when a bound is not a positive number */
   constructor(options: Retention & { clock?: Clock; random?: () => number } = {}) {
-    this.#window = new RecentEvents(limitsOf(options, MEMORY_LOG_DEFAULTS));
+    this.#recent = new RecentEvents(limitsOf(options, MEMORY_LOG_DEFAULTS));
     this.#clock = options.clock ?? systemClock;
     this.#epoch = createEpoch(options.random ?? Math.random);
   }
@@ -42,33 +51,27 @@ export class MemoryLog implements EventLog {
   append(batch: readonly NewEvent[]): readonly EventId[] {
     if (this.#closed) throw new HubError("closed", "the log is closed");
     const now = this.#clock.now();
-    const { entries, ids } = numberBatch(batch, this.#epoch, this.#window.last, this.#known);
-    for (const entry of entries) this.#window.push(entry, now);
-    this.#window.evict(now);
+    this.#recent.evict(now); // an event that is too old answers no repeat
+    const { entries, ids } = numberBatch(batch, this.#epoch, this.#recent.last, this.#known);
+    for (const entry of entries) this.#recent.push(entry, now);
+    this.#recent.evict(now);
     this.#tail.append(entries);
     return ids;
   }
 
   /** What is too old is gone before anything is answered, also when nothing was appended for long. */
-  get #current(): RecentEvents {
-    this.#window.evict(this.#clock.now());
-    return this.#window;
+  get #evicted(): RecentEvents {
+    this.#recent.evict(this.#clock.now());
+    return this.#recent;
   }
 
   read(after: Cursor, selectors: SelectorSet, limits: ReadLimits): Page {
-    return this.#current.read(after, selectors, limits);
+    return this.#evicted.read(after, selectors, limits);
   }
 
-  survey(after: Cursor, selectors: SelectorSet): { from: Cursor; events: number } {
-    return this.#current.survey(after, selectors);
-  }
-
-  rewind(count: number, selectors: SelectorSet): Cursor {
-    return this.#current.rewind(count, selectors) ?? this.#window.floor(0, selectors);
-  }
-
-  ends(topics: readonly Topic[]): readonly Cursor[] {
-    return topics.map((topic) => this.#window.end(topic) ?? 0);
+  position(request: PositionRequest): Position {
+    const bounds = this.bounds();
+    return this.#recent.position(parseLastEventId(request.lastEventId, bounds), request, bounds, true)!;
   }
 
   tail(listener: TailListener): () => void {
@@ -76,7 +79,7 @@ export class MemoryLog implements EventLog {
   }
 
   bounds(): Bounds {
-    const { first, last, events, bytes } = this.#current;
+    const { first, last, events, bytes } = this.#evicted;
     return { epoch: this.#epoch, first, last, events, bytes };
   }
 

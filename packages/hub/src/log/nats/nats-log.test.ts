@@ -2,7 +2,7 @@ import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from "
 import { type JetStreamManager, jetstreamManager } from "@nats-io/jetstream";
 import { connect, nanos, type NatsConnection } from "@nats-io/transport-node";
 import { brokerLogTests } from "../../../test/broker-log-tests.ts";
-import { newEvent } from "../../../test/log-contract.ts";
+import { newEvent } from "../../testing/log-contract.ts";
 import { parseEventId } from "../event-id.ts";
 import { parseTopic, SelectorSet } from "../../topics/topic.ts";
 import { BrokerProcess, missing } from "../../../test/broker-process.ts";

@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
 import { brokerLogTests } from "../../../test/broker-log-tests.ts";
-import { newEvent } from "../../../test/log-contract.ts";
+import { newEvent } from "../../testing/log-contract.ts";
 import { SelectorSet } from "../../topics/topic.ts";
 import { BrokerProcess, missing } from "../../../test/broker-process.ts";
 import { openRedisLog } from "./redis-log.ts";

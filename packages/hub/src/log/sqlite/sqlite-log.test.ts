@@ -13,8 +13,8 @@ import {
 } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
-import { logContract, type LogUnderTest, newEvent } from "../../../test/log-contract.ts";
-import { ManualClock } from "../../../test/manual-clock.ts";
+import { logContract, type LogUnderTest, newEvent } from "../../testing/log-contract.ts";
+import { ManualClock } from "../../testing/manual-clock.ts";
 import { parseEventId } from "../event-id.ts";
 import { locate } from "../../subscribe/position.ts";
 import { parseTopic, SelectorSet } from "../../topics/topic.ts";

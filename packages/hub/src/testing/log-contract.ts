@@ -1,13 +1,8 @@
 import { afterEach, beforeEach, describe, expect, test } from "bun:test";
-import {
-  type Bounds,
-  type EventLog,
-  type StoredEvent,
-  type NewEvent,
-  parseEventId,
-  parseTopic,
-  SelectorSet,
-} from "../src/index.ts";
+import { formatEventId, parseEventId } from "../log/event-id.ts";
+import type { Bounds, EventLog } from "../log/event-log.ts";
+import type { NewEvent, StoredEvent } from "../publish/message.ts";
+import { parseTopic, SelectorSet } from "../topics/topic.ts";
 import { ManualClock } from "./manual-clock.ts";
 
 export function newEvent(topic: string, data: string, more: Partial<NewEvent> = {}): NewEvent {
@@ -51,14 +46,24 @@ export function logContract(name: string, { open, reopen, hasOwnClock, stride = 
       selectors: SelectorSet,
       more: { bytes?: number; latest?: boolean } = {},
     ) => log.read(after, selectors, { bytes: Infinity, upTo: Infinity, ...more });
+    const position = async (selectors: SelectorSet, lastEventId: string, replay = 0) =>
+      log.position({ selectors, lastEventId, replay, counted: true });
+    const resume = async (after: number, selectors: SelectorSet) =>
+      position(selectors, formatEventId(log.bounds().epoch, after));
+    const beforeLast = async (count: number, selectors: SelectorSet) =>
+      (await position(selectors, "", count)).cursor;
+    const endsOf = async (...topics: string[]) => (await position(new SelectorSet(topics), "")).ends;
 
     test("an empty log has nothing, and bounds that say so", async () => {
       const { first, last, events, epoch }: Bounds = log.bounds();
       expect({ gap: last - first, events }).toEqual({ gap: -1, events: 0 });
       expect(epoch).toMatch(/^[0-9a-z]{10}$/);
-      expect(await log.survey(last, all)).toEqual({ from: last, events: 0 });
+      expect(await resume(last, all)).toEqual({
+        ...{ epoch, upTo: last, cursor: last, replayed: 0 },
+        ...{ resume: "resumed", gap: null, ends: [] },
+      });
       expect((await read(last, all)).entries).toEqual([]);
-      expect(await log.rewind(5, all)).toBe(last);
+      expect(await beforeLast(5, all)).toBe(last);
     });
 
     test("ids carry the epoch, ascend in the order of appends, and hold only header-safe characters", async () => {
@@ -122,7 +127,7 @@ export function logContract(name: string, { open, reopen, hasOwnClock, stride = 
       for (const [selectors, expected] of cases) {
         const set = new SelectorSet(selectors);
         expect(texts((await read(0, set)).entries)).toEqual(expected);
-        expect((await log.survey(0, set)).events).toBe(expected.length);
+        expect((await resume(0, set)).replayed).toBe(expected.length);
       }
     });
 
@@ -136,7 +141,7 @@ export function logContract(name: string, { open, reopen, hasOwnClock, stride = 
       ] as const) {
         const set = new SelectorSet([selector]);
         for (const count of [0, 1, 2, 3, 5, 1000, Infinity]) {
-          const after = await log.rewind(count, set);
+          const after = await beforeLast(count, set);
           const wanted = count === 0 ? [] : expected.slice(-Math.min(count, expected.length));
           expect(texts((await read(after, set)).entries)).toEqual(wanted);
         }
@@ -190,10 +195,9 @@ export function logContract(name: string, { open, reopen, hasOwnClock, stride = 
 
     test("knows which topics have ended, and that a topic which goes on has not", async () => {
       const [, end] = await append(newEvent("a", "1"), newEvent("a", "", { end: true }), newEvent("b", "1"));
-      const topics = ["a", "b", "none"].map(parseTopic);
-      expect(await log.ends(topics)).toEqual([end!, 0, 0]);
+      expect(await endsOf("a", "b", "none")).toEqual([end!, 0, 0]);
       await append(newEvent("a", "2"));
-      expect(await log.ends(topics)).toEqual([0, 0, 0]);
+      expect(await endsOf("a", "b", "none")).toEqual([0, 0, 0]);
     });
 
     test("tails what is appended from now on, joining a read without loss or repetition", async () => {
@@ -225,9 +229,47 @@ export function logContract(name: string, { open, reopen, hasOwnClock, stride = 
       expect(page.from).toBe(seqs[6]!);
       expect(log.bounds()).toMatchObject({ first: seqs[6]! + 1, last: seqs[11]!, events: 5 });
       expect((await read(seqs[8]!, all)).from).toBe(seqs[8]!);
-      expect(await log.survey(seqs[0]!, all)).toEqual({ from: seqs[6]!, events: 5 });
+      expect(await resume(seqs[0]!, all)).toMatchObject({
+        ...{ cursor: seqs[6]!, replayed: 5, upTo: seqs[11]! },
+        ...{ resume: "reset", gap: "evicted" },
+      });
       const part = await log.read(seqs[0]!, all, { bytes: Infinity, upTo: seqs[3]! });
       expect(part).toMatchObject({ from: seqs[3]!, entries: [], cursor: seqs[3]! });
+    });
+
+    test("knows that a topic has ended when the event that ended it is gone, until the topic begins anew", async () => {
+      await log.close();
+      log = await open({ maxEvents: 5 });
+      const [one, end] = await append(newEvent("a", "1"), newEvent("a", "", { end: true }));
+      for (let at = 0; at < 8; at++) await append(newEvent("b", `${at}`));
+      const a = new SelectorSet(["a"]);
+      expect((await read(0, a)).entries).toEqual([]);
+      // One that has had everything, and one that has not.
+      expect(await resume(end!, a)).toMatchObject({
+        cursor: end!,
+        resume: "resumed",
+        gap: null,
+        ends: [end!],
+      });
+      const late = await resume(one! - 1, a);
+      expect(late).toMatchObject({ resume: "reset", gap: "evicted", ends: [end!], replayed: 0 });
+      expect(late.cursor).toBeGreaterThanOrEqual(end!);
+      expect(await endsOf("a", "b")).toEqual([end!, 0]);
+      await append(newEvent("a", "2"));
+      for (let at = 0; at < 8; at++) await append(newEvent("b", `${at}`));
+      expect(await endsOf("a")).toEqual([0]);
+    });
+
+    test("answers an id that is none, or of an event that nobody has, as of no use", async () => {
+      const [seq] = await append(newEvent("a", "1"));
+      const { epoch, last } = log.bounds();
+      for (const id of ["x", formatEventId(epoch, last + 1_000_000_000), `${epoch}-`, `-${seq}`]) {
+        expect(await position(all, id)).toMatchObject({ resume: "reset", gap: "unknown-id", cursor: last });
+      }
+      const other = epoch === "0000000000" ? "1111111111" : "0000000000";
+      expect(await position(all, formatEventId(other, last))).toMatchObject({
+        ...{ resume: "reset", gap: "epoch", replayed: 1 },
+      });
     });
 
     test("evicts the oldest over the bytes", async () => {
@@ -317,12 +359,12 @@ export function logContract(name: string, { open, reopen, hasOwnClock, stride = 
             if (lost !== undefined) expect(from).toBeGreaterThanOrEqual(lost);
             expect(from).toBeLessThan(Math.max(first, after + 1));
             if (after > last) continue;
-            expect(await log.survey(after, set)).toMatchObject({ events: wanted.length });
+            expect(await resume(after, set)).toMatchObject({ replayed: wanted.length, upTo: last });
           }
           const held = expected.filter(({ seq }) => seq >= first);
           for (const count of [0, 1, 2, 7, held.length - 1, held.length, held.length + 1, Infinity]) {
             if (count < 0) continue;
-            const { entries } = await pages(await log.rewind(count, set), set, Infinity);
+            const { entries } = await pages(await beforeLast(count, set), set, Infinity);
             expect(entries.map(({ seq }) => seq)).toEqual(
               count === 0 ? [] : held.slice(-count).map(({ seq }) => seq),
             );
@@ -383,11 +425,16 @@ export function logContract(name: string, { open, reopen, hasOwnClock, stride = 
         log = await reopen();
         // What the ids of before tell of is here, and ends where it did.
         const { epoch } = log.bounds();
-        expect(epoch === bounds.epoch ? bounds.last : log.inherits?.(bounds.epoch)).toBe(bounds.last);
+        const last = formatEventId(bounds.epoch, bounds.last);
+        expect(await position(all, last)).toMatchObject({
+          resume: "resumed",
+          gap: null,
+          cursor: bounds.last,
+        });
         expect(log.bounds()).toEqual({ ...bounds, epoch });
         expect((await read(0, all)).entries).toEqual([...entries]);
         expect(texts((await read(0, all, { latest: true })).entries)).toEqual(['{"topic":"b"}', "2"]);
-        expect(await log.ends(["a", "b"].map(parseTopic))).toEqual([0, parseEventId(ids[1]!)!.cursor]);
+        expect(await endsOf("a", "b")).toEqual([0, parseEventId(ids[1]!)!.cursor]);
         expect(await log.append([publish()])).toEqual([ids[0]!]);
         expect((await append(newEvent("a", "3")))[0]).toBeGreaterThan(bounds.last);
       });

@@ -1,10 +1,10 @@
-import type { Clock } from "../src/index.ts";
+import type { Clock } from "../clock.ts";
 
 /** Time that passes when told to, and an event loop that turns when told to. */
 export class ManualClock implements Clock {
   #now = 0;
   #deferred: (() => void)[] = [];
-  readonly #timers = new Set<{ period: number; due: number; task: () => void }>();
+  readonly #timers = new Set<{ due: number; task: () => void; period: number | null }>();
 
   now(): number {
     return this.#now;
@@ -20,6 +20,13 @@ export class ManualClock implements Clock {
     return () => this.#timers.delete(timer);
   }
 
+  after(delay: number, task: () => void): () => void {
+    const timer = { period: null, due: this.#now + delay, task };
+    this.#timers.add(timer);
+    return () => this.#timers.delete(timer);
+  }
+
+  /** Timers that are set. */
   get timers(): number {
     return this.#timers.size;
   }
@@ -48,7 +55,8 @@ export class ManualClock implements Clock {
       this.#now = next;
       for (const timer of this.#timers) {
         if (timer.due > next) continue;
-        timer.due += timer.period;
+        if (timer.period === null) this.#timers.delete(timer);
+        else timer.due += timer.period;
         timer.task();
       }
       await this.settle();
