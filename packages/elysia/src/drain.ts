@@ -1,7 +1,8 @@
 import type { Hub } from "@sse/hub";
+import { fieldNames, parseJson, requireFields } from "./json.ts";
 import { requireKnownOrigin } from "./origin.ts";
 import { Refusal } from "./problem.ts";
-import { fieldNames, parseJson, readText, requireFields } from "./publish.ts";
+import { readText } from "./request-body.ts";
 
 const FIELDS = fieldNames("topics", "within");
 
