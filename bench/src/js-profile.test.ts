@@ -10,8 +10,8 @@ const node = (id: number, url: string, children: number[] = []) => ({ id, callFr
 const NODES = [
   node(1, "", [2, 6]),
   node(2, "file:///x/packages/elysia/src/publish.ts", [3, 4]),
-  node(3, "file:///x/packages/hub/src/logs/memory-log.ts"),
-  node(4, "file:///x/packages/hub/src/delivery.ts", [5]),
+  node(3, "file:///x/packages/hub/src/log/memory/memory-log.ts"),
+  node(4, "file:///x/packages/hub/src/deliver/fan-out.ts", [5]),
   node(5, ""),
   node(6, ""),
 ];

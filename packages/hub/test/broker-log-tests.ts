@@ -1,7 +1,12 @@
 import { expect, test } from "bun:test";
 import { type EventId, type EventLog, parseEventId, SelectorSet } from "../src/index.ts";
-import type { BrokerLog, BrokerLogOptions } from "../src/logs/broker/broker-log.ts";
-import { type ContractRetention, logContract, type LogUnderTest, newEvent } from "./log-contract.ts";
+import type { BrokerLog, BrokerLogOptions } from "../src/log/broker/broker-log.ts";
+import {
+  type ContractRetention,
+  logContract,
+  type LogUnderTest,
+  newEvent,
+} from "../src/testing/log-contract.ts";
 
 type Open = (options: BrokerLogOptions & { prefix: string }) => Promise<BrokerLog>;
 
@@ -94,7 +99,7 @@ export function brokerLogTests(name: string, open: Open, countsArrays: boolean):
       newEvent(topic, `\u2028 "${topic}" \\ \r\n😀`, {
         key: `k ${at}\t*>`,
         type: "t\t ü",
-        publishId: `p ${at}\t.>`,
+        idempotencyKey: `p ${at}\t.>`,
       }),
     );
     for (const event of events) await log.append([event]);
@@ -102,13 +107,16 @@ export function brokerLogTests(name: string, open: Open, countsArrays: boolean):
     const ids = (await Promise.all(events.map((event) => log.append([event])))).flat();
     await log.append([newEvent("last", "")]);
     await log.reach(parseEventId(ids.at(-1)!)!.cursor + 1);
-    for (const [at, { topic, key, type, publishId }] of events.entries()) {
+    for (const [at, { topic, key, type, idempotencyKey }] of events.entries()) {
       const { entries } = await log.read(0, new SelectorSet([topic]), { bytes: Infinity, upTo: Infinity });
-      expect(entries).toMatchObject([{ topic, key, publishId, seq: parseEventId(ids[at]!)!.cursor }]);
+      expect(entries).toMatchObject([{ topic, key, idempotencyKey, seq: parseEventId(ids[at]!)!.cursor }]);
       expect(entries[0]!.wire).toContain(`event: ${type}\n`);
       expect(entries[0]!.wire).toContain("😀");
     }
-    const longest = newEvent("x".repeat(1024), "", { key: "k".repeat(1024), publishId: "p".repeat(1024) });
+    const longest = newEvent("x".repeat(1024), "", {
+      key: "k".repeat(1024),
+      idempotencyKey: "p".repeat(1024),
+    });
     expect(await log.append([longest])).toHaveLength(1);
     await log.close();
   });
@@ -117,7 +125,7 @@ export function brokerLogTests(name: string, open: Open, countsArrays: boolean):
     const prefix = `t${process.pid}_${++logs}`;
     const nodes = await Promise.all([1, 2, 3].map(() => open({ checkEvery: CHECK_EVERY, prefix })));
     for (const batch of [["p"], ["q", "r"]]) {
-      const events = batch.map((publishId) => newEvent("a", "x", { publishId }));
+      const events = batch.map((idempotencyKey) => newEvent("a", "x", { idempotencyKey }));
       const answers = await Promise.all(Array.from({ length: 30 }, (_, at) => nodes[at % 3]!.append(events)));
       expect(new Set(answers.map(String)).size).toBe(1);
       await nodes[0]!.reach(parseEventId(answers[0]!.at(-1)!)!.cursor);

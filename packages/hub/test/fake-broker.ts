@@ -1,15 +1,15 @@
-import type { Cursor, EventId } from "../src/cursor.ts";
-import type { NewEvent } from "../src/event.ts";
+import type { Cursor, EventId } from "../src/log/event-id.ts";
+import type { NewEvent } from "../src/publish/message.ts";
 import {
   type Broker,
   type BrokerPage,
   BrokerRefusal,
   type BrokerSession,
   type BrokerState,
-  type Kept,
-  OtherLife,
-} from "../src/logs/broker/broker.ts";
-import type { SelectorSet } from "../src/topic.ts";
+  type BrokerRecord,
+  EpochMismatch,
+} from "../src/log/broker/broker.ts";
+import type { SelectorSet } from "../src/topics/topic.ts";
 
 /** A broker in this process, to which everything happens when told to. */
 export class FakeBroker implements Broker {
@@ -20,7 +20,7 @@ export class FakeBroker implements Broker {
   epoch = "";
   inherited: Cursor = 0;
   first: Cursor = 1;
-  kept: Kept[] = [];
+  kept: BrokerRecord[] = [];
   /** Fails every question, and every connection. */
   isDown = false;
   /** Why it takes no events. */
@@ -85,7 +85,7 @@ class FakeSession implements BrokerSession {
 
   #ask(epoch: string = this.#broker.epoch): FakeBroker {
     if (this.#broker.isDown || this.#closed) throw new Error("down");
-    if (epoch !== this.#broker.epoch) throw new OtherLife("another life");
+    if (epoch !== this.#broker.epoch) throw new EpochMismatch("another life");
     return this.#broker;
   }
 
@@ -113,7 +113,11 @@ class FakeSession implements BrokerSession {
     broker.inherited = broker.last;
   }
 
-  async next(epoch: string, after: Cursor, wait: number): Promise<{ from: Cursor; kept: readonly Kept[] }> {
+  async next(
+    epoch: string,
+    after: Cursor,
+    wait: number,
+  ): Promise<{ from: Cursor; kept: readonly BrokerRecord[] }> {
     if (this.#ask(epoch).last <= after) await this.#broker.arrival(wait);
     const { first, kept, isHeld } = this.#ask(epoch);
     if (isHeld) {
