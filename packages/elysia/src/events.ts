@@ -1,17 +1,10 @@
-import {
-  directStream,
-  HubError,
-  type LagPolicy,
-  type MaybePromise,
-  type Start,
-  type StreamRequest,
-} from "@sse/hub";
+import { directStream, type LagPolicy, type MaybePromise, type Opening, type StreamRequest } from "@sse/hub";
 import type { Server } from "bun";
 import type { Admission } from "./admission.ts";
 import { type Access, type Authorize, requireSubscribe, withAccess } from "./auth/access.ts";
 import { Refusal, STREAM_HEADERS } from "./problem.ts";
 import { headerCursor, lastValue, memoiseLast, queryCursor, queryOf, readQuery } from "./query.ts";
-import { closing, refuseInStream } from "./refuse.ts";
+import { refuseInStream } from "./refuse.ts";
 import { traceSubscribe } from "./tracing.ts";
 
 /** The topic of streams that ask for none. */
@@ -19,9 +12,6 @@ export const DEFAULT_TOPIC = "default";
 
 /** The ticket was used before this is read. */
 const PARAMETERS = ["topic", "lastEventId", "replay", "lag", "ticket"];
-
-const encoder = new TextEncoder();
-const NOBODY = { gone: () => {} };
 
 const readLastQuery = memoiseLast(readStreamQuery);
 
@@ -103,30 +93,15 @@ function open(
     ...streamRequest(request, topics, access),
     ...admission.holders(request, server, access),
   };
-  const begin = (start: Start): Response => {
-    if (start.over) return new Response(null, { status: 204 });
+  const answer = (opening: Opening): Response => {
+    if (opening.over) return new Response(null, { status: 204 });
     server?.timeout(request, 0);
-    return new Response(streamBody(admission, request, { ...wanted, start }), STREAM);
+    const body = directStream(
+      (sink) => opening.attach(sink),
+      () => opening.cancel(),
+    );
+    return new Response(body, STREAM);
   };
-  const start = traceSubscribe(request, wanted, () => hub.locate(wanted));
-  return start instanceof Promise ? start.then(begin) : begin(start);
-}
-
-function streamBody(
-  admission: Admission,
-  request: Request,
-  wanted: StreamRequest & { start: Start },
-): ReadableStream<Uint8Array> {
-  return directStream((sink) => {
-    try {
-      return admission.hub.subscribe({ ...wanted, sink });
-    } catch (error) {
-      // There was room when it was asked for; what took it came before Bun wanted the first bytes.
-      if (!(error instanceof HubError)) throw error;
-      admission.onRefused(error.code);
-      void sink.write(encoder.encode(closing(admission, request, error.code)));
-      sink.close();
-      return NOBODY;
-    }
-  });
+  const opening = traceSubscribe(request, wanted, () => hub.open(wanted));
+  return opening instanceof Promise ? opening.then(answer) : answer(opening);
 }

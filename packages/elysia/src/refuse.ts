@@ -68,7 +68,7 @@ export function refuseInStream(admission: Admission, request: Request, error: un
  * What a client is told in a stream that is not opened. Its id is the cursor that came with the request: clients that take
  * the last event's id would otherwise come back without one, and miss what they were behind.
  */
-export function closing({ hub }: Admission, request: Request, reason: RefusalReason): string {
+function closing({ hub }: Admission, request: Request, reason: RefusalReason): string {
   const retry = hub.returnTime();
   const data = JSON.stringify({ reason: reason === "closed" ? "drain" : "overload", retry });
   return encodeEvent({ event: "sse:closing", retry, id: safeCursor(request), data });
