@@ -161,6 +161,21 @@ describe("between the opening of a stream and its sink", () => {
   });
 });
 
+test("a log that begins anew under a stream that is not to catch up: it comes back with the id of before", async () => {
+  const clock = new ManualClock();
+  const log = new MortalLog(new MemoryLog({ clock }));
+  const hub = createHub({ clock, log });
+  const { sink } = connect(hub, { lag: "disconnect" });
+  sink.stall();
+  const first = hub.publish("t", { data: "1" });
+  await clock.settle();
+  log.reset(new MemoryLog({ clock }));
+  sink.release();
+  await clock.settle();
+  const [, closing] = sink.text.split("event: sse:closing");
+  expect(/^id: (.*)$/m.exec(closing!)![1]!).toBe(await first);
+});
+
 describe("a read that is under way", () => {
   test("while a heartbeat blocks and unblocks: nothing comes twice", async () => {
     const clock = new ManualClock();

@@ -201,12 +201,13 @@ export class Delivery implements CatchUpHost, TailListener {
     const id = this.id(found.cursor);
     cohort.learnEnds(found);
     const text = goOnText(cohort.selectors, found, lastEventId, stream.cursor, id);
+    if (text !== "" && stream.fellBehind && stream.lag === "disconnect") {
+      this.close(stream, "slow"); // with the id that it has now: nothing of this was told
+      return;
+    }
     stream.lastEventId = null;
     if (text === "") stream.cursor = found.cursor;
-    else if (stream.fellBehind && stream.lag === "disconnect") {
-      this.close(stream, "slow");
-      return;
-    } else {
+    else {
       if (found.gap !== null) this.counters.gaps[found.gap]++;
       if (!stream.write(encoder.encode(text), 0, found.cursor)) return;
     }
