@@ -8,6 +8,7 @@ import {
   type Opening,
   RecordingSink,
 } from "./index.ts";
+import { MortalLog } from "../test/mortal-log.ts";
 import { ManualClock } from "./testing/manual-clock.ts";
 
 /* What happens between two steps that look like one. */
