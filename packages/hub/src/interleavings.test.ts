@@ -34,10 +34,8 @@ function setUp(options: HubOptions = {}) {
   return { clock, hub, log, closed, errors, publish };
 }
 
-type Late<Name extends "read" | "position"> = Partial<Record<Name, EventLog[Name]>>;
-
 /** The log, with some of its answers given otherwise. */
-function changed(log: EventLog, change: Late<"read"> & Late<"position">): EventLog {
+function changed(log: EventLog, change: Partial<Pick<EventLog, "read" | "position">>): EventLog {
   return {
     fault: null,
     append: (batch) => log.append(batch),
@@ -51,7 +49,7 @@ function changed(log: EventLog, change: Late<"read"> & Late<"position">): EventL
 }
 
 /** A log whose answers to one kind of question come when they are told to; what they say is true when they are asked for. */
-function held<Name extends "read" | "position">(log: EventLog, name: Name, isEarly = false) {
+function held(log: EventLog, name: "read" | "position", isEarly = false) {
   const waiting: (() => void)[] = [];
   const hold = (...query: never[]) =>
     new Promise((resolve) => {
