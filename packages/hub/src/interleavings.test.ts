@@ -57,7 +57,7 @@ function held(log: EventLog, name: "read" | "position", isEarly = false) {
       const early = isEarly ? ask() : null;
       waiting.push(() => resolve(early ?? ask()));
     });
-  return { log: changed(log, { [name]: hold } as never), waiting };
+  return { log: changed(log, { [name]: hold }), waiting };
 }
 
 describe("between the opening of a stream and its sink", () => {
@@ -227,7 +227,7 @@ describe("what throws harms one stream, and is reported", () => {
   };
 
   test.each([fail, () => Promise.reject(thrown)])("a callback for closed streams", async (onClose) => {
-    const { clock, hub, errors, publish } = setUp({ onClose });
+    const { clock, hub, errors, publish } = setUp({ onClose: onClose as () => never });
     const [one, other] = [connect(hub), connect(hub)];
     other.sink.vanish();
     for (const data of ["1", "2", "3"]) await publish(data);
