@@ -46,22 +46,16 @@ function expectNothingLeft(hub: Hub): void {
 }
 
 /** A log that answers where a stream begins when it is told to. */
-class SlowLog extends MemoryLog {
-  readonly #answers: (() => void)[] = [];
-
-  override position(...request: Parameters<EventLog["position"]>): ReturnType<EventLog["position"]> {
-    const { promise, resolve } = Promise.withResolvers<void>();
-    this.#answers.push(resolve);
-    return promise.then(() => super.position(...request));
-  }
-
-  get asked(): number {
-    return this.#answers.length;
-  }
-
-  answer(): void {
-    for (const answer of this.#answers.splice(0)) answer();
-  }
+function slowLog() {
+  const log: EventLog = new MemoryLog();
+  const position = log.position.bind(log);
+  const answers: (() => void)[] = [];
+  log.position = async (request) => {
+    await new Promise<void>((resolve) => answers.push(resolve));
+    return position(request);
+  };
+  const answer = (): void => answers.splice(0).forEach((each) => each());
+  return { log, answers, answer };
 }
 
 describe("nothing is left of", () => {
@@ -76,15 +70,15 @@ describe("nothing is left of", () => {
   });
 
   test("requests whose clients go while the log is asked", async () => {
-    const log = new SlowLog();
+    const { log, answers, answer } = slowLog();
     const { hub, port } = serve({ log });
     const sockets = await Promise.all(Array.from({ length: 100 }, () => dial(port, "GET /events")));
-    await until(() => log.asked === 100);
+    await until(() => answers.length === 100);
     expect(hub.stats().streams).toBe(100);
     for (const socket of sockets) socket.destroy();
     // A request that comes after the last of them is answered when the server has seen them go.
     await until(async () => (await fetch(`http://127.0.0.1:${port}/healthz`)).ok);
-    log.answer();
+    answer();
     await until(() => hub.stats().streams === 0);
     expectNothingLeft(hub);
   });
@@ -177,7 +171,7 @@ async function stall(listen: string): Promise<{ printed: string; complete: boole
     const closed = new Promise((resolve) => socket.on("close", resolve));
     await until(() => lines.includes("slow"));
     let last = "";
-    socket.on("data", (bytes) => void (last = bytes.subarray(-5).toString("latin1")));
+    socket.on("data", (bytes: Buffer) => void (last = bytes.subarray(-5).toString("latin1")));
     socket.resume();
     await closed;
     app.kill();
