@@ -12,7 +12,6 @@ import {
 import { createHub, type Hub } from "@sse/hub";
 import { type AnyElysia, Elysia } from "elysia";
 import { createAuth } from "./auth.ts";
-import type { Config } from "./config.ts";
 import { demoRoutes, startDemos } from "./demos.ts";
 import { tuneListeningSocket, turnAwayConnections } from "./listening-socket.ts";
 import type { Logger } from "./logger.ts";
@@ -22,6 +21,7 @@ import { openapiRoutes } from "./openapi.ts";
 import { openLog } from "./open-log.ts";
 import { OverloadWatch } from "./overload.ts";
 import { pageRoutes } from "./page.ts";
+import type { Config } from "./settings.ts";
 import { statsStream } from "./stats-stream.ts";
 import { tlsOptions } from "./tls.ts";
 
@@ -111,7 +111,7 @@ export async function startServer(config: Config, logger: Logger): Promise<Runni
     .all("/metrics", otherMethods("GET, HEAD, OPTIONS"), OTHER_METHODS)
     .use(stats.routes)
     .use(await pageRoutes(config.dev));
-  if (config.demos) app.use(demoRoutes(admission, { maxBodyBytes, origins, authorize }));
+  if (!config.noDemos) app.use(demoRoutes(admission, { maxBodyBytes, origins, authorize }));
   app.use(openapiRoutes(app, config));
   app.listen({
     port: config.port,
@@ -121,7 +121,7 @@ export async function startServer(config: Config, logger: Logger): Promise<Runni
   });
   const server = app.server!;
   tuneListeningSocket(server.port!, config.peerTimeout);
-  const stopDemos = config.demos ? startDemos(hub) : () => {};
+  const stopDemos = config.noDemos ? () => {} : startDemos(hub);
 
   const stop = async (): Promise<void> => {
     stopDemos();

@@ -143,7 +143,7 @@ async function stall(listen: string): Promise<{ printed: string; complete: boole
       "bun",
       "-e",
       `import { createHub } from "@sse/hub";
-      import { Admission, events, sse } from "@sse/elysia";
+      import { Admission, events, sse } from "./index.ts";
       import { Elysia } from "elysia";
       const hub = createHub({ heartbeat: null, writeDeadline: 200, onClose: (_, reason) => console.log(reason) });
       const server = ${listen};
