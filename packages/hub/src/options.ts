@@ -132,7 +132,7 @@ export function resolveOptions(options: HubOptions): HubSettings {
   const given = Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined));
   const { clock = systemClock, random = Math.random } = options;
   const onError = guarded(options.onError ?? ((error) => console.error(error)), () => {});
-  const { committed, fannedOut } = options.observer ?? NOBODY;
+  const observer = options.observer ?? NOBODY;
   const log = options.log ?? new MemoryLog({ clock, random });
   const settings: HubSettings = {
     ...HUB_DEFAULTS,
@@ -144,8 +144,8 @@ export function resolveOptions(options: HubOptions): HubSettings {
     onError,
     onClose: guarded(options.onClose ?? (() => {}), onError),
     observer: {
-      committed: guarded(committed.bind(options.observer), onError),
-      fannedOut: guarded(fannedOut.bind(options.observer), onError),
+      committed: guarded((duration: number) => observer.committed(duration), onError),
+      fannedOut: guarded((duration: number) => observer.fannedOut(duration), onError),
     },
   };
   for (const name of Object.keys(HUB_DEFAULTS) as (keyof typeof HUB_DEFAULTS)[]) {
