@@ -11,6 +11,9 @@ export type GapReason = "evicted" | "epoch" | "unknown-id" | "lag";
 /** Why the hub closes a stream that the client did not close. */
 export type ClosingReason = "drain" | "slow" | "max-age" | "auth-expired";
 
+/** Why a stream has closed: the client left, all topics have ended, the sink or the log failed, or the hub closed it. */
+export type CloseReason = "client" | "ended" | "error" | ClosingReason;
+
 /*
  * What the hub itself says in a stream, in the order of all events: `id` is the last field, because clients in wide use store an
  * id before its event is whole. Every one of these events has data, because an event without data is never
@@ -38,8 +41,10 @@ export function endEvent(id: EventId, topic: Topic): string {
   return encodeEvent({ event: "sse:end", id, data: JSON.stringify({ topic }) });
 }
 
-export function closingEvent(id: EventId, reason: ClosingReason, retry: number): string {
-  return encodeEvent({ event: "sse:closing", id, retry, data: JSON.stringify({ reason, retry }) });
+/** @param id where the client left off; "" leaves it as it is */
+export function closingEvent(id: string, reason: ClosingReason, retry: number): string {
+  const data = JSON.stringify({ reason, retry });
+  return encodeEvent({ event: "sse:closing", retry, data, ...(id !== "" && { id }) });
 }
 
 /**

@@ -1,13 +1,14 @@
 export { type Clock, systemClock } from "./clock.ts";
 export { firstUncovered } from "./topics/coverage.ts";
-export type { ClosingReason, GapReason, Resume } from "./control-events.ts";
+export type { CloseReason, ClosingReason, GapReason, Resume } from "./control-events.ts";
 export { type EventId, parseEventId } from "./log/event-id.ts";
 export { directStream } from "./sinks/bun-direct.ts";
 export { HubError, type HubErrorCode } from "./errors.ts";
 export type { StoredEvent, Message, NewEvent } from "./publish/message.ts";
 export { createHub, type Hub } from "./hub.ts";
 export type { HubStats, SlowStream } from "./stats.ts";
-export type { Start, StreamRequest } from "./subscribe/position.ts";
+export type { Opening } from "./subscribe/opening.ts";
+export type { LagPolicy, StreamRequest } from "./subscribe/request.ts";
 export type {
   Bounds,
   Connection,
@@ -23,7 +24,7 @@ export { HUB_DEFAULTS, type HubObserver, type HubOptions } from "./options.ts";
 export { RecordingSink } from "./sinks/recording.ts";
 export type { InputOf, OutputOf, TopicSchemas } from "./publish/schemas.ts";
 export type { Sink } from "./sinks/sink.ts";
-export type { CloseReason, LagPolicy, Stream, StreamState } from "./subscribe/stream.ts";
+export type { Stream, StreamState } from "./subscribe/stream.ts";
 export type { DataFor, SelectorFor, TopicMap, TopicOf } from "@sse/protocol";
 export type { Known, MessageFor } from "./topics/topic-map.ts";
 export { MAX_TOPIC_BYTES, parseTopic, SelectorSet, type Topic } from "./topics/topic.ts";

@@ -1,6 +1,6 @@
 import type { Cursor } from "../log/event-id.ts";
+import type { Position } from "../log/event-log.ts";
 import type { StoredEvent } from "../publish/message.ts";
-import type { Stream } from "../subscribe/stream.ts";
 import type { SelectorSet, Topic } from "../topics/topic.ts";
 
 /** What an event that waits costs a cohort beyond its bytes, so that empty ones do not wait by the million. */
@@ -14,14 +14,26 @@ export interface Frame {
   readonly last: Cursor;
 }
 
+/** A stream, as far as its cohort knows it. */
+export interface Member {
+  cursor: Cursor;
+  events: number;
+  bytes: number;
+  livePlace: number;
+}
+
 /**
  * All streams with the same selectors. They get the same bytes, so each frame is made once, and is written to one live
  * stream after the other, over several turns of the event loop when they are many.
  */
-export class Cohort {
+export class Cohort<Stream extends Member> {
   readonly selectors: SelectorSet;
   /** Streams in whatever state; a cohort without any is dropped. */
   members = 0;
+  /** Those of them that have yet to begin. */
+  #opening = 0;
+  /** By topic: the last event that came while streams were opening, of which the log's answer to them may not know. */
+  #newest: Map<Topic, Cursor> | null = null;
   readonly live: Stream[] = [];
   /** Being written. The streams in `live[0..unsent)` have yet to get it. */
   frame: Frame | null = null;
@@ -52,8 +64,7 @@ export class Cohort {
   take(entry: StoredEvent, maxPendingBytes: number, now: number): boolean {
     if (entry.seq === this.#lastTaken) return false; // several of its selectors match
     this.#lastTaken = entry.seq;
-    if (entry.end) this.learnEnd(entry.topic, entry.seq);
-    else this.#ends?.delete(entry.topic);
+    if (this.selectors.topics.length > 0) this.#learn(entry);
     if (this.live.length === 0) return false;
     if (this.#overrunFrom !== null) return true;
     if (this.#pending.length === 0) this.#pendingSince = now;
@@ -64,6 +75,32 @@ export class Cohort {
       this.#dropPending();
     }
     return true;
+  }
+
+  /** A stream that asks the log where it begins. */
+  register(): void {
+    this.members++;
+    this.#opening++;
+  }
+
+  /** One that was registered has begun, or never will. */
+  opened(): void {
+    if (--this.#opening === 0) this.#newest = null;
+  }
+
+  #learn({ topic, seq, end }: StoredEvent): void {
+    if (end && this.selectors.topics.includes(topic)) (this.#ends ??= new Map()).set(topic, seq);
+    else this.#ends?.delete(topic);
+    if (this.#opening > 0 && this.selectors.topics.includes(topic))
+      (this.#newest ??= new Map()).set(topic, seq);
+  }
+
+  /** Learns which topics have ended, from a view of the log that may be older than what came since. */
+  learnEnds({ ends, upTo }: Position): void {
+    for (const [at, topic] of this.selectors.topics.entries()) {
+      const end = ends[at]!;
+      if (end > 0 && (this.#newest?.get(topic) ?? 0) <= upTo) (this.#ends ??= new Map()).set(topic, end);
+    }
   }
 
   #dropPending(): void {
@@ -149,14 +186,11 @@ export class Cohort {
     return { streams, cursor };
   }
 
-  /** Forgets what it knows of a log's life that is over. Nothing is pending: no stream is live. */
+  /** Forgets what it knows of the log, which has changed under it. Nothing is pending: no stream is live. */
   reset(): void {
     this.#lastTaken = 0;
     this.#ends = null;
-  }
-
-  learnEnd(topic: Topic, end: Cursor): void {
-    if (this.selectors.topics.includes(topic)) (this.#ends ??= new Map()).set(topic, end);
+    this.#newest = null;
   }
 
   /** True when nothing can come any more: every selector is a topic, and every topic has ended. */

@@ -1,5 +1,5 @@
 import type { Clock } from "../clock.ts";
-import type { Delivery } from "./fan-out.ts";
+import type { Delivery } from "./delivery.ts";
 import type { Stream } from "../subscribe/stream.ts";
 
 /** Parts in which the streams are closed, at least, so that neither the closes nor the reconnects come all at once. */

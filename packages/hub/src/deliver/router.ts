@@ -1,5 +1,8 @@
-import type { Cohort } from "./cohort.ts";
-import type { Pattern, Topic } from "../topics/topic.ts";
+import type { Stream } from "../subscribe/stream.ts";
+import type { Pattern, SelectorSet, Topic } from "../topics/topic.ts";
+import { Cohort as CohortOf } from "./cohort.ts";
+
+type Cohort = CohortOf<Stream>;
 
 interface Node {
   readonly children: Map<string, Node>;
@@ -11,14 +14,33 @@ interface Node {
 
 const createNode = (): Node => ({ children: new Map(), here: new Set(), rest: new Set() });
 
-/** Finds the cohorts that want a topic, at a cost in proportion to those that match, however many there are. */
+/** The cohorts. Finds those that want a topic, at a cost in proportion to those that match, however many there are. */
 export class Router {
   /** A topic that one cohort wants, as a private one, needs no set. */
   readonly #topics = new Map<Topic, Cohort | Set<Cohort>>();
   readonly #patterns = createNode();
   #patternCount = 0;
+  readonly #cohorts = new Map<string, Cohort>();
 
-  add(cohort: Cohort): void {
+  get size(): number {
+    return this.#cohorts.size;
+  }
+
+  cohorts(): Iterable<Cohort> {
+    return this.#cohorts.values();
+  }
+
+  /** The cohort of all that ask for these, which is made when there is none. */
+  cohortOf(selectors: SelectorSet): Cohort {
+    let cohort = this.#cohorts.get(selectors.key);
+    if (cohort !== undefined) return cohort;
+    cohort = new CohortOf(selectors);
+    this.#cohorts.set(selectors.key, cohort);
+    this.#add(cohort);
+    return cohort;
+  }
+
+  #add(cohort: Cohort): void {
     for (const topic of cohort.selectors.topics) {
       const cohorts = this.#topics.get(topic);
       if (cohorts === undefined) this.#topics.set(topic, cohort);
@@ -40,6 +62,7 @@ export class Router {
   }
 
   remove(cohort: Cohort): void {
+    this.#cohorts.delete(cohort.selectors.key);
     for (const topic of cohort.selectors.topics) {
       const cohorts = this.#topics.get(topic);
       if (cohorts instanceof Set) cohorts.delete(cohort);

@@ -1,7 +1,7 @@
 import type { StoredEvent } from "../publish/message.ts";
 import type { TailListener } from "./event-log.ts";
 
-/** Those who listen to the tail of a log. */
+/** Those who listen to the tail of a log. One that throws harms nobody else; it is told on standard error. */
 export class Tail implements TailListener {
   readonly #listeners = new Set<TailListener>();
 
@@ -11,14 +11,24 @@ export class Tail implements TailListener {
   }
 
   append(entries: readonly StoredEvent[]): void {
-    if (entries.length > 0) for (const listener of this.#listeners) listener.append(entries);
+    if (entries.length > 0) this.#tell((listener) => listener.append(entries));
   }
 
   reset(): void {
-    for (const listener of this.#listeners) listener.reset();
+    this.#tell((listener) => listener.reset());
   }
 
   skip(): void {
-    for (const listener of this.#listeners) listener.skip();
+    this.#tell((listener) => listener.skip());
+  }
+
+  #tell(tell: (listener: TailListener) => void): void {
+    for (const listener of this.#listeners) {
+      try {
+        tell(listener);
+      } catch (error) {
+        console.error(error);
+      }
+    }
   }
 }

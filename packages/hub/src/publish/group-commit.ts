@@ -1,4 +1,4 @@
-import type { EventId } from "../log/event-id.ts";
+import { type Cursor, type EventId, parseEventId } from "../log/event-id.ts";
 import { HubError } from "../errors.ts";
 import type { NewEvent } from "./message.ts";
 import type { HubSettings } from "../options.ts";
@@ -17,8 +17,8 @@ export class GroupCommit {
   #since = 0;
   /** Appends that the log has yet to answer. */
   readonly #appends = new Set<Promise<void>>();
-  /** Events that the log has acknowledged. */
-  kept = 0;
+  /** Events that the log has taken, without those that it held already. */
+  published = 0;
 
   constructor(settings: HubSettings) {
     this.#settings = settings;
@@ -66,14 +66,15 @@ export class GroupCommit {
           : new HubError("log-failed", `the log cannot keep the event: ${String(cause)}`, { cause });
       for (const { reject } of publications) reject(error);
     };
+    const { last } = log.bounds();
     const acknowledge = (ids: readonly EventId[]): void => {
-      this.kept += ids.length;
-      observer.committed(clock.now() - since);
+      this.published += countNew(batch, ids, last);
       let place = 0;
       for (const { events, resolve } of publications) {
         resolve(publications.length === 1 ? ids : ids.slice(place, place + events.length));
         place += events.length;
       }
+      observer.committed(clock.now() - since);
     };
     try {
       const ids = log.append(batch);
@@ -85,4 +86,15 @@ export class GroupCommit {
       fail(error);
     }
   }
+}
+
+/** How many of a batch the log did not hold before, where `last` was its newest event: a repeat has an older one's id. */
+function countNew(batch: readonly NewEvent[], ids: readonly EventId[], last: Cursor): number {
+  if (batch.every(({ idempotencyKey }) => idempotencyKey === "")) return ids.length;
+  const fresh = new Set<Cursor>();
+  for (const id of ids) {
+    const { cursor } = parseEventId(id)!;
+    if (cursor > last) fresh.add(cursor);
+  }
+  return fresh.size;
 }

@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import type { Server, Socket } from "bun";
-import { createHub, directStream, type Hub, type Stream } from "../index.ts";
+import { createHub, directStream, type Hub, type Opening, type Stream } from "../index.ts";
 
 /*
  * Against real sockets: what Bun does with direct streams is nowhere promised, and changed before.
@@ -25,7 +25,7 @@ beforeAll(() => {
     fetch: () =>
       new Response(
         directStream((sink) => {
-          const stream = hub.subscribe({ topics: ["t"], sink });
+          const stream = (hub.open({ topics: ["t"] }) as Opening).attach(sink);
           opened.push(stream);
           return stream;
         }),

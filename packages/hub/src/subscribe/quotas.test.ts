@@ -2,7 +2,14 @@ import { describe, expect, test } from "bun:test";
 import fc from "fast-check";
 import { connect, control, dataOf, decode, type Connection } from "../../test/client.ts";
 import { ManualClock } from "../testing/manual-clock.ts";
-import { createHub, HubError, type HubOptions, type StreamRequest } from "../index.ts";
+import {
+  createHub,
+  HubError,
+  type HubOptions,
+  type Opening,
+  RecordingSink,
+  type StreamRequest,
+} from "../index.ts";
 
 /* How many streams there may be, and how old they may get. */
 
@@ -35,16 +42,16 @@ describe("a limit", () => {
     ],
     [{ maxStreamsPerTopic: 2 }, { topics: ["a/*"] }, "too-many-streams-of-topic"],
   ])(
-    "%j refuses a third stream, also one that was located before, until one has gone",
+    "%j refuses a third stream, also beside one that has no sink yet, until one has gone",
     (options, like, code) => {
       const { hub } = setUp(options);
       const first = connect(hub, request);
       const third: StreamRequest = { ...request, ...like };
-      const start = hub.locate(third);
-      connect(hub, request);
-      expect(refusalOf(() => hub.locate(third))).toBe(code);
-      expect(refusalOf(() => connect(hub, { ...third, start } as Partial<StreamRequest>))).toBe(code);
+      const opening = hub.open(request) as Opening;
+      expect(refusalOf(() => hub.open(third))).toBe(code);
       expect(hub.stats().streams).toBe(2);
+      opening.attach(new RecordingSink());
+      expect(refusalOf(() => hub.open(third))).toBe(code);
       first.stream.gone();
       expect(refusalOf(() => connect(hub, third))).toBeNull();
     },
@@ -115,7 +122,7 @@ test("what is counted is what is open, whatever mix of connects and ends there w
             (principal === undefined ||
               has((each) => each.principal === principal) < LIMITS.maxStreamsPerPrincipal) &&
             topics.every((topic) => has((each) => each.topics.includes(topic)) < LIMITS.maxStreamsPerTopic);
-          const refusal = refusalOf(() => all.push({ ...connect(hub, step), request: step }));
+          const refusal = refusalOf(() => all.push(Object.assign(connect(hub, step), { request: step })));
           expect(refusal === null).toBe(isFree);
         } else {
           const chosen = open()[step.which % Math.max(1, open().length)];

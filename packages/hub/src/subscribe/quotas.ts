@@ -1,6 +1,13 @@
 import { HubError, type HubErrorCode } from "../errors.ts";
-import type { StreamRequest } from "./position.ts";
-import type { HubSettings } from "../options.ts";
+import type { StreamRequest } from "./request.ts";
+
+/** The most streams, of all and of each; null: any number. */
+export interface QuotaLimits {
+  readonly maxStreams: number | null;
+  readonly maxStreamsPerAddress: number | null;
+  readonly maxStreamsPerPrincipal: number | null;
+  readonly maxStreamsPerTopic: number | null;
+}
 
 /** How many streams one address, principal or selector has. */
 export interface Quota {
@@ -11,21 +18,21 @@ export interface Quota {
   streams: number;
 }
 
-export const NOBODY: readonly Quota[] = [];
+const NOBODY: readonly Quota[] = [];
 
 /**
- * Counts streams by whose they are, and says when one more is too many. What a stream took it gives back when the hub
- * forgets it, which happens to each stream once, however it ends: so nothing else has to be counted, and nothing leaks.
+ * Counts streams by whose they are, and refuses one too many. A stream takes its quotas before anything is asked for it, and
+ * gives them back when the hub forgets it, which happens to each stream once, however it ends.
  */
 export class Quotas {
-  readonly #settings: HubSettings;
+  readonly #limits: QuotaLimits;
   readonly #addresses = new Map<string, Quota>();
   readonly #principals = new Map<string, Quota>();
   readonly #selectors = new Map<string, Quota>();
   #streams = 0;
 
-  constructor(settings: HubSettings) {
-    this.#settings = settings;
+  constructor(limits: QuotaLimits) {
+    this.#limits = limits;
   }
 
   get addresses(): number {
@@ -36,9 +43,30 @@ export class Quotas {
     return this.#principals.size;
   }
 
-  /** @throws HubError `too-many-streams` or one of its kind when there is no room for this one */
-  require({ address, principal, topics }: StreamRequest): void {
-    const { maxStreams, maxStreamsPerAddress, maxStreamsPerPrincipal, maxStreamsPerTopic } = this.#settings;
+  /**
+   * @returns what {@link release} wants back
+   * @throws HubError `too-many-streams` or one of its kind when there is no room for this one
+   */
+  acquire(request: StreamRequest): readonly Quota[] {
+    this.#require(request);
+    this.#streams++;
+    const { address, principal, topics } = request;
+    const { maxStreamsPerTopic } = this.#limits;
+    if (maxStreamsPerTopic === null && (address === undefined || principal === undefined)) {
+      if (address !== undefined) return take(this.#addresses, address).alone;
+      return principal === undefined ? NOBODY : take(this.#principals, principal).alone;
+    }
+    const quotas: Quota[] = [];
+    if (address !== undefined) quotas.push(take(this.#addresses, address));
+    if (principal !== undefined) quotas.push(take(this.#principals, principal));
+    if (maxStreamsPerTopic !== null) {
+      for (const topic of new Set(topics)) quotas.push(take(this.#selectors, topic));
+    }
+    return quotas;
+  }
+
+  #require({ address, principal, topics }: StreamRequest): void {
+    const { maxStreams, maxStreamsPerAddress, maxStreamsPerPrincipal, maxStreamsPerTopic } = this.#limits;
     if (this.#streams >= (maxStreams ?? Infinity)) {
       throw new HubError("too-many-streams", `the server has ${maxStreams} streams; it takes no more`);
     }
@@ -50,39 +78,22 @@ export class Quotas {
     }
   }
 
-  /** @returns what {@link leave} wants back */
-  enter({ address, principal, topics }: StreamRequest): readonly Quota[] {
-    this.#streams++;
-    const { maxStreamsPerTopic } = this.#settings;
-    if (maxStreamsPerTopic === null && (address === undefined || principal === undefined)) {
-      if (address !== undefined) return take(this.#addresses, address).alone;
-      return principal === undefined ? NOBODY : take(this.#principals, principal).alone;
-    }
-    const holders: Quota[] = [];
-    if (address !== undefined) holders.push(take(this.#addresses, address));
-    if (principal !== undefined) holders.push(take(this.#principals, principal));
-    if (maxStreamsPerTopic !== null) {
-      for (const topic of new Set(topics)) holders.push(take(this.#selectors, topic));
-    }
-    return holders;
-  }
-
-  leave(holders: readonly Quota[]): void {
+  release(quotas: readonly Quota[]): void {
     this.#streams--;
-    for (const holder of holders) {
-      if (--holder.streams === 0) holder.among.delete(holder.key);
+    for (const quota of quotas) {
+      if (--quota.streams === 0) quota.among.delete(quota.key);
     }
   }
 }
 
 function check(
-  holders: ReadonlyMap<string, Quota>,
+  quotas: ReadonlyMap<string, Quota>,
   key: string | undefined,
   limit: number | null,
   code: HubErrorCode,
   whose: string,
 ): void {
-  if (limit === null || key === undefined || (holders.get(key)?.streams ?? 0) < limit) return;
+  if (limit === null || key === undefined || (quotas.get(key)?.streams ?? 0) < limit) return;
   throw new HubError(
     code,
     `${whose} has ${limit} streams open, which is the limit; close some, or come back later`,
@@ -90,12 +101,12 @@ function check(
 }
 
 function take(among: Map<string, Quota>, key: string): Quota {
-  let holder = among.get(key);
-  if (holder === undefined) {
+  let quota = among.get(key);
+  if (quota === undefined) {
     const alone: Quota[] = [];
-    among.set(key, (holder = { key, among, alone, streams: 0 }));
-    alone.push(holder);
+    among.set(key, (quota = { key, among, alone, streams: 0 }));
+    alone.push(quota);
   }
-  holder.streams++;
-  return holder;
+  quota.streams++;
+  return quota;
 }
