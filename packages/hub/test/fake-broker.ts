@@ -34,6 +34,10 @@ export class FakeBroker implements Broker {
   isHeld = false;
   /** Keeps what is appended, and gives no answer. */
   isMute = false;
+  /** Gives no answer to appends, and keeps nothing. */
+  isHanging = false;
+  /** When it answers questions for a position, by what it had when it was asked. */
+  positions: Promise<void> = Promise.resolve();
   /** Why reads of what is not in memory fail, although everything else goes on. */
   unreadable: Error | null = null;
   /** Topics whose last event ended them and is evicted. */
@@ -41,6 +45,8 @@ export class FakeBroker implements Broker {
   readonly clock: Clock;
   readonly #date: () => number;
   #marks = 0;
+  /** Of the newest event, which can be evicted. */
+  #mark = "";
   #arrival = Promise.withResolvers<void>();
 
   constructor(clock: Clock = systemClock, date: () => number = Date.now) {
@@ -55,7 +61,9 @@ export class FakeBroker implements Broker {
   put(...events: readonly NewEvent[]): Cursor[] {
     const seqs = events.map((event) => {
       const seq = this.last + 1;
-      this.kept.push({ seq, time: this.#date(), mark: `${this.#marks++}`, event });
+      const mark = `${++this.#marks}`;
+      this.kept.push({ seq, time: this.#date(), mark, follows: this.#mark, event });
+      this.#mark = mark;
       return seq;
     });
     this.wake();
@@ -73,6 +81,7 @@ export class FakeBroker implements Broker {
   /** As one that was put back: the newest events are gone, and their numbers are free. */
   lose(count: number): void {
     this.kept = this.kept.slice(0, -count);
+    this.#mark = this.kept.at(-1)?.mark ?? "";
   }
 
   /** As one that has lost everything. */
@@ -152,6 +161,7 @@ class FakeSession implements BrokerSession {
 
   async append(epoch: string, seen: Cursor, batch: readonly NewEvent[]): Promise<readonly Cursor[]> {
     this.#broker.appends.push(batch.length);
+    if (this.#broker.isHanging) return await new Promise<never>(() => {});
     if (this.#broker.isAtLimit) throw new BrokerRefusal("full");
     if (this.#ask(epoch).last < seen) throw new EpochMismatch("its end is lost");
     const seqs = this.#broker.put(...batch);
@@ -184,7 +194,7 @@ class FakeSession implements BrokerSession {
     epoch: string,
     { selectors, after, last, upTo, counted }: BrokerQuestion,
   ): Promise<BrokerPosition> {
-    const { unreadable, kept, ended } = this.#ask(epoch);
+    const { unreadable, kept, ended, positions } = this.#ask(epoch);
     if (unreadable !== null) throw unreadable;
     const all = this.#select(0, selectors, upTo);
     const begin = after ?? (last === 0 ? upTo : (all.kept.at(-last)?.seq ?? 1) - 1);
@@ -194,6 +204,7 @@ class FakeSession implements BrokerSession {
       const end = newest === undefined ? (ended.get(topic) ?? 0) : newest.event.end ? newest.seq : 0;
       return end > upTo ? 0 : end;
     });
+    await positions;
     return { from: found.from, replayed: counted ? found.kept.length : 0, ends };
   }
 

@@ -135,7 +135,7 @@ export class BrokerLog implements EventLog {
     this.#recent = this.#recentOf(state);
     this.#connection = new BrokerConnection(broker, session, clock, {
       begin: (opened) => this.#check(opened),
-      follow: async (opened) => void (await Promise.race([this.#read(opened), this.#watch(opened)])),
+      follow: (opened) => Promise.race([this.#read(opened), this.#watch(opened)]),
       reached: (fault) => this.#fault.reach(fault),
     });
     this.#connection.start();
@@ -386,6 +386,9 @@ export class BrokerLog implements EventLog {
       );
       if (!this.#connection.isCurrent(session) || this.#state.epoch !== epoch) continue; // of an epoch that is over
       if (from > last) this.#skip(from);
+      const follows = kept[0]?.follows ?? this.#mark;
+      if (this.#mark !== null && follows !== this.#mark)
+        throw new EpochMismatch("what follows in the log is not what followed");
       this.#take(kept);
     }
   }

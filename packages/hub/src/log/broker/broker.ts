@@ -9,6 +9,8 @@ export interface BrokerRecord {
   readonly time: number;
   /** What no other event can have that comes to have this number, when the broker has lost the end of its log. */
   readonly mark: string;
+  /** The mark of the event before it, where the broker keeps that too: the tail is never joined to a part that it does not follow. */
+  readonly follows?: string;
   readonly event: NewEvent;
 }
 
