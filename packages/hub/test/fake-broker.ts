@@ -70,6 +70,11 @@ export class FakeBroker implements Broker {
     return seqs;
   }
 
+  /** The newest event has one also when it is evicted. */
+  markOf(seen: Cursor): string | null {
+    return this.kept.find(({ seq }) => seq === seen)?.mark ?? (seen === this.last ? this.#mark : null);
+  }
+
   evict(count: number): void {
     this.first += count;
     for (const { seq, event } of this.kept.splice(0, count)) {
@@ -80,8 +85,21 @@ export class FakeBroker implements Broker {
 
   /** As one that was put back: the newest events are gone, and their numbers are free. */
   lose(count: number): void {
-    this.kept = this.kept.slice(0, -count);
-    this.#mark = this.kept.at(-1)?.mark ?? "";
+    const lost = this.kept.splice(-count);
+    this.#mark = lost[0]!.follows!;
+  }
+
+  /** A copy of the log, and how it is put back. */
+  copy(): () => void {
+    const { epoch, inherited, first, kept } = this;
+    const [copies, ended, mark] = [kept.slice(), [...this.ended], this.#mark];
+    return () => {
+      Object.assign(this, { epoch, inherited, first, kept: copies.slice() });
+      this.ended.clear();
+      for (const [topic, seq] of ended) this.ended.set(topic, seq);
+      this.#mark = mark;
+      this.wake();
+    };
   }
 
   /** As one that has lost everything. */
@@ -125,9 +143,10 @@ class FakeSession implements BrokerSession {
   }
 
   async state(seen: Cursor): Promise<BrokerState | null> {
-    const { epoch, first, last, kept, inherited, refusal } = this.#ask();
+    const broker = this.#ask();
+    const { epoch, first, last, kept, inherited, refusal } = broker;
     if (epoch === "") return null;
-    const mark = kept.find(({ seq }) => seq === seen)?.mark ?? null;
+    const mark = broker.markOf(seen);
     const recent = first - 1;
     return { epoch, first, last, events: kept.length, bytes: 0, recent, inherited, mark, refusal };
   }

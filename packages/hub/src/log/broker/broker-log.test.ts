@@ -100,6 +100,22 @@ describe("BrokerLog", () => {
     expect(dataOf(late.sink)).toEqual(["new"]);
   });
 
+  test("begins another epoch when the log has lost its end, of which it has evicted everything", async () => {
+    await hub.close();
+    broker.put(event("1"), event("2"), event("3"));
+    broker.evict(1);
+    const restore = broker.copy();
+    broker.put(event("4"));
+    broker.evict(3);
+    await open();
+    await clock.advance(10);
+    const { epoch } = log.bounds();
+    restore();
+    broker.put(event("other 4"), event("other 5"));
+    await until(() => log.bounds().epoch !== epoch);
+    expect(log.bounds()).toMatchObject({ inherited: 5 });
+  });
+
   test("follows another epoch that another node has begun", async () => {
     const { sink } = connect(hub);
     await clock.settle();
@@ -243,7 +259,7 @@ describe("BrokerLog", () => {
 
   test("begins an epoch that it never left, whatever the dice say", async () => {
     await hub.close();
-    const numbers = [..."aaabbc"].flatMap((letter) =>
+    const numbers = ["a", "a", "a", "b", "b", "c"].flatMap((letter) =>
       Array<number>(10).fill(Number.parseInt(letter, 36) / 36),
     );
     broker = new FakeBroker(clock, () => clock.now());

@@ -411,7 +411,7 @@ export class BrokerLog implements EventLog {
       const answer = await within(
         this.#clock,
         ANSWER_WITHIN,
-        stateOf(session, last, () => this.#newEpoch()),
+        stateOf(session, last, () => this.#newEpoch(), epoch),
       );
       // Late answers of a session that is over must not undo what has been learned since.
       if (!this.#connection.isCurrent(session)) throw new Error("the session is over");
@@ -425,6 +425,8 @@ export class BrokerLog implements EventLog {
       state = await ask();
     }
     this.#state = state;
+    // Of what was there before this node was, and is evicted.
+    if (state.epoch === epoch && this.#mark === null && this.#recent.last === last) this.#mark = state.mark;
     this.#fault.check(state.refusal === null ? null : `${this.#broker.name}: ${state.refusal}`);
     // What is gone from there as well will not come.
     const isBehind = state.last > this.#recent.last && state.first <= state.last;
@@ -500,7 +502,7 @@ export async function openBrokerLog(
       const state = await within(
         clock,
         ANSWER_WITHIN,
-        stateOf(session, 0, () => createEpoch(random)),
+        stateOf(session, 0, () => createEpoch(random), ""),
       );
       const log = new BrokerLog(broker, session, state, limits, options);
       await untilRead(log, state);
@@ -526,11 +528,16 @@ async function untilRead(log: BrokerLog, { epoch, last }: BrokerState): Promise<
   await Promise.resolve(log.position({ selectors, lastEventId, replay: 0, counted: false })).catch(() => {});
 }
 
-/** What the log is, which is begun when there is none. */
-async function stateOf(session: BrokerSession, seen: Cursor, newEpoch: () => string): Promise<BrokerState> {
+/** What the log is, which is begun when there is none. @param former the epoch that it had */
+async function stateOf(
+  session: BrokerSession,
+  seen: Cursor,
+  newEpoch: () => string,
+  former: string,
+): Promise<BrokerState> {
   const found = await session.state(seen);
   if (found !== null) return found;
-  await session.create(newEpoch());
+  await session.create(newEpoch(), former);
   const made = await session.state(seen);
   if (made === null) throw new Error("the log was gone again as soon as it was made");
   return made;

@@ -5,6 +5,8 @@ import type { SelectorSet, Topic } from "../../topics/topic.ts";
 import {
   type Broker,
   type BrokerPage,
+  type BrokerPosition,
+  type BrokerQuestion,
   BrokerRefusal,
   type BrokerSession,
   type BrokerState,
@@ -15,7 +17,7 @@ import {
 import { Semaphore } from "../broker/semaphore.ts";
 import { type BrokerLog, type BrokerLogOptions, openBrokerLog } from "../broker/broker-log.ts";
 import { explained, redisFault } from "./refusal.ts";
-import { type Script, APPEND, COUNT, INDEX, LAST, PAGE, RENEW, STATE, SURVEY } from "./scripts.ts";
+import { type Script, APPEND, COUNT, CREATE, INDEX, PAGE, POSITION, RENEW, STATE } from "./scripts.ts";
 import { MEMORY_LOG_DEFAULTS } from "../memory/memory-log.ts";
 import { type Limits, limitsOf } from "../retention.ts";
 
@@ -35,7 +37,7 @@ export interface RedisLogOptions extends BrokerLogOptions {
   url: string;
   /** What the names of the keys begin with, so that several logs can share a Redis; default `sse`. */
   prefix?: string | undefined;
-  /** Told once, when the log is opened, of what puts it at risk. */
+  /** Told of what puts the log at risk, once, and of each time that its keys were found changed by somebody else. */
   onWarning?: ((message: string) => void) | undefined;
 }
 
@@ -79,7 +81,11 @@ class RedisBroker implements Broker {
       throw fault.isFinal ? new BrokerRefusal(fault.reason) : new Error(fault.reason, { cause: error });
     }
     await this.#checkPolicy(clients[0]);
-    return new RedisSession(...clients, this.#key, this.#limits);
+    return new RedisSession(...clients, this.#key, this.#limits, (lengths) =>
+      this.#warn(
+        `keys of the log in Redis are gone, or were changed by somebody else (${lengths}): it begins anew, and streams are told the gap`,
+      ),
+    );
   }
 
   /** Says once that Redis may evict keys by itself: its volatile policies leave alone what does not expire. */
@@ -117,27 +123,43 @@ class RedisSession implements BrokerSession {
   readonly #asking: RedisClient;
   readonly #key: string;
   readonly #bounds: readonly string[];
+  readonly #onRuins: (lengths: string) => void;
   readonly #reads = new Semaphore(READS);
   #tailCount = TAIL_EVENTS / 16;
 
-  constructor(waiting: RedisClient, asking: RedisClient, key: string, limits: Limits) {
+  constructor(
+    waiting: RedisClient,
+    asking: RedisClient,
+    key: string,
+    limits: Limits,
+    onRuins: (lengths: string) => void,
+  ) {
     this.#waiting = waiting;
     this.#asking = asking;
     this.#key = key;
     this.#bounds = [limits.maxEvents, limits.maxBytes, limits.maxAge].map((bound) =>
       String(Math.min(Math.floor(bound), Number.MAX_SAFE_INTEGER)),
     );
+    this.#onRuins = onRuins;
   }
 
-  async state(seen: Cursor, fresh: string): Promise<BrokerState> {
-    const args = [fresh, String(seen), ...this.#bounds];
-    const [epoch, first, last, bytes, inherited, mark, refused] = (await this.#run(STATE, args)) as [
-      ...[epoch: string, first: number, last: number, bytes: number, inherited: number],
-      ...[mark: string | null, refused: string | null],
-    ];
+  async state(seen: Cursor): Promise<BrokerState | null> {
+    const reply = (await this.#run(STATE, [String(seen), ...this.#bounds])) as
+      | [
+          ...[epoch: string, first: number, last: number, bytes: number, inherited: number],
+          ...[mark: string | null, refused: string | null],
+        ]
+      | null;
+    if (reply === null) return null;
+    const [epoch, first, last, bytes, inherited, mark, refused] = reply;
     const recent = Math.max(first - 1, last - RECENT);
     const refusal = refused === null ? null : explained(refused);
     return { epoch, first, last, events: last - first + 1, bytes, recent, inherited, mark, refusal };
+  }
+
+  async create(epoch: string, former: string): Promise<void> {
+    const ruins = (await this.#run(CREATE, [epoch, former])) as [expected: string, found: string] | null;
+    if (ruins !== null) this.#onRuins(`lengths ${ruins[1]} instead of ${ruins[0]}`);
   }
 
   async renew(epoch: string, fresh: string): Promise<void> {
@@ -150,25 +172,24 @@ class RedisSession implements BrokerSession {
     wait: number,
   ): Promise<{ from: Cursor; kept: readonly BrokerRecord[] }> {
     const key = `${this.#key}:${epoch}:log`;
-    const reply = (await this.#waiting.send("XREAD", [
-      "COUNT",
-      String(this.#tailCount),
-      "BLOCK",
-      String(wait),
-      "STREAMS",
-      key,
-      `${after}-0`,
-    ])) as Record<string, [id: string, fields: string[]][]> | null;
+    const count = ["COUNT", String(this.#tailCount), "BLOCK", String(wait)];
+    const reply = (await this.#waiting.send("XREAD", [...count, "STREAMS", key, `${after}-0`])) as Record<
+      string,
+      [id: string, fields: string[]][]
+    > | null;
     const entries = reply?.[key] ?? [];
     if (entries.length === 0) return { from: after, kept: [] };
     let bytes = 0;
-    const kept = entries.map(([id, [, names, , value, , mark]]) => {
+    const first = Number.parseInt(entries[0]![0], 10);
+    const kept = entries.map(([id, [n, names, v, value, t, taken]], at) => {
+      if (id !== `${first + at}-0` || n !== "n" || v !== "v" || t !== "t")
+        throw new EpochMismatch(`somebody else has added ${id} to ${key}`);
       bytes += value!.length;
-      return recordsOf(Number.parseInt(id, 10), names!, value!, mark!);
+      return recordOf(first + at, names!, value!, taken!);
     });
     // An event can be a megabyte: a thousand of them are not to be here at once.
     this.#tailCount = Math.max(1, Math.min(TAIL_EVENTS, Math.floor((TAIL_BYTES * entries.length) / bytes)));
-    return { from: kept[0]!.seq - 1, kept };
+    return { from: first - 1, kept };
   }
 
   async append(epoch: string, seen: Cursor, batch: readonly NewEvent[]): Promise<readonly Cursor[]> {
@@ -176,7 +197,9 @@ class RedisSession implements BrokerSession {
     for (const { topic, key, idempotencyKey, end, type, data } of batch) {
       args.push(`${topic}\0${key}\0${idempotencyKey}`, `${end ? 1 : 0}${type}\n${data}`);
     }
-    return (await this.#run(APPEND, args)) as Cursor[];
+    // With the whole script: one that Redis had to be told again would be overtaken by the appends behind it.
+    const evaluate = () => this.#asking.send("EVAL", [APPEND.text, "1", this.#key, ...args]);
+    return ofEpoch(await checked(evaluate)) as Cursor[];
   }
 
   async page(
@@ -191,69 +214,62 @@ class RedisSession implements BrokerSession {
       ...[after, upTo, Math.min(bytes, Number.MAX_SAFE_INTEGER), LOOKS].map(String),
       byTopic ? "" : commonPrefix(selectors),
       ...(byTopic ? selectors.topics : []),
-    ])) as [Cursor, Cursor, [seq: Cursor, names: string, value: string, mark: string, newest: number][]];
+    ])) as [Cursor, Cursor, [seq: Cursor, names: string, value: string, taken: string, newest: number][]];
     const outdated = new Set(found.filter(([, , , , newest]) => newest === 0).map(([seq]) => seq));
-    const kept = found.map(([seq, names, value, mark]) => recordsOf(seq, names, value, mark));
+    const kept = found.map(([seq, names, value, taken]) => recordOf(seq, names, value, taken));
     const selected = byTopic ? kept : kept.filter(({ event }) => selectors.matches(event.topic));
     return { from, cursor, kept: selected, outdated };
   }
 
-  async survey(
+  /**
+   * One script says where the reader begins, and of the ends. With patterns, more scripts find the last events before it, and
+   * count those that follow after it. No hole can come of what happens in between: what is appended is not considered, being
+   * after `upTo`; when events are evicted, a cursor is found that is too early, or before some of what is gone, and the script
+   * in the middle begins at what is left; and nothing but the number that is shown depends on the count.
+   */
+  async position(
     epoch: string,
-    after: Cursor,
-    selectors: SelectorSet,
-    upTo: Cursor,
-  ): Promise<{ from: Cursor; events: number }> {
-    const [from, events] = await this.#survey(epoch, after, selectors, upTo);
-    if (selectors.patterns.length === 0) return { from, events };
-    if (selectors.selectsAll) return { from, events: Math.max(0, upTo - from) };
-    let matched = 0;
+    { selectors, after, last, upTo, counted }: BrokerQuestion,
+  ): Promise<BrokerPosition> {
+    const { topics, patterns, selectsAll } = selectors;
+    const hasPatterns = patterns.length > 0;
+    const isLong = last === Infinity;
+    let begin = after;
+    if (begin === null && last === 0) begin = upTo;
+    else if (begin === null && selectsAll) begin = Math.max(0, upTo - last);
+    else if (begin === null && hasPatterns)
+      begin = isLong ? 0 : await this.#beforeLast(epoch, last, selectors, upTo);
+    const flags = [counted, hasPatterns].map((flag) => (flag ? "1" : "0"));
+    const args = [epoch, begin === null && isLong ? 0 : (begin ?? ""), isLong ? "" : last, upTo].map(String);
+    const [from, replayed, ends] = (await this.#read(POSITION, [...args, ...flags, ...topics])) as [
+      ...[from: Cursor, replayed: number, ends: Cursor[]],
+    ];
+    if (!counted || !hasPatterns) return { from, replayed, ends };
+    return { from, replayed: await this.#count(epoch, from, selectors, upTo), ends };
+  }
+
+  async #count(epoch: string, from: Cursor, selectors: SelectorSet, upTo: Cursor): Promise<number> {
+    if (selectors.selectsAll) return Math.max(0, upTo - from);
+    let events = 0;
     let place = "";
     do {
       const args = [epoch, String(from), String(upTo), place, commonPrefix(selectors)];
       const [next, counts] = (await this.#read(COUNT, args)) as [place: string, (Topic | number)[]];
       for (let at = 0; at < counts.length; at += 2)
-        if (selectors.matches(counts[at] as Topic)) matched += counts[at + 1] as number;
+        if (selectors.matches(counts[at] as Topic)) events += counts[at + 1] as number;
       place = next;
     } while (place !== "");
-    return { from, events: matched };
+    return events;
   }
 
-  /** Without topics, nothing is counted. */
-  async #survey(
-    epoch: string,
-    after: Cursor,
-    selectors: SelectorSet,
-    upTo: Cursor,
-  ): Promise<[Cursor, number]> {
-    const topics = selectors.patterns.length === 0 ? selectors.topics : [];
-    return (await this.#read(SURVEY, [epoch, String(after), String(upTo), ...topics])) as [Cursor, number];
-  }
-
-  async rewind(epoch: string, count: number, selectors: SelectorSet, upTo: Cursor): Promise<Cursor> {
-    const [oldest] = await this.#survey(epoch, 0, selectors, 0);
-    if (selectors.selectsAll) return Math.max(oldest, upTo - count);
-    if (!Number.isFinite(count)) return oldest;
+  /** The cursor before the last events that a set with patterns selects; 0 when there are fewer. */
+  async #beforeLast(epoch: string, last: number, selectors: SelectorSet, upTo: Cursor): Promise<Cursor> {
     const numbers: Cursor[] = [];
-    if (selectors.patterns.length > 0) {
-      await this.#walk(epoch, selectors, (seq) => {
-        if (seq <= upTo) numbers.push(seq);
-      });
-    } else {
-      for (const [, lasts] of await this.#last(epoch, selectors.topics, upTo, count)) numbers.push(...lasts);
-    }
-    const nth = Float64Array.from(numbers).toSorted().at(-count);
-    return nth === undefined ? oldest : nth - 1;
-  }
-
-  async ends(epoch: string, topics: readonly Topic[], upTo: Cursor): Promise<readonly Cursor[]> {
-    const lasts = await this.#last(epoch, topics, upTo, 1);
-    return lasts.map(([ended, numbers]) => (ended === 1 ? numbers[0]! : 0));
-  }
-
-  async #last(epoch: string, topics: readonly Topic[], upTo: Cursor, count: number) {
-    const args = [epoch, String(upTo), String(count), ...topics];
-    return (await this.#read(LAST, args)) as [ended: number, numbers: Cursor[]][];
+    await this.#walk(epoch, selectors, (seq) => {
+      if (seq <= upTo) numbers.push(seq);
+    });
+    const nth = Float64Array.from(numbers).toSorted().at(-last);
+    return nth === undefined ? 0 : nth - 1;
   }
 
   /** Visits the number of every event that a set with patterns selects, by topics and not in their order. */
@@ -264,47 +280,32 @@ class RedisSession implements BrokerSession {
     for (let after = ""; ;) {
       const members = (await this.#read(INDEX, [epoch, after, prefix])) as string[];
       for (const member of members) {
-        const parted = member.length - NUMBER_LENGTH;
-        const name = member.slice(0, parted - 1);
+        const split = member.length - NUMBER_LENGTH;
+        const name = member.slice(0, split - 1);
         if (name !== topic) {
           topic = name;
           selected = selectors.matches(name as Topic);
         }
-        if (selected) visit(Number(member.slice(parted)));
+        if (selected) visit(Number(member.slice(split)));
       }
       if (members.length === 0) return;
       after = members.at(-1)!;
     }
   }
 
-  #read(script: Script, args: readonly string[]): Promise<unknown> {
-    return this.#reads.pass(1, () => this.#run(script, args));
+  async #read(script: Script, args: readonly string[]): Promise<unknown> {
+    return ofEpoch(await this.#reads.pass(1, () => this.#run(script, args)));
   }
 
-  async #run(script: Script, args: readonly string[]): Promise<unknown> {
-    let reply: unknown;
-    try {
-      reply = await this.#evaluate(script, args);
-    } catch (error) {
-      const { code, message } = error as { code?: string; message: string };
-      // A failover has left us with a replica: the next connection finds the primary.
-      if (message.startsWith("READONLY")) throw new EpochMismatch(message);
-      // A reply, and not one that says "later": the script has done nothing.
-      if (code === "ERR_REDIS_SERVER_ERROR" && !/^(LOADING|BUSY|TRYAGAIN|MASTERDOWN)/.test(message))
-        throw new BrokerRefusal(explained(message));
-      throw error;
-    }
-    if (reply === null) throw new EpochMismatch("the log in Redis is in another life");
-    return reply;
-  }
-
-  async #evaluate({ text, sha }: Script, args: readonly string[]): Promise<unknown> {
-    try {
-      return await this.#asking.send("EVALSHA", [sha, "1", this.#key, ...args]);
-    } catch (error) {
-      if (!String(error).includes("NOSCRIPT")) throw error;
-      return await this.#asking.send("EVAL", [text, "1", this.#key, ...args]);
-    }
+  #run({ text, sha }: Script, args: readonly string[]): Promise<unknown> {
+    return checked(async () => {
+      try {
+        return await this.#asking.send("EVALSHA", [sha, "1", this.#key, ...args]);
+      } catch (error) {
+        if (!String(error).includes("NOSCRIPT")) throw error;
+        return await this.#asking.send("EVAL", [text, "1", this.#key, ...args]);
+      }
+    });
   }
 
   close(): void {
@@ -313,10 +314,31 @@ class RedisSession implements BrokerSession {
   }
 }
 
+/** What Redis answers; what it has against the question. */
+async function checked(evaluate: () => Promise<unknown>): Promise<unknown> {
+  try {
+    return await evaluate();
+  } catch (error) {
+    const { code, message } = error as { code?: string; message: string };
+    // A failover has left us with a replica: the next connection finds the primary.
+    if (message.startsWith("READONLY")) throw new EpochMismatch(message);
+    // A reply, and not one that says "later": the script has done nothing.
+    if (code === "ERR_REDIS_SERVER_ERROR" && !/^(LOADING|BUSY|TRYAGAIN|MASTERDOWN)/.test(message))
+      throw new BrokerRefusal(explained(message));
+    throw error;
+  }
+}
+
+function ofEpoch(reply: unknown): unknown {
+  if (reply === null) throw new EpochMismatch("the log in Redis is in another epoch");
+  return reply;
+}
+
 /** Digits of a number in the index. */
 const NUMBER_LENGTH = 16;
 
-function recordsOf(seq: Cursor, names: string, value: string, mark: string): BrokerRecord {
+/** @param taken when it was, and when the event before it was, if that was not together with it */
+function recordOf(seq: Cursor, names: string, value: string, taken: string): BrokerRecord {
   const [topic, key] = names.split("\0", 2) as [string, string];
   const idempotencyKey = names.slice(topic.length + key.length + 2);
   const line = value.indexOf("\n");
@@ -328,7 +350,8 @@ function recordsOf(seq: Cursor, names: string, value: string, mark: string): Bro
     type: value.slice(1, line),
     data: value.slice(line + 1),
   };
-  return { seq, time: Number(mark) / 1000, mark, event };
+  const [mark, follows = mark] = taken.split(" ") as [string, string?];
+  return { seq, time: Number(mark) / 1000, mark, follows, event };
 }
 
 /** What every topic begins with that these select. */
