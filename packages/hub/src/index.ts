@@ -15,6 +15,8 @@ export type {
   EventLog,
   MaybePromise,
   Page,
+  Position,
+  PositionRequest,
   ReadLimits,
   TailListener,
 } from "./log/event-log.ts";
