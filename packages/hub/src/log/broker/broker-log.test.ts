@@ -306,7 +306,13 @@ describe("BrokerLog", () => {
       ),
     );
     expect(found).toEqual({
-      ...{ epoch, upTo: 3, cursor: 3, resume: "reset", gap: "evicted", replayed: 0, ends: [0, 3, 0] },
+      epoch,
+      upTo: 3,
+      cursor: 3,
+      resume: "reset",
+      gap: "evicted",
+      replayed: 0,
+      ends: [0, 3, 0],
     });
   });
 

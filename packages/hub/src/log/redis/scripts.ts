@@ -177,14 +177,15 @@ end
 `;
 
 /**
- * What the log is, and why it takes nothing at the moment; nil where there is none, or only ruins.
- * number seen, bounds...
+ * What the log is, and why it takes nothing at the moment; nil where there is none; of ruins, their epoch, and how long the
+ * keys should be and are. number seen, bounds...
  */
 export const STATE: Script = script(`${COMMON}${READ}${WRITE}
 -- Writes nothing, and is refused when a write would be. Eviction is not, when it is memory that there is none of.
 local refused = redis.pcall('LPUSHX', meta .. ':none', '')
 refused = type(refused) == 'table' and refused.err or false
 if refused and string.sub(refused, 1, 8) == 'READONLY' then return redis.error_reply(refused) end
+if ruined then return { ruined, stored[8] or '', lengths(ruined) } end
 if not log.epoch then return false end
 if not refused or string.sub(refused, 1, 3) == 'OOM' then
   local now = call('TIME')
@@ -199,20 +200,19 @@ return { log.epoch, log.first, log.last, log.bytes, log.inherited, mark, refused
 
 /**
  * Begins a log where there is none, and removes the ruins of another one: those of which the key knows, and those of an epoch
- * that the node knows. Answers how long its keys should have been, and were, when there were ruins. epoch, epoch known
+ * that the node knows. epoch, epoch known
  */
 export const CREATE: Script = script(`${COMMON}${READ}
-if log.epoch then return false end
+if log.epoch then return 0 end
 if not ruined and call('EXISTS', meta) == 1 then
   return redis.error_reply('WRONGTYPE Key ' .. meta .. ' is not the state of a log')
 end
-local answer = ruined and { stored[8] or '', lengths(ruined) }
 for _, epoch in ipairs({ ruined or ARGV[2], ARGV[2] }) do
   for _, name in ipairs(names) do call('UNLINK', key(epoch, name)) end
 end
 call('HSET', meta, 'epoch', ARGV[1], 'first', 1, 'last', 0, 'bytes', 0, 'inherited', 0, 'lostUpTo', 0, 'time', 0,
   'lengths', lengths(ARGV[1]))
-return answer
+return 1
 `);
 
 /** Begins a new epoch with the events there are, unless that has been done. epoch, fresh epoch */
