@@ -32,7 +32,7 @@ export async function countAfter(log: EventLog, after: number, selectors: Select
  *
  * @param alone each event is published by itself
  */
-function settled(log: BrokerLog, alone: boolean): EventLog {
+export function settled(log: BrokerLog, alone: boolean): EventLog {
   return new Proxy(log, {
     get: (target, name) => {
       if (name === "append") {

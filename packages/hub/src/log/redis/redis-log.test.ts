@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
-import { brokerLogTests, countAfter, shown } from "../../../test/broker-log-tests.ts";
+import { brokerLogTests, countAfter, settled, shown } from "../../../test/broker-log-tests.ts";
+import { compareLogs } from "../../../test/compare-logs.ts";
 import { newEvent } from "../../testing/log-contract.ts";
 import { SelectorSet } from "../../topics/topic.ts";
 import { BrokerProcess, missing } from "../../../test/broker-process.ts";
@@ -124,6 +125,24 @@ describe.skipIf(reason !== "")(`Redis${reason}`, () => {
     redis.close();
     await log.close();
   });
+
+  test.each([1, 2, 3, Math.floor(Math.random() * 1e9)])(
+    "answers as the memory log does, seed %i",
+    async (seed) => {
+      const open = async (maxEvents: number) =>
+        settled(
+          await openRedisLog({
+            url: broker.url,
+            prefix: `seed${seed}`,
+            maxEvents,
+            checkEvery: 3,
+            window: { maxEvents: 7 },
+          }),
+          false,
+        );
+      await compareLogs({ open, reopen: open, seed, rounds: 300 });
+    },
+  );
 
   brokerLogTests("Redis", (options) => openRedisLog({ url: broker.url, ...options }), false);
 });
