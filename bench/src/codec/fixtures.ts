@@ -115,7 +115,7 @@ function namedWithIds(random: Random): Fixture {
     "named with ids",
     times(
       1000,
-      (index) => `event: ${pick(random, ["price", "trade"])}\nid: ${index}\ndata: ${tick(random, index)}\n\n`,
+      (index) => `event: ${pick(random, ["price", "trade"])}\ndata: ${tick(random, index)}\nid: ${index}\n\n`,
     ),
   );
 }
@@ -138,7 +138,7 @@ function multiLine(random: Random): Fixture {
 }
 
 function heartbeats(random: Random): Fixture {
-  const texts = times(1000, (index) => (index % 5 === 4 ? `data: ${tick(random, index)}\n\n` : ":\n\n"));
+  const texts = times(1000, (index) => (index % 5 === 4 ? `data: ${tick(random, index)}\n\n` : ":\n"));
   return fixture(
     "heartbeats",
     200,

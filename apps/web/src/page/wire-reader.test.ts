@@ -41,20 +41,20 @@ function createReader(answers: (() => Response)[] = []) {
 /** Lets all that is ready happen. */
 const settle = () => new Promise<void>((resolve) => setImmediate(resolve));
 
-const READY = 'event: sse:ready\nretry: 700\nid: e-1\ndata: {"resume":"fresh","replayed":2}\n\n';
+const READY = 'event: sse:ready\nretry: 700\ndata: {"resume":"fresh","replayed":2}\nid: e-1\n\n';
 
 test("events come with the very bytes that they were sent as", async () => {
   const { reader, events, states, send } = createReader();
   reader.open();
   await settle();
-  await send(`${READY}id: e-2\nda`);
-  await send("ta: ä\n\n");
+  await send(`${READY}:\nda`);
+  await send("ta: ä\nid: e-2\n\n:\n");
   expect(states).toEqual([{ is: "connecting" }, { is: "open", resume: "fresh", replayed: 2, reason: "" }]);
   expect(events.map(({ type, data, id, size }) => [type, data, id, size])).toEqual([
     ["sse:ready", '{"resume":"fresh","replayed":2}', "e-1", READY.length],
     ["message", "ä", "e-2", 18],
   ]);
-  expect(new TextDecoder().decode(events[1]!.raw)).toBe("id: e-2\ndata: ä\n\n");
+  expect(new TextDecoder().decode(events[1]!.raw)).toBe("data: ä\nid: e-2\n\n");
   reader.close();
 });
 
@@ -63,7 +63,7 @@ test("a stream that ends is resumed at its cursor, later each time until it open
   reader.open();
   await settle();
   await send(READY);
-  await send('event: sse:closing\nid: e-5\ndata: {"reason":"drain","retry":700}\n\n');
+  await send('event: sse:closing\ndata: {"reason":"drain","retry":700}\nid: e-5\n\n');
   for (const wait of [700, 1_400]) {
     streams.at(-1)!.close();
     await settle();

@@ -1,16 +1,21 @@
 const LF = 10;
 const CR = 13;
+const COLON = 58;
 
 /**
- * Cuts the bytes of a stream after each blank line, into the blocks that an event or a comment is sent as. No byte is
- * changed or lost: all blocks together are the stream.
+ * Cuts the bytes of a stream into the blocks that an event or a comment is sent as: after each blank line, and after a
+ * comment that begins a block, as a heartbeat does, which has no blank line after it. No byte is changed or lost: all
+ * blocks together are the stream.
  */
 export class WireSplitter {
   readonly #onBlock: (block: Uint8Array) => void;
   #parts: Uint8Array[] = [];
-  #lineIsEmpty = true;
+  /** The line at hand, as far as it is there. A comment within an event is like a field: part of its block. */
+  #line: "empty" | "comment" | "field" = "empty";
+  /** Lines of the block at hand came before this one. */
+  #isBegun = false;
   #afterCr = false;
-  /** A blank line has ended by CR: the LF that may follow belongs to it. */
+  /** The last line of a block has ended by CR: the LF that may follow belongs to it. */
   #complete = false;
 
   constructor(onBlock: (block: Uint8Array) => void) {
@@ -30,13 +35,14 @@ export class WireSplitter {
       this.#afterCr = byte === CR;
       if (joins) continue;
       if (byte !== CR && byte !== LF) {
-        this.#lineIsEmpty = false;
+        if (this.#line === "empty") this.#line = byte === COLON && !this.#isBegun ? "comment" : "field";
         continue;
       }
-      const blank = this.#lineIsEmpty;
-      this.#lineIsEmpty = true;
-      if (blank && byte === CR) this.#complete = true;
-      else if (blank) {
+      this.#isBegun = this.#line === "field";
+      this.#line = "empty";
+      if (this.#isBegun) continue;
+      if (byte === CR) this.#complete = true;
+      else {
         this.#emit(chunk.subarray(start, at + 1));
         start = at + 1;
       }

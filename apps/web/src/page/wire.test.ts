@@ -16,14 +16,31 @@ function split(stream: string, size: number): string[] {
 
 describe("blocks", () => {
   test.each([1, 2, 3, 5, 1_000])("are what stands between blank lines, in pieces of %d bytes", (size) => {
-    const stream = `retry: 5\n\n${encodeEvent({ data: "ä\nb", id: "1" })}${encodeComment("x")}\nid: 2\ndata: rest\n\nunfinished`;
-    const blocks = split(stream, size);
-    expect(blocks).toEqual([
+    const stream = `retry: 5\n\n${encodeEvent({ data: "ä\nb", id: "1" })}id: 2\ndata: rest\n\nunfinished`;
+    expect(split(stream, size)).toEqual([
       "retry: 5\n\n",
-      "id: 1\ndata: ä\ndata: b\n\n",
-      ": x\n\n",
+      "data: ä\ndata: b\nid: 1\n\n",
       "id: 2\ndata: rest\n\n",
     ]);
+  });
+
+  test.each([1, 2, 3, 5, 1_000])("are comments between events, in pieces of %d bytes", (size) => {
+    const heartbeat = encodeComment();
+    const event = encodeEvent({ data: "1", id: "1" });
+    for (const lineEnd of ["\n", "\r\n"]) {
+      const blocks = [
+        heartbeat,
+        event,
+        heartbeat,
+        encodeComment("x"),
+        "data: 2\n: within\ndata: 3\n\n",
+        heartbeat,
+      ];
+      const sent = blocks.map((block) => block.replaceAll("\n", lineEnd));
+      expect(split(`${sent.join("")}:`, size)).toEqual(sent);
+    }
+    // The LF that might follow a lone CR has to be waited for.
+    expect(split(":\r:\rdata: 1\r\r:\r", size)).toEqual([":\r", ":\r", "data: 1\r\r"]);
   });
 
   test.each([1, 2, 3, 4, 1_000])("end with any line end, in pieces of %d bytes", (size) => {
@@ -31,14 +48,15 @@ describe("blocks", () => {
       "data: 1\r\n\r\n",
       "data: 2\n\n",
       "data: 3\r\n\n",
-      ":\n\n",
+      ":\n",
+      "\n",
     ]);
     // The LF that might follow a lone CR has to be waited for.
     expect(split("data: 1\r\rdata: 2\r\r\n:", size)).toEqual(["data: 1\r\r", "data: 2\r\r\n"]);
   });
 
   test("bring a decoder that is fed them to the same events", () => {
-    const stream = "data: 1\r\rdata\r\n\r\nevent: a\ndata: 2\n\n: c\n\n";
+    const stream = ":\ndata: 1\r\r: c\rdata\r\n\r\nevent: a\n:\ndata: 2\n\n: c\n\n";
     const decode = (pieces: string[]) => {
       const events: string[] = [];
       const decoder = createDecoder({ onEvent: ({ type, data }) => events.push(`${type} ${data}`) });
