@@ -78,6 +78,7 @@ const RACES: Readonly<Record<string, (client: number) => Race>> = {
       { topic: `anew/${n}`, data: "result", end: true },
     ],
     data: ["again", "result"],
+    beginsAnew: true,
   }),
   "a pattern": (n) => ({
     topics: [`p/${n}/*`],

@@ -6,8 +6,8 @@ const PATIENCE = 60_000;
 const MOST_TRIES = 20;
 /** Clients at a time: Bun's fetch has 256 requests under way at most. */
 const AT_A_TIME = 40;
-/** More, together, than any log keeps in memory. */
-const FILLER = { events: 80, data: "x".repeat(1_000_000) };
+/** More events, and more bytes, than any log keeps in memory. */
+const FILLER = { arrays: 8, small: 9000, large: 70, data: "x".repeat(1_000_000) };
 
 interface Published {
   topic: string;
@@ -26,6 +26,8 @@ export interface Race {
   readonly during: readonly Published[];
   /** What the client has to be given in all. */
   readonly data: readonly string[];
+  /** True: its topics have ended before, so that a client may be told to stay away before the first of what is published. */
+  readonly beginsAnew?: boolean;
   /** True: the client has asked for a pattern, which never ends, and leaves by itself. */
   readonly isEndless?: boolean;
 }
@@ -53,9 +55,9 @@ export async function prepare(url: string, races: readonly Race[]): Promise<stri
     cursors.push(ids[at + had - 1]!);
     at += before.length;
   }
-  for (let each = 0; each < FILLER.events; each++) {
-    await publish(url, { topic: "filler", data: FILLER.data });
-  }
+  const small = Array.from({ length: FILLER.small }, (_, n) => ({ topic: "filler", data: String(n) }));
+  for (let each = 0; each < FILLER.arrays; each++) await publish(url, small);
+  for (let each = 0; each < FILLER.large; each++) await publish(url, { topic: "filler", data: FILLER.data });
   return cursors;
 }
 
@@ -81,27 +83,26 @@ export async function run(
 }
 
 async function one(nodes: readonly string[], race: Race, cursor: string): Promise<keyof Outcome> {
-  let isPublished = false;
+  let hasBegun = false;
   const publishing = (async () => {
     for (const event of race.during) {
       await Bun.sleep(Math.random() * 3);
       await publish(nodes[0]!, event);
+      hasBegun = true;
     }
-    isPublished = true;
   })();
   const client = new Client(race, cursor);
   for (let tries = 0; ; tries++) {
-    const wasPublished = isPublished;
+    const mayBeOver = race.beginsAnew === true && !hasBegun;
     const end = await client.connect(nodes[tries % nodes.length]!);
     if (end !== "over") {
       if (end === "closed" && tries < MOST_TRIES) continue;
       await publishing;
       return end === "closed" ? "stuck" : end;
     }
-    // It may well have had everything so far: then it comes back once there is more.
     await publishing;
     if (client.isComplete) return client.gaps === 0 ? "complete" : "wrong";
-    if (wasPublished) return "turnedAway";
+    if (!mayBeOver) return "turnedAway";
   }
 }
 
