@@ -56,7 +56,11 @@ class Reader {
       this.id = ready[1]!;
       from = ready.index + ready[0].length;
       this.onReady();
-      if (this.stalls) return true;
+      if (this.stalls) {
+        // When the server closes a paused socket, the socket still hands over what it had received.
+        this.#rest = Buffer.from(bytes.subarray(from));
+        return true;
+      }
     }
     for (;;) {
       let at = from + this.#stride;
