@@ -21,7 +21,6 @@ const PEERS: Readonly<Record<string, readonly string[]>> = {
   slow: ["hub"],
   churn: ["hub", "go"],
   limits: ["hub", "go"],
-  profile: ["hub"],
 };
 
 interface ReportOptions {
