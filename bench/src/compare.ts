@@ -2,7 +2,7 @@ import { check } from "./check.ts";
 import { environment } from "./environment.ts";
 import { freePort } from "./free-port.ts";
 import type { Peer, RunningPeer } from "./peers/peer.ts";
-import { PEERS } from "./peers/index.ts";
+import { PEERS } from "./peers/peers.ts";
 import type { Progress } from "./progress.ts";
 import type { Result, Run } from "./result.ts";
 import type { Case, Outcome, Scenario, Settings } from "./scenario.ts";

@@ -1,4 +1,4 @@
-import type { CodecResult } from "../codec-run.ts";
+import { type CodecResult, codecTables } from "../codec/compare.ts";
 import type { Environment } from "../environment.ts";
 import { figure, table } from "../format.ts";
 import { type Result, tables } from "../result.ts";
@@ -102,27 +102,13 @@ function picture(name: string, title: string): string {
   ].join("\n");
 }
 
-function codecSection({ comparisons }: CodecResult): string {
-  const parts = comparisons.map(({ codec, ours, peer, fixtures, geometricMean }) =>
-    table(
-      [codec, ours, peer, "ratio"],
-      [
-        ...fixtures.map((fixture) => [
-          fixture.name,
-          figure(fixture.ours / 1000, "microseconds"),
-          figure(fixture.peer / 1000, "microseconds"),
-          fixture.ratio.toFixed(2),
-        ]),
-        ["geometric mean", "", "", geometricMean.toFixed(2)],
-      ],
-    ),
-  );
+function codecSection(codec: CodecResult): string {
   return [
     "## codec",
     "How fast are encoder and decoder beside their peers?",
     "**How.** Passes over seeded fixtures, every variant in a process of its own, in turn; the least median of the rounds. The ratio is " +
       "how many times as long the peer takes.",
     "**What it does not show.** Other engines than Bun's, and programs in which the codec is a small part of the work.",
-    ...parts,
+    codecTables(codec),
   ].join("\n\n");
 }
