@@ -30,9 +30,9 @@ export class Cohort<Stream extends Member> {
   readonly selectors: SelectorSet;
   /** Streams in whatever state; a cohort without any is dropped. */
   members = 0;
-  /** Those of them that have yet to begin. */
-  #opening = 0;
-  /** By topic: the last event that came while streams were opening, of which the log's answer to them may not know. */
+  /** Those of them that wait for the log to say where they begin, or go on. */
+  #asking = 0;
+  /** By topic: the last event that came while the log was asked, of which its answer may not know. */
   #newest: Map<Topic, Cursor> | null = null;
   readonly live: Stream[] = [];
   /** Being written. The streams in `live[0..unsent)` have yet to get it. */
@@ -77,21 +77,20 @@ export class Cohort<Stream extends Member> {
     return true;
   }
 
-  /** A stream that asks the log where it begins. */
-  register(): void {
-    this.members++;
-    this.#opening++;
+  /** A stream asks the log where it begins, or goes on. */
+  ask(): void {
+    this.#asking++;
   }
 
-  /** One that was registered has begun, or never will. */
-  opened(): void {
-    if (--this.#opening === 0) this.#newest = null;
+  /** What it was told is learnt, or will not be. */
+  answered(): void {
+    if (--this.#asking === 0) this.#newest = null;
   }
 
   #learn({ topic, seq, end }: StoredEvent): void {
     if (end && this.selectors.topics.includes(topic)) (this.#ends ??= new Map()).set(topic, seq);
     else this.#ends?.delete(topic);
-    if (this.#opening > 0 && this.selectors.topics.includes(topic))
+    if (this.#asking > 0 && this.selectors.topics.includes(topic))
       (this.#newest ??= new Map()).set(topic, seq);
   }
 

@@ -95,7 +95,6 @@ export class Delivery implements CatchUpHost, TailListener {
   ): Stream {
     const quotas = this.quotas.acquire(whose);
     const stream = new Stream(this, this.#router.cohortOf(request.selectors), request, lag, quotas);
-    stream.cohort.register();
     const age = this.#age();
     stream.until = stream.opened + Math.min(expiresIn, age);
     if (age < expiresIn) stream.endsBy = "max-age";
@@ -171,7 +170,7 @@ export class Delivery implements CatchUpHost, TailListener {
     this.counters.resumes[position.resume]++;
     if (position.gap !== null) this.counters.gaps[position.gap]++;
     cohort.learnEnds(position);
-    cohort.opened();
+    stream.answered();
     stream.request = stream.position = null;
     stream.state = "catching-up";
     const text = readyText(request!, position, id, this.retry());
@@ -193,13 +192,17 @@ export class Delivery implements CatchUpHost, TailListener {
   }
 
   #goOn(stream: Stream, lastEventId: string, position: Position, from: Cursor): void {
-    if (stream.state !== "catching-up") return; // it asks again when its reader goes on
+    if (stream.state !== "catching-up") {
+      stream.answered(); // it asks again when its reader goes on
+      return;
+    }
     // What a read found to be gone is gone, whatever the log says of it.
     const isGone = from > position.cursor;
     const found: Position = isGone ? { ...position, cursor: from, gap: position.gap ?? "evicted" } : position;
     const { cohort } = stream;
     const id = this.id(found.cursor);
     cohort.learnEnds(found);
+    stream.answered();
     const text = goOnText(cohort.selectors, found, lastEventId, stream.cursor, id);
     if (text !== "" && stream.fellBehind && stream.lag === "disconnect") {
       this.close(stream, "slow"); // with the id that it has now: nothing of this was told
@@ -231,6 +234,7 @@ export class Delivery implements CatchUpHost, TailListener {
       use(answer);
       return;
     }
+    stream.asks();
     stream.awaited = answer;
     const isAwaited = (): boolean => stream.awaited === answer;
     answer.then(

@@ -14,30 +14,37 @@ type Open = (sink: Sink) => Reader;
 class DirectSink implements Sink {
   readonly type = "direct";
   #open: Open | null;
+  #unopened: (() => void) | null;
   #controller: ReadableStreamDirectController | null = null;
   #reader: Reader | null = null;
+  #drop: (() => void) | null = null;
 
-  constructor(open: Open) {
+  constructor(open: Open, unopened: () => void) {
     this.#open = open;
+    this.#unopened = unopened;
   }
 
   /**
-   * Synchronous, because a returned promise ends the stream when it settles; guarded, because a reader of the stream
-   * (a test, a proxying framework) calls it once for each read.
+   * Guarded, because a reader of the stream (a test, a proxying framework) calls it once for each read.
+   *
+   * @returns a promise that never resolves, which would end the stream. {@link abort} rejects it
    */
-  pull(controller: ReadableStreamDirectController): void {
+  pull(controller: ReadableStreamDirectController): Promise<void> | undefined {
     const open = this.#open;
-    if (open === null) return;
-    this.#open = null;
+    if (open === null) return undefined;
+    this.#open = this.#unopened = null;
     this.#controller = controller;
+    const { promise, reject } = Promise.withResolvers<void>();
+    this.#drop = reject;
     this.#reader = open(this);
+    return promise;
   }
 
   /** Bun's only word that the client has gone. It does not come for a stream that we close. */
   cancel(): void {
-    this.#controller = null;
+    this.#unopened?.();
     this.#reader?.gone();
-    this.#reader = null;
+    this.#forget();
   }
 
   /** Not flushed: Bun sends what was written at the end of the turn, for less than a call of `flush` costs. */
@@ -47,16 +54,19 @@ class DirectSink implements Sink {
 
   close(): void {
     const controller = this.#controller;
-    this.#controller = null;
-    this.#reader = null;
+    this.#forget();
     controller?.close();
   }
 
+  /** With no reason: in development Bun prints any, with its stack, as that of `controller.close(error)`. */
   abort(): void {
-    const controller = this.#controller;
-    this.#controller = null;
-    this.#reader = null;
-    controller?.close(new Error("the stream was aborted"));
+    const drop = this.#drop;
+    this.#forget();
+    drop?.();
+  }
+
+  #forget(): void {
+    this.#open = this.#unopened = this.#controller = this.#reader = this.#drop = null;
   }
 }
 
@@ -65,7 +75,8 @@ class DirectSink implements Sink {
  *
  * @param open opens the stream on the sink, writes its first bytes at once, and answers whom to tell when the client
  *   has gone
+ * @param unopened called in its place when nobody will ask: for a HEAD request, or when the client has gone before
  */
-export function directStream(open: Open): ReadableStream<Uint8Array> {
-  return new ReadableStream(new DirectSink(open));
+export function directStream(open: Open, unopened: () => void = () => {}): ReadableStream<Uint8Array> {
+  return new ReadableStream(new DirectSink(open, unopened));
 }

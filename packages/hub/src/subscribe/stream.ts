@@ -59,6 +59,8 @@ export class Stream {
   lastEventId: EventId | null = null;
   /** The log's answer that it waits for, one at a time; any other answer is not for it any more. */
   awaited: Promise<unknown> | null = null;
+  /** True while the log is asked where it begins, or goes on: its cohort remembers what comes meanwhile. */
+  #asking = false;
   /** True while it stands in the queue of streams that read the log. */
   queued = false;
   /** True once it fell behind from `live`: what it missed then is subject to `disconnect`. */
@@ -90,6 +92,22 @@ export class Stream {
     this.lag = lag;
     this.quotas = quotas;
     this.opened = this.lastWrite = host.clock.now();
+    cohort.members++;
+    this.asks();
+  }
+
+  /** The log is asked where it begins, or goes on. */
+  asks(): void {
+    if (this.#asking) return;
+    this.#asking = true;
+    this.cohort.ask();
+  }
+
+  /** The log has answered; or the stream is closed, and nobody waits for that. */
+  answered(): void {
+    if (!this.#asking) return;
+    this.#asking = false;
+    this.cohort.answered();
   }
 
   /** Up to where it has had, or need not have, every event. */
@@ -153,7 +171,7 @@ export class Stream {
   finish(reason: CloseReason): void {
     if (this.state === "closed") return;
     if (this.state === "live") this.cohort.leave(this);
-    if (this.request !== null) this.cohort.opened();
+    this.answered();
     this.state = "closed";
     this.request = this.position = this.awaited = null;
     this.#host.forget(this, reason);

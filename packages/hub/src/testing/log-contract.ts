@@ -59,8 +59,13 @@ export function logContract(name: string, { open, reopen, hasOwnClock, stride = 
       expect({ gap: last - first, events }).toEqual({ gap: -1, events: 0 });
       expect(epoch).toMatch(/^[0-9a-z]{10}$/);
       expect(await resume(last, all)).toEqual({
-        ...{ epoch, upTo: last, cursor: last, replayed: 0 },
-        ...{ resume: "resumed", gap: null, ends: [] },
+        epoch,
+        upTo: last,
+        cursor: last,
+        replayed: 0,
+        resume: "resumed",
+        gap: null,
+        ends: [],
       });
       expect((await read(last, all)).entries).toEqual([]);
       expect(await beforeLast(5, all)).toBe(last);
@@ -230,8 +235,11 @@ export function logContract(name: string, { open, reopen, hasOwnClock, stride = 
       expect(log.bounds()).toMatchObject({ first: seqs[6]! + 1, last: seqs[11]!, events: 5 });
       expect((await read(seqs[8]!, all)).from).toBe(seqs[8]!);
       expect(await resume(seqs[0]!, all)).toMatchObject({
-        ...{ cursor: seqs[6]!, replayed: 5, upTo: seqs[11]! },
-        ...{ resume: "reset", gap: "evicted" },
+        cursor: seqs[6]!,
+        replayed: 5,
+        upTo: seqs[11]!,
+        resume: "reset",
+        gap: "evicted",
       });
       const part = await log.read(seqs[0]!, all, { bytes: Infinity, upTo: seqs[3]! });
       expect(part).toMatchObject({ from: seqs[3]!, entries: [], cursor: seqs[3]! });
@@ -268,7 +276,9 @@ export function logContract(name: string, { open, reopen, hasOwnClock, stride = 
       }
       const other = epoch === "0000000000" ? "1111111111" : "0000000000";
       expect(await position(all, formatEventId(other, last))).toMatchObject({
-        ...{ resume: "reset", gap: "epoch", replayed: 1 },
+        resume: "reset",
+        gap: "epoch",
+        replayed: 1,
       });
     });
 

@@ -1,15 +1,15 @@
 import type { HubObserver } from "@sse/hub";
 
-/** What took longest in a hub, in milliseconds; null where nothing was done. */
-export interface SlowestTimes {
+/** The longest of each kind in a hub, in milliseconds; null where nothing was done. */
+export interface Maxima {
   /** From a publish until the log had it. */
   readonly commit: number | null;
   /** From there until the last stream was written to. */
   readonly fanOut: number | null;
 }
 
-/** Remembers what took longest, of what it hands on to another observer. */
-export class Slowest implements HubObserver {
+/** Keeps the maximum of the durations that it passes on to another observer. */
+export class MaximumDurations implements HubObserver {
   readonly #next: HubObserver;
   #commit: number | null = null;
   #fanOut: number | null = null;
@@ -28,11 +28,11 @@ export class Slowest implements HubObserver {
     this.#next.fannedOut(duration);
   }
 
-  /** Since it was last asked. */
-  take(): SlowestTimes {
-    const times = { commit: this.#commit, fanOut: this.#fanOut };
+  /** The maxima since they were last taken. */
+  take(): Maxima {
+    const maxima = { commit: this.#commit, fanOut: this.#fanOut };
     this.#commit = null;
     this.#fanOut = null;
-    return times;
+    return maxima;
   }
 }
