@@ -41,7 +41,7 @@ test.skipIf(Bun.which("openssl") === null)(
       .replace("bun run start token", "bun apps/server/src/main.ts token");
     const out = await bash(script, { SSE_JWT_SECRET: secret });
     expect(out).toMatch(/^\{"id":"[^"]+"\}\n/);
-    expect(out).toContain("\ndata: paid\n\n");
+    expect(out).toContain("\ndata: paid\n");
   },
 );
 

@@ -50,7 +50,7 @@ describe("the README", () => {
     const heard = paste(listen, 2);
     await Bun.sleep(500);
     expect(await paste(publish)).toMatch(/^\{"id":"[^"]+"\}\n$/);
-    expect(await heard).toContain("\ndata: hello\n\n");
+    expect(await heard).toContain("\ndata: hello\n");
   });
 
   test("the other ways to publish are answered with ids", async () => {
@@ -122,7 +122,7 @@ describe("the README", () => {
         }
       }
       expect(text).toContain("event: paid\n");
-      expect(text).toContain('data: {"total":99}\n\n');
+      expect(text).toContain('data: {"total":99}\n');
     } finally {
       app.kill("SIGKILL");
       await rm(file);

@@ -21,7 +21,7 @@ const report = (kind: ReadersReport["kind"]): void => {
   process.send!(message);
 };
 const wrong: string[] = [];
-const READY = /\nid: ([^\n]+)\ndata: \{"resume"[^\n]*/;
+const READY = /\ndata: \{"resume"[^\n]*\nid: ([^\n]+)(?=\n)/;
 const MARK = Buffer.from("\ndata: ");
 const DIGITS = 7;
 

@@ -108,7 +108,7 @@ const SHAPES: readonly Shape[] = [
         times(
           1000,
           (index) =>
-            `event: ${pick(random, ["price", "trade"])}\nid: ${index}\ndata: ${tick(random, index)}\n\n`,
+            `event: ${pick(random, ["price", "trade"])}\ndata: ${tick(random, index)}\nid: ${index}\n\n`,
         ),
       ),
   },
@@ -130,7 +130,7 @@ const SHAPES: readonly Shape[] = [
     name: "heartbeats",
     events: 200,
     chunks: (random) =>
-      apart(times(1000, (index) => (index % 5 === 4 ? `data: ${tick(random, index)}\n\n` : ":\n\n"))),
+      apart(times(1000, (index) => (index % 5 === 4 ? `data: ${tick(random, index)}\n\n` : ":\n"))),
   },
   {
     name: "CRLF lines",

@@ -43,14 +43,14 @@ async function until(condition: () => boolean): Promise<void> {
   expect(condition()).toBe(true);
 }
 
-const READY = 'event: sse:ready\nretry: 1\nid: e-1\ndata: {"resume":"fresh","replayed":2}\n\n';
+const READY = 'event: sse:ready\nretry: 1\ndata: {"resume":"fresh","replayed":2}\nid: e-1\n\n';
 
 test("events come with the very bytes that they were sent as", async () => {
   const { reader, events, states, send } = createReader();
   reader.open();
   await settle();
-  await send(`${READY}id: e-2\nda`);
-  await send("ta: ä\n\n:\nevent: of my own\ndata\n\n");
+  await send(`${READY}:\nda`);
+  await send("ta: ä\nid: e-2\n\n:\nevent: of my own\ndata\n\n");
   expect(states).toEqual([{ is: "connecting" }, { is: "open", resume: "fresh", replayed: 2, reason: "" }]);
   expect(events.map(({ type, data, id, size }) => [type, data, id, size])).toEqual([
     ["sse:ready", '{"resume":"fresh","replayed":2}', "e-1", READY.length],
@@ -59,7 +59,7 @@ test("events come with the very bytes that they were sent as", async () => {
   ]);
   expect(events.map(({ raw }) => new TextDecoder().decode(raw))).toEqual([
     READY,
-    "id: e-2\ndata: ä\n\n",
+    "data: ä\nid: e-2\n\n",
     "event: of my own\ndata\n\n",
   ]);
   reader.close();
@@ -70,7 +70,7 @@ test("a stream that ends is resumed at its cursor, and what it said of its end i
   reader.open();
   await settle();
   await send(READY);
-  await send('event: sse:closing\nid: e-5\ndata: {"reason":"drain","retry":1}\n\n');
+  await send('event: sse:closing\ndata: {"reason":"drain","retry":1}\nid: e-5\n\n');
   streams[0]!.close();
   await until(() => streams.length === 2);
   streams[1]!.error(new TypeError("broken"));

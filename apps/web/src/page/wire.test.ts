@@ -1,5 +1,5 @@
 import { describe, expect, test } from "bun:test";
-import { encodeEvent } from "@sse/protocol";
+import { encodeComment, encodeEvent } from "@sse/protocol";
 import { wireLines } from "./wire-lines.ts";
 import { MAX_RAW_BYTES, WireSplitter } from "./wire-splitter.ts";
 
@@ -22,10 +22,10 @@ function split(stream: string, size: number): string[] {
 
 describe("blocks", () => {
   test.each([1, 2, 3, 5, 1_000])("are what stands between blank lines, in pieces of %d bytes", (size) => {
-    const stream = `retry: 5\n\n${encodeEvent({ data: "ä\nb" })}id: 2\r\ndata: rest\r\n\r\nunfinished`;
+    const stream = `retry: 5\n\n${encodeEvent({ data: "ä\nb", id: "1" })}id: 2\r\ndata: rest\r\n\r\nunfinished`;
     expect(split(stream, size)).toEqual([
       "retry: 5\n\n",
-      "data: ä\ndata: b\n\n",
+      "data: ä\ndata: b\nid: 1\n\n",
       "id: 2\r\ndata: rest\r\n\r\n",
       "unfinished",
     ]);
@@ -34,7 +34,7 @@ describe("blocks", () => {
   test.each([1, 2, 3, 4, 1_000])(
     "do not hold the comments before an event, in pieces of %d bytes",
     (size) => {
-      const stream = `:\n: a\n\ndata: 1\n: within\ndata: 2\n\n:\ndata: 3\n\n`;
+      const stream = `${encodeComment()}: a\n\ndata: 1\n: within\ndata: 2\n\n${encodeComment()}data: 3\n\n`;
       expect(split(stream, size)).toEqual([
         ":\n",
         ": a\n",
