@@ -12,10 +12,10 @@ import { pathOf, resolveTarget, type Target } from "./target.ts";
 export const TOPIC = "bench";
 export const PAYLOAD_BYTES = 64;
 /** Connecting at a time: below the listen backlog of Bun and Go, which storm is there to exceed. */
-export const IN_FLIGHT = 256;
-export const OPEN_WITHIN = 15_000;
+const IN_FLIGHT = 256;
+const OPEN_WITHIN = 15_000;
 /** How long nothing may come before what is missing counts as lost; milliseconds. */
-const FINISH_WITHIN = 10_000;
+const FINISH_WITHIN = 30_000;
 const WARM_UP_STREAMS = 500;
 const WARM_UP_EVENTS = 100;
 /** Until the server has seen that streams are gone; milliseconds. */
@@ -44,13 +44,18 @@ export class Stage implements AsyncDisposable {
     this.#payloadBytes = payloadBytes;
   }
 
-  /** @param streams how many the generator will have to hold */
+  /**
+   * @param streams how many the generator will have to hold
+   * @param insecure takes any certificate
+   * @throws BenchError when nothing can be reached there
+   */
   static async set(
     peer: RunningPeer,
     streams: number,
     { processes, payload }: Pick<Settings, "processes" | "payload">,
+    insecure = false,
   ): Promise<Stage> {
-    const target = await resolveTarget(peer.eventsUrl(TOPIC));
+    const target = await resolveTarget(peer.eventsUrl(TOPIC), insecure);
     const generator = await Generator.start(streams, processes ?? undefined);
     return new Stage(peer, generator, target, payload ?? PAYLOAD_BYTES);
   }
@@ -68,7 +73,7 @@ export class Stage implements AsyncDisposable {
       await this.open("warm-up", { streams: WARM_UP_STREAMS, channels: 1 }, others);
       await this.settle();
       await publisher.publish(WARM_UP_EVENTS);
-      await this.finish("warm-up", publisher, others);
+      await others.finish("warm-up", publisher.published, FINISH_WITHIN);
       this.renewMark();
       await Bun.sleep(count < WARM_UP_STREAMS ? 0 : IDLE);
       const before = this.resident();
@@ -97,9 +102,9 @@ export class Stage implements AsyncDisposable {
     });
   }
 
-  publisher(inFlight: number, topics: readonly string[] = [TOPIC]): Publisher {
+  publisher(inFlight: number, topics: readonly string[] = [TOPIC], target = this.#target): Publisher {
     const publisher = new Publisher({
-      target: this.#target,
+      target,
       requests: topics.map((topic) => this.peer.publish(topic)),
       mark: this.#mark,
       payloadBytes: this.#payloadBytes,
@@ -130,9 +135,9 @@ export class Stage implements AsyncDisposable {
   }
 
   /** Waits until the open streams of a group have all that was published, and tells what became of them. */
-  async finish(group: string, { published }: Publisher, generator = this.generator): Promise<GroupResult> {
-    await generator.finish(group, published, FINISH_WITHIN);
-    return await generator.report(group);
+  async finish(group: string, { published }: Publisher, within = FINISH_WITHIN): Promise<GroupResult> {
+    await this.generator.finish(group, published, within);
+    return await this.generator.report(group);
   }
 
   /** Measures the server's CPU, and the time, from now on. */
