@@ -71,6 +71,8 @@ export async function startServer(config: Config, logger: Logger): Promise<Runni
     maxStreamsPerTopic: config.maxStreamsPerTopic,
     maxAge: config.maxAge,
     returnWindow: config.returnWindow,
+    onError: (error) =>
+      logger.error("a stream, the log or an observer has failed", { error: Bun.inspect(error) }),
     onClose: ({ opened, events, bytes, cohort }, reason) => {
       const seconds = Math.round(performance.now() - opened) / 1000;
       logger.debug("stream closed", { reason, seconds, events, bytes, topics: cohort.selectors.key });

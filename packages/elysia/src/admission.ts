@@ -78,7 +78,7 @@ export class Admission {
   }
 
   /** Whom a stream is counted for. */
-  holders(
+  quotaKeys(
     request: Request,
     server: At,
     access: Access | undefined,

@@ -91,7 +91,7 @@ function open(
   const { hub } = admission;
   const wanted = {
     ...streamRequest(request, topics, access),
-    ...admission.holders(request, server, access),
+    ...admission.quotaKeys(request, server, access),
   };
   const answer = (opening: Opening): Response => {
     if (opening.over) return new Response(null, { status: 204 });

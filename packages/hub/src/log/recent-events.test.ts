@@ -4,6 +4,7 @@ import { newEvent } from "../testing/log-contract.ts";
 import { storedEvent } from "../publish/message.ts";
 import { parseTopic, SelectorSet } from "../topics/topic.ts";
 import { RecentEvents } from "./recent-events.ts";
+import { ENDS } from "./retention.ts";
 
 const SELECTORS = ["a", "b", "a/*", "**", "none"];
 
@@ -49,4 +50,19 @@ test("a log may leave numbers out: the window answers as if it had not", () => {
       },
     ),
   );
+});
+
+test("an end that is too old to be remembered is not known, which is not to say that the topic goes on", () => {
+  const recent = new RecentEvents({ maxEvents: 1, maxBytes: Infinity, maxAge: Infinity });
+  const [ended, other] = [parseTopic("ended"), parseTopic("other")];
+  const push = (seq: number, topic: string, end = false): void =>
+    recent.push(storedEvent("e".repeat(10), seq, newEvent(topic, "", { end })), 0);
+  push(1, "other");
+  push(2, "ended", true);
+  push(3, "last");
+  recent.evict(ENDS.age);
+  expect([recent.end(other), recent.end(ended), recent.end(parseTopic("never"))]).toEqual([0, 2, undefined]);
+  recent.evict(ENDS.age + 1);
+  expect([recent.end(other), recent.end(ended)]).toEqual([0, undefined]);
+  expect(recent.floor(0, new SelectorSet(["ended"]))).toBe(2);
 });

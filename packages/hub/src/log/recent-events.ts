@@ -34,7 +34,10 @@ export class RecentEvents {
   #bytes = 0;
   readonly #indexes = new Map<Topic, TopicIndex>();
   readonly #published = new Map<string, Cursor>();
-  /** Last evicted numbers of topics that have no index; the oldest knowledge goes first, into `#forgottenUpTo`. */
+  /**
+   * Last evicted numbers of topics that have no index, negative for events that ended their topic; the oldest knowledge goes
+   * first, into `#forgottenUpTo`.
+   */
   readonly #forgotten = new Map<Topic, Cursor>();
   #forgottenUpTo: Cursor;
   /** Topics whose last event ended them, and is evicted: its number and its time. The oldest knowledge goes first. */
@@ -152,7 +155,7 @@ export class RecentEvents {
     const index = this.#indexes.get(entry.topic)!;
     index.evictFirst(entry);
     if (index.start < index.seqs.length) return;
-    this.#forget(entry.topic, entry.seq);
+    this.#forget(entry.topic, entry.end ? -entry.seq : entry.seq);
     if (entry.end) this.learnEnd(entry.topic, entry.seq, time);
   }
 
@@ -172,7 +175,7 @@ export class RecentEvents {
     if (this.#forgotten.size <= MAX_FORGOTTEN) return;
     const [oldest, upTo] = this.#forgotten.entries().next().value!;
     this.#forgotten.delete(oldest);
-    this.#forgottenUpTo = upTo;
+    this.#forgottenUpTo = Math.abs(upTo);
   }
 
   /** The number of the event that is here under this topic and publisher's id. */
@@ -194,7 +197,7 @@ export class RecentEvents {
 
   /** The last evicted event, or an upper bound, of a topic of which no event is here. */
   #evictedOf(topic: Topic): Cursor {
-    return this.#forgotten.get(topic) ?? this.#ended.get(topic)?.seq ?? this.#forgottenUpTo;
+    return Math.abs(this.#forgotten.get(topic) ?? this.#ended.get(topic)?.seq ?? this.#forgottenUpTo);
   }
 
   /** As `EventLog.read`, of what is here. */
@@ -291,7 +294,10 @@ export class RecentEvents {
   end(topic: Topic): Cursor | undefined {
     const last = this.#indexes.get(topic)?.last;
     if (last !== undefined) return this.#entry(last).end ? last : 0;
-    return this.#ended.get(topic)?.seq ?? (this.#forgotten.has(topic) ? 0 : undefined);
+    const ended = this.#ended.get(topic)?.seq;
+    if (ended !== undefined) return ended;
+    // An end that is too old to be remembered here may still be in the log.
+    return (this.#forgotten.get(topic) ?? 0) > 0 ? 0 : undefined;
   }
 
   /** The indexes that hold all that is selected; null when walking `distance` events is cheaper than finding them. */

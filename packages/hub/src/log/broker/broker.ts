@@ -9,6 +9,8 @@ export interface BrokerRecord {
   readonly time: number;
   /** What no other event can have that comes to have this number, when the broker has lost the end of its log. */
   readonly mark: string;
+  /** The mark of the event before it, where the broker keeps that too: the tail is never joined to a part that it does not follow. */
+  readonly follows?: string;
   readonly event: NewEvent;
 }
 
@@ -24,7 +26,7 @@ export interface BrokerState {
   readonly bytes: number;
   /** The cursor before the newest events, so many as a node has in memory from its start. */
   readonly recent: Cursor;
-  /** The last event that was there when this life began. */
+  /** The last event that was there when this epoch began. */
   readonly inherited: Cursor;
   /** The {@link BrokerRecord.mark} of the event that was asked for; null when it is not there. */
   readonly mark: string | null;
@@ -67,7 +69,7 @@ export interface BrokerPosition {
 /**
  * A connection to a broker, or several of one purpose: what fails on it once is not tried again, it is closed and another
  * one is opened. Every question may be rejected with {@link BrokerRefusal}, or with anything for which the reason may pass.
- * Those with an epoch answer null when the log is in another life.
+ * Those with an epoch are rejected with {@link EpochMismatch} when the log is in another epoch.
  */
 export interface BrokerSession {
   /**
@@ -76,9 +78,13 @@ export interface BrokerSession {
    * @param seen the event whose mark is asked for
    */
   state(seen: Cursor): Promise<BrokerState | null>;
-  /** Begins a log of this epoch where there is none. Another node can have been faster: ask for the state afterwards. */
-  create(epoch: string): Promise<void>;
-  /** Ends the life of this epoch, if it still lasts, and begins another one, which inherits the events. */
+  /**
+   * Begins a log of this epoch where there is none. Another node can have been faster: ask for the state afterwards.
+   *
+   * @param former the epoch that the node has known, of which something may be left; "": none
+   */
+  create(epoch: string, former: string): Promise<void>;
+  /** Ends this epoch, if it still lasts, and begins another one, which inherits the events. */
   renew(epoch: string, fresh: string): Promise<void>;
   /**
    * What follows the cursor, once there is something, or nothing after `wait` milliseconds. `from` is greater than the
@@ -88,7 +94,7 @@ export interface BrokerSession {
   /**
    * As `EventLog.append`.
    *
-   * @param seen the newest event that is known here: a log without it is in another life
+   * @param seen the newest event that is known here: a log without it is in another epoch
    * @param known the number of the event that is in memory here under this topic and publisher's id
    */
   append(
@@ -124,7 +130,7 @@ export class BrokerRefusal extends Error {
   override readonly name = "BrokerRefusal";
 }
 
-/** The log is in another life than the one of the question, or has lost what the asker has seen. Nothing was done. */
+/** The log is in another epoch than the one of the question, or has lost what the asker has seen. Nothing was done. */
 export class EpochMismatch extends Error {
   override readonly name = "EpochMismatch";
 }

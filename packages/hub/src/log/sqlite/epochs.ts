@@ -9,36 +9,60 @@ const MAX_EPOCHS = 10_000;
  * end, or that an older copy never had, are so told from those that later got their numbers.
  */
 export class SqliteEpochs {
-  /** What this opening gives to its events. */
-  readonly current: string;
-  /** In order, this opening's last: its name, and the last event before it. */
+  /** In order: the name of each, and the last event before it. */
   readonly #names: string[];
   readonly #begun: Cursor[];
-  readonly #keep;
+  /** The epoch of this opening, and the last event before it. */
+  readonly #own: string;
+  readonly #last: Cursor;
+  readonly #insert;
   readonly #forget;
-  /** Whether the file knows of this opening. */
-  #isKept = false;
 
   constructor(file: SqliteFile, last: Cursor, random: () => number) {
     const earlier = file.prepare("SELECT name, begun FROM epochs ORDER BY number").values() as [
       string,
       Cursor,
     ][];
-    this.current = createEpoch(random);
-    this.#names = [...earlier.map(([name]) => name), this.current];
-    this.#begun = [...earlier.map(([, begun]) => begun), last];
-    this.#keep = file.prepare("INSERT INTO epochs (name, begun) VALUES (?, ?)");
+    this.#names = earlier.map(([name]) => name);
+    this.#begun = earlier.map(([, begun]) => begun);
+    this.#own = createEpoch(random);
+    this.#last = last;
+    this.#insert = file.prepare(
+      "INSERT INTO epochs (name, begun) SELECT ?1, ?2 WHERE NOT EXISTS (SELECT 1 FROM epochs WHERE name = ?1)",
+    );
     this.#forget = file.prepare(
       `DELETE FROM epochs WHERE number <= (SELECT max(number) FROM epochs) - ${MAX_EPOCHS}`,
     );
   }
 
-  /** Writes this opening down, with the first change that it makes. @returns what to call once that is committed */
-  keep(): () => void {
-    if (this.#isKept) return () => {};
-    this.#keep.run(this.current, this.#begun.at(-1)!);
+  /**
+   * What the ids carry that are given out now. Until this opening's epoch is on the disk that is the one before: an epoch that
+   * the file never learns of, since the disk was full, would cost everybody who has seen it a gap and the whole file again.
+   */
+  get current(): string {
+    return this.#names.at(-1) ?? this.#own;
+  }
+
+  /** Whether events can be taken: an earlier opening may have given their numbers to others, that the file has lost. */
+  get hasBegun(): boolean {
+    return this.#names.at(-1) === this.#own;
+  }
+
+  /** True for a file without any: it has nothing to go on with. */
+  get isEmpty(): boolean {
+    return this.#names.length === 0;
+  }
+
+  /** Writes this opening's epoch into the file, as a part of a transaction. */
+  write(): void {
+    this.#insert.run(this.#own, this.#last);
     this.#forget.run();
-    return () => (this.#isKept = true);
+  }
+
+  /** What was written is on the disk. */
+  begin(): void {
+    this.#names.push(this.#own);
+    this.#begun.push(this.#last);
   }
 
   /** The last event of which an id of this epoch can tell; undefined for an epoch that is not known. */

@@ -1,8 +1,9 @@
 import type { Cursor } from "../event-id.ts";
 import type { StoredEvent } from "../../publish/message.ts";
-import type { Page, ReadLimits } from "../event-log.ts";
+import type { Bounds, Page, Position, PositionRequest, ReadLimits } from "../event-log.ts";
 import type { SelectorSet, Topic } from "../../topics/topic.ts";
 import { PageBuilder } from "../page-builder.ts";
+import { type LastSeen, toPosition } from "../position.ts";
 import { ENTRY_BYTES } from "../retention.ts";
 import type { SqliteFile } from "./file.ts";
 import type { TimeSlicedQueue } from "./time-sliced-queue.ts";
@@ -13,6 +14,9 @@ const FOUND_PER_SLICE = 512;
 const LOOKED_AT_PER_SLICE = 2048;
 /** Events of a topic that one slice counts. */
 const COUNTED_PER_SLICE = 20_000;
+
+/** Of the selected topics; null when they are too many, and all events have to be looked at. */
+type Ids = readonly number[] | null;
 
 type Row = [seq: Cursor, size: number, isStale: 0 | 1, name?: Topic];
 
@@ -59,10 +63,6 @@ function statements(file: SqliteFile) {
       `SELECT ${ENTRY_COLUMNS} FROM json_each(?)
        CROSS JOIN events ON seq = value CROSS JOIN topics ON topics.id = topic`,
     ),
-    end: file.prepare(
-      `SELECT seq, "end" FROM events INDEXED BY events_by_topic
-       WHERE topic = (SELECT id FROM topics WHERE name = ?) ORDER BY seq DESC LIMIT 1`,
-    ),
   };
 }
 
@@ -91,25 +91,24 @@ export class SqliteReader {
     return Math.max(after, ...topics.map((topic) => this.#store.topics.evicted(topic) ?? forgotten));
   }
 
-  /** Answers by the selected topics, all that there are in this moment; null when all events have to be looked at. */
-  async #withTopics<T>(selectors: SelectorSet, use: (ids: readonly number[] | null) => T): Promise<T> {
+  /** Answers by the selected topics, all that there are in this moment. */
+  async #withTopics<T>(selectors: SelectorSet, use: (ids: Ids) => T): Promise<T> {
+    const { topics } = this.#store;
+    if (selectors.selectsAll) return this.#slices.run(() => use(null));
+    if (selectors.patterns.length === 0) {
+      return this.#slices.run(() =>
+        use(selectors.topics.map((topic) => topics.find(topic)).filter((id) => id !== undefined)),
+      );
+    }
+    const selection = topics.selection(selectors);
     for (;;) {
-      const answer = await this.#slices.run(() => {
-        const ids = selectors.selectsAll ? null : this.#store.topics.select(selectors);
-        return ids === undefined ? null : [use(ids)];
-      });
+      const answer = await this.#slices.run(() => (topics.select(selection) ? [use(selection.ids)] : null));
       if (answer !== null) return answer[0]!;
     }
   }
 
   /** The first selected events after a cursor, as many as one slice may look at. */
-  #find(
-    selectors: SelectorSet,
-    ids: readonly number[] | null,
-    from: Cursor,
-    upTo: Cursor,
-    isLatest = false,
-  ): Found {
+  #find(selectors: SelectorSet, ids: Ids, from: Cursor, upTo: Cursor, isLatest = false): Found {
     const sql = isLatest ? this.#sql.latest : this.#sql.any;
     if (ids !== null) {
       const topics = JSON.stringify(ids);
@@ -129,7 +128,7 @@ export class SqliteReader {
     return this.#withTopics(selectors, (ids) => this.#page(after, selectors, ids, limits));
   }
 
-  #page(after: Cursor, selectors: SelectorSet, ids: readonly number[] | null, limits: ReadLimits): Page {
+  #page(after: Cursor, selectors: SelectorSet, ids: Ids, limits: ReadLimits): Page {
     const from = Math.min(this.#floor(after, selectors), Math.max(after, limits.upTo));
     const upTo = Math.max(from, Math.min(limits.upTo, this.#store.last));
     const { rows, next } = this.#find(selectors, ids, from, upTo, limits.latest);
@@ -153,15 +152,36 @@ export class SqliteReader {
     return this.#sql.fetch.values(JSON.stringify(seqs)).map((row) => entryOf(epochs, row));
   }
 
-  async survey(after: Cursor, selectors: SelectorSet): Promise<{ from: Cursor; events: number }> {
-    const { ids, from, upTo } = await this.#withTopics(selectors, (found) => ({
-      ids: found,
-      from: this.#floor(after, selectors),
-      upTo: this.#store.last,
-    }));
-    if (selectors.selectsAll) return { from, events: upTo - from };
-    const count = ids === null ? this.#countAmongAll(from, upTo, selectors) : this.#countOf(ids, from, upTo);
-    return { from, events: await count };
+  /**
+   * As `EventLog.position`. One slice reads the bounds, what is evicted, and the ends. What takes longer, looking for the last
+   * events and counting, follows in slices of its own, and looks at nothing beyond the `upTo` of that moment. Meanwhile the
+   * log grows beyond `upTo`, which changes nothing of the answer, and loses events at its beginning. When it loses some that
+   * follow the cursor, now or before they are read, the first read from the cursor says so with its `from`, and the stream is
+   * told a gap. So nothing has to be checked again here.
+   *
+   * @param view what the log shows in this moment
+   */
+  async position(
+    { selectors, replay, counted }: PositionRequest,
+    view: () => { bounds: Bounds; lastSeen: LastSeen },
+  ): Promise<Position> {
+    const { ids, bounds, lastSeen, start, ends } = await this.#withTopics(selectors, (found) => {
+      const seen = view();
+      const isNear = selectors.selectsAll || replay === 0 || replay === Infinity;
+      const cursor = seen.lastSeen.cursor ?? (isNear ? seen.bounds.last - replay : null);
+      const floor = cursor === null ? null : this.#floor(cursor, selectors);
+      const topicEnds = selectors.topics.map((topic) => this.#store.topics.end(topic));
+      return { ...seen, ids: found, start: floor, ends: topicEnds };
+    });
+    const from = start ?? (await this.#beforeLast(replay, selectors, ids, bounds.last));
+    const replayed = counted ? await this.#count(selectors, ids, from, bounds.last) : 0;
+    return toPosition(lastSeen, bounds, { from, replayed, ends });
+  }
+
+  /** How many selected events there are in (from, upTo]. */
+  async #count(selectors: SelectorSet, ids: Ids, from: Cursor, upTo: Cursor): Promise<number> {
+    if (selectors.selectsAll) return upTo - from;
+    return ids === null ? this.#countAmongAll(from, upTo, selectors) : this.#countOf(ids, from, upTo);
   }
 
   async #countAmongAll(from: Cursor, upTo: Cursor, selectors: SelectorSet): Promise<number> {
@@ -194,26 +214,20 @@ export class SqliteReader {
     return events;
   }
 
-  /** The cursor before the last `count` selected events, or before the first when there are fewer. */
-  async rewind(count: number, selectors: SelectorSet): Promise<Cursor> {
-    if (selectors.selectsAll) return Math.max(this.#store.last - count, this.#store.first - 1);
-    const { ids, last } = await this.#withTopics(selectors, (found) => ({
-      ids: found,
-      last: this.#store.last,
-    }));
-    let wanted = count;
-    for (let before = last; wanted <= before && before >= this.#store.first;) {
+  /** The cursor before the last `wanted` selected events up to this one, or before the first when there are fewer. */
+  async #beforeLast(wanted: number, selectors: SelectorSet, ids: Ids, upTo: Cursor): Promise<Cursor> {
+    for (let before = upTo; wanted <= before && before >= this.#store.first;) {
       const { rows, next } = await this.#slices.run(() => this.#findLast(selectors, ids, before));
       const nth = rows[rows.length - wanted];
       if (nth !== undefined) return nth[0] - 1;
       wanted -= rows.length;
       before = next;
     }
-    return this.#slices.run(() => this.#floor(0, selectors));
+    return this.#slices.run(() => Math.min(this.#floor(0, selectors), upTo));
   }
 
   /** The last selected events up to a cursor; `next` is the cursor before all that was considered. */
-  #findLast(selectors: SelectorSet, ids: readonly number[] | null, upTo: Cursor): Found {
+  #findLast(selectors: SelectorSet, ids: Ids, upTo: Cursor): Found {
     const before = this.#store.first - 1;
     if (ids === null) {
       const next = Math.max(before, upTo - LOOKED_AT_PER_SLICE);
@@ -223,14 +237,5 @@ export class SqliteReader {
     const [[edge]] = this.#sql.nthLast.values(topics, upTo, share(ids) - 1) as [[number | null]];
     const next = (edge ?? before + 1) - 1;
     return { rows: this.#sql.any.ofTopics.values(topics, next, upTo) as Row[], next };
-  }
-
-  ends(topics: readonly Topic[]): Promise<readonly Cursor[]> {
-    return this.#slices.run(() =>
-      topics.map((topic) => {
-        const [row] = this.#sql.end.values(topic) as [Cursor, 0 | 1][];
-        return row?.[1] === 1 ? row[0] : 0;
-      }),
-    );
   }
 }

@@ -75,14 +75,18 @@ test(`a log of ${EVENTS} events answers at once`, async () => {
     log = await timed("open", () => new SqliteLog(path, unbounded));
     expect(log.bounds()).toMatchObject({ first: 1, last: EVENTS, events: EVENTS });
 
+    const ask = (
+      selectors: SelectorSet,
+      more: { lastEventId?: string; replay?: number; counted?: boolean },
+    ) => log.position({ selectors, lastEventId: "", replay: 0, counted: false, ...more });
     const lastOf = async (name: string, count: number): Promise<void> => {
       const selectors = new SelectorSet([name]);
       const expected: number[] = [];
       for (let at = EVENTS - 1; at >= 0 && expected.length < count; at--) {
         if (selectors.matches(parseTopic(topicOf(at)))) expected.unshift(at + 1);
       }
-      const cursor = await timed(`where the last ${count} of ${name} begin`, () =>
-        log.rewind(count, selectors),
+      const { cursor } = await timed(`where the last ${count} of ${name} begin`, () =>
+        ask(selectors, { replay: count }),
       );
       const seqs: number[] = [];
       await timed(`replay of the last ${count} of ${name}`, async () => {
@@ -93,7 +97,7 @@ test(`a log of ${EVENTS} events answers at once`, async () => {
         }
       });
       expect(seqs).toEqual(expected);
-      await timed(`count of all of ${name}`, () => log.survey(0, selectors));
+      await timed(`count of all of ${name}`, () => ask(selectors, { replay: Infinity, counted: true }));
     };
     await lastOf("rare/topic", 10);
     await lastOf("few/*/x", 10);

@@ -16,15 +16,11 @@ import { dirname, join } from "node:path";
 import { logContract, type LogUnderTest, newEvent } from "../../testing/log-contract.ts";
 import { ManualClock } from "../../testing/manual-clock.ts";
 import { parseEventId } from "../event-id.ts";
-import { locate } from "../../subscribe/position.ts";
 import { parseTopic, SelectorSet } from "../../topics/topic.ts";
 import { SqliteLog, type SqliteLogOptions } from "./index.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "sse-log-"));
-afterAll(() => {
-  if (canMount) Bun.spawnSync(["umount", "-l", small]);
-  rmSync(folder, { recursive: true });
-});
+afterAll(() => rmSync(folder, { recursive: true }));
 let files = 0;
 const newPath = (): string => join(folder, `${++files}.db`);
 
@@ -142,26 +138,6 @@ describe("a file", () => {
     } finally {
       access.mockRestore();
     }
-  });
-
-  test("of the first version is gone on with, ids and all", async () => {
-    const path = newPath();
-    const log = new SqliteLog(path);
-    const [id] = log.append([newEvent("t", "1", { idempotencyKey: "p" })]);
-    log.close();
-    withFile(path, (database) =>
-      database.run(`
-        ALTER TABLE log ADD COLUMN epoch TEXT NOT NULL DEFAULT '';
-        ALTER TABLE log ADD COLUMN boot TEXT NOT NULL DEFAULT '';
-        UPDATE log SET epoch = (SELECT name FROM epochs);
-        DROP TABLE epochs;
-        PRAGMA user_version = 1;
-      `),
-    );
-    const again = new SqliteLog(path);
-    expect(again.append([newEvent("t", "1", { idempotencyKey: "p" })])).toEqual([id!]);
-    expect(again.inherits(parseEventId(id!)!.epoch)).toBe(1);
-    again.close();
   });
 
   test("that failed keeps nothing of the batch, says why, and goes on without a hole", async () => {
@@ -300,13 +276,73 @@ describe("a file", () => {
   });
 });
 
+describe("an event that the bounds do not let stay", () => {
+  const publish = (log: SqliteLog, data: string, idempotencyKey = "daily"): string =>
+    log.append([newEvent("t", data, { idempotencyKey })])[0]!;
+
+  test.each([1, 10_000])(
+    "and is there only because evicting takes a while does not answer a repeat (%p in memory)",
+    async (maxEvents) => {
+      const path = newPath();
+      let date = 1000;
+      const open = (more: SqliteLogOptions = {}) =>
+        new SqliteLog(path, {
+          clock: new ManualClock(),
+          date: () => date,
+          maxAge: 5000,
+          window: { maxEvents },
+          ...more,
+        });
+      let log = open();
+      log.append(numbers(3000).map((at) => newEvent("t", `${at}`)));
+      const monday = publish(log, "monday");
+      log.close();
+      date += 5000;
+      log = open();
+      expect(publish(log, "monday")).toBe(monday); // at this age it stays
+      log.close();
+      date += 5000;
+      log = open();
+      expect(log.bounds().events).toBeGreaterThan(2000);
+      const tuesday = publish(log, "tuesday");
+      expect(tuesday).toEndWith("-3002");
+      expect(publish(log, "tuesday")).toBe(tuesday);
+      log.append(numbers(3000).map((at) => newEvent("t", `${at}`)));
+      const wednesday = publish(log, "wednesday", "weekly");
+      log.append(numbers(1000).map((at) => newEvent("t", `${at}`)));
+      log.close();
+      log = open({ maxEvents: 100 });
+      expect(log.bounds().first).toBeLessThan(parseEventId(wednesday)!.cursor);
+      expect(publish(log, "wednesday", "weekly")).toEndWith(`-${log.bounds().last}`);
+      log.close();
+    },
+  );
+
+  test("does not answer a repeat either when nobody has looked for a while", () => {
+    let late = 0;
+    class LateClock extends ManualClock {
+      override now(): number {
+        return late;
+      }
+    }
+    const log = new SqliteLog(newPath(), { clock: new LateClock(), maxAge: 5000 });
+    const monday = publish(log, "monday");
+    late = 5000;
+    expect(publish(log, "monday")).toBe(monday);
+    late = 5001;
+    expect(publish(log, "tuesday")).not.toBe(monday);
+    log.close();
+  });
+});
+
 /** What a client is told that comes with this id. */
 async function told(
   log: SqliteLog,
   id: string,
 ): Promise<{ cursor: number; resume: string; reason?: string }> {
-  const { cursor, resume, gap } = await locate(log, { topics: ["**"], lastEventId: id }, 10);
-  return gap === null ? { cursor, resume } : { cursor, resume, reason: gap.reason };
+  const request = { selectors: new SelectorSet(["**"]), lastEventId: id, replay: 0, counted: false };
+  const { cursor, resume, gap } = await log.position(request);
+  return gap === null ? { cursor, resume } : { cursor, resume, reason: gap };
 }
 
 /** The file as it is, with all that was committed, under another name. */
@@ -466,9 +502,13 @@ describe("a large file", () => {
         cursor = page.cursor;
       }
       expect(seen).toEqual(expected);
-      expect(await log.survey(0, set)).toEqual({ from: 0, events: expected.length });
-      for (const count of [1, 600, 1500, expected.length]) {
-        expect(await log.rewind(count, set)).toBe(count > expected.length ? 0 : expected.at(-count)!);
+      for (const count of [1, 600, 1500, expected.length, Infinity]) {
+        const request = { selectors: set, lastEventId: "", replay: count, counted: true };
+        expect(await log.position(request)).toMatchObject({
+          cursor: count > expected.length ? 0 : expected.at(-count)!,
+          replayed: Math.min(count, expected.length),
+          upTo: COUNT,
+        });
       }
       log.close();
     },
@@ -488,38 +528,3 @@ describe("a large file", () => {
     expect(page).rejects.toThrow("closed");
   });
 });
-
-/** A file system of its own, where the tests may mount one. */
-const small = join(folder, "small");
-mkdirSync(small);
-const mount = (...args: string[]): boolean =>
-  Bun.spawnSync(["mount", "-t", "tmpfs", "-o", "size=12m", "tmpfs", ...args], { stderr: "ignore" }).success;
-const canMount = Bun.which("mount") !== null && mount(small);
-
-test.each(canMount ? ["tmpfs"] : [])(
-  "a log that has filled its disk, a %s, goes on by itself when its events grow old",
-  async () => {
-    const path = join(small, "events.db");
-    const fill = (log: SqliteLog): string => {
-      try {
-        for (;;) log.append(numbers(20).map((at) => newEvent(`t/${at}`, "x".repeat(2300))));
-      } catch (error) {
-        return (error as Error).message;
-      }
-    };
-    for (const round of numbers(3)) {
-      const clock = new ManualClock();
-      const date = (): number => round * 10_000;
-      const log = new SqliteLog(path, { clock, date, maxAge: 5000 });
-      await clock.advance(1000);
-      expect(log.fault).toBeNull();
-      expect(fill(log)).toContain("is full; make room on it");
-      expect(log.bounds().events).toBeGreaterThan(1000);
-      await clock.advance(1000);
-      expect(log.fault).not.toBeNull();
-      await clock.advance(6000);
-      expect(log.fault).toBeNull();
-      log.close();
-    }
-  },
-);

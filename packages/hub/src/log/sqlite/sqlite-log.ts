@@ -1,15 +1,26 @@
-import { resolve } from "node:path";
 import { type Clock, systemClock } from "../../clock.ts";
 import type { Cursor, EventId } from "../event-id.ts";
 import { HubError } from "../../errors.ts";
 import type { StoredEvent, NewEvent } from "../../publish/message.ts";
-import type { Bounds, EventLog, MaybePromise, Page, ReadLimits, TailListener } from "../event-log.ts";
-import type { SelectorSet, Topic } from "../../topics/topic.ts";
+import type {
+  Bounds,
+  EventLog,
+  MaybePromise,
+  Page,
+  Position,
+  PositionRequest,
+  ReadLimits,
+  TailListener,
+} from "../event-log.ts";
+import type { SelectorSet } from "../../topics/topic.ts";
 import { numberBatch } from "../numbering.ts";
+import { type LastSeen, parseLastEventId } from "../position.ts";
 import { limitsOf, type Retention, sizeOf } from "../retention.ts";
 import { Tail } from "../tail.ts";
 import { RecentEvents } from "../recent-events.ts";
-import { type Durability, isPassing, reason, SqliteFile } from "./file.ts";
+import { type Disk, systemDisk } from "./disk.ts";
+import { isPassing, reason } from "./failure.ts";
+import { type Durability, SqliteFile } from "./file.ts";
 import { SqliteReader } from "./reader.ts";
 import { TimeSlicedQueue } from "./time-sliced-queue.ts";
 import { SqliteStore } from "./store.ts";
@@ -43,6 +54,8 @@ export interface SqliteLogOptions extends Retention {
   date?: () => number;
   /** Numbers in [0, 1), for the epoch; default `Math.random`. */
   random?: () => number;
+  /** Default: the disk as it is. For tests. */
+  disk?: Disk;
 }
 
 /**
@@ -50,17 +63,16 @@ export interface SqliteLogOptions extends Retention {
  * next number and the same answers to repeated publishes, in an epoch of its own: an id of before is good as long as the
  * file has what it tells of.
  *
- * On a full disk a file that is there is opened for its readers, with a {@link fault} until there is room.
+ * On a full disk a file that is there is opened for its readers, with a {@link fault} until there is room. Until then it goes
+ * on in the epoch of before; when its own begins, the tail's listeners are told of a `reset` that keeps everything.
  *
  * An append is one commit, made before it answers. The newest events are in memory too; what is older is read from the
  * file, in slices of some milliseconds between which the process does everything else. Eviction comes in slices as
  * well, so that for a while there may be more in the log than its bounds allow.
  */
 export class SqliteLog implements EventLog {
-  /** Why this is a new life of the log; null when it goes on with the one that the file holds. */
+  /** Why this is a new log; null when it goes on with the one that the file holds. */
   readonly begun: string | null;
-  /** The file, absolute: a process may change its folder. */
-  readonly #path: string;
   readonly #clock: Clock;
   /** What to add to the clock to get the time of day, which never goes back, over processes neither. */
   readonly #dateOffset: number;
@@ -68,15 +80,11 @@ export class SqliteLog implements EventLog {
   readonly #store: SqliteStore;
   readonly #slices: TimeSlicedQueue;
   readonly #reader: SqliteReader;
-  readonly #window: RecentEvents;
+  readonly #recent: RecentEvents;
+  /** True when the events in memory began with the log's first: then they know of all that was evicted since. */
+  readonly #isFromStart: boolean;
   readonly #tail = new Tail();
   readonly #stopRounds: () => void;
-  readonly #known = (topic: Topic, idempotencyKey: string): EventId | undefined => {
-    const seq =
-      this.#window.published(topic, idempotencyKey) ??
-      (this.#isWhole ? undefined : this.#store.published(topic, idempotencyKey));
-    return seq === undefined ? undefined : this.#store.epochs.id(seq);
-  };
   readonly #onFault: (fault: string | null) => void;
   #fault: string | null = null;
   /** Bytes that can be written before the disk is looked at again. */
@@ -93,35 +101,36 @@ export class SqliteLog implements EventLog {
    * @throws RangeError when a bound is not a positive number
    */
   constructor(path: string, options: SqliteLogOptions = {}) {
-    const { durability = "normal", clock = systemClock, date = Date.now, random = Math.random } = options;
+    const { durability = "normal", disk = systemDisk, random = Math.random } = options;
+    const { clock = systemClock, date = Date.now } = options;
     const limits = limitsOf(options, SQLITE_LOG_DEFAULTS);
-    this.#path = resolve(path);
+    const window = limitsOf(options.window ?? {}, WINDOW);
     this.#onFault = options.onFault ?? (() => {});
     this.#clock = clock;
     this.#slices = new TimeSlicedQueue(clock, isPassing);
-    this.#file = new SqliteFile(this.#path, durability);
-    this.begun = this.#file.isNew ? `${this.#path} is new` : null;
+    this.#file = new SqliteFile(path, durability, disk);
+    this.begun = this.#file.isNew ? `${this.#file.name} is new` : null;
     try {
       this.#store = new SqliteStore(this.#file, limits, random);
       this.#reader = new SqliteReader(this.#file, this.#store, this.#slices);
-      const { maxEvents, maxBytes } = limitsOf(options.window ?? {}, WINDOW);
-      const { window, newest } = this.#fill(
-        Math.min(limits.maxEvents, maxEvents),
-        Math.min(limits.maxBytes, maxBytes),
+      const { recent, newest } = this.#fill(
+        Math.min(limits.maxEvents, window.maxEvents),
+        Math.min(limits.maxBytes, window.maxBytes),
       );
-      this.#window = window;
+      this.#recent = recent;
+      this.#isFromStart = recent.first === 1;
       this.#dateOffset = Math.max(date(), newest) - clock.now();
-      this.#settle();
+      this.#begin();
     } catch (error) {
       this.#file.close();
       if (error instanceof HubError) throw error;
-      throw new HubError("log-failed", reason(error, this.#path), { cause: error });
+      throw new HubError("log-failed", reason(error, this.#file.name), { cause: error });
     }
     this.#stopRounds = clock.every(ROUND, () => this.#round());
     this.#round(); // what grew too old meanwhile, or is over bounds that were lowered
   }
 
-  #fill(maxEvents: number, maxBytes: number): { window: RecentEvents; newest: number } {
+  #fill(maxEvents: number, maxBytes: number): { recent: RecentEvents; newest: number } {
     const found: { entry: StoredEvent; time: number }[] = [];
     let bytes = 0;
     for (const each of this.#store.newestFirst()) {
@@ -129,23 +138,20 @@ export class SqliteLog implements EventLog {
       if (found.length === maxEvents || bytes > maxBytes) break;
       found.push(each);
     }
-    const window = new RecentEvents(
+    const recent = new RecentEvents(
       { maxEvents, maxBytes, maxAge: Infinity },
       this.#store.last - found.length,
     );
-    for (const { entry, time } of found.toReversed()) window.push(entry, time);
-    return { window, newest: found[0]?.time ?? 0 };
+    for (const { entry, time } of found.toReversed()) recent.push(entry, time);
+    return { recent, newest: found[0]?.time ?? 0 };
   }
 
-  /** Before the first event is taken, the disk knows of this epoch. What is full now may have room later. */
-  #settle(): void {
+  /** What is full now may have room later; only a file that has no epoch yet needs some at once. */
+  #begin(): void {
     try {
-      this.#write(() => {
-        this.#store.probe();
-        this.#file.checkpoint();
-      });
+      this.#probe();
     } catch (error) {
-      if (!isPassing((error as HubError).cause)) throw error;
+      if (this.#store.epochs.isEmpty || !isPassing((error as HubError).cause)) throw error;
     }
   }
 
@@ -154,8 +160,8 @@ export class SqliteLog implements EventLog {
   }
 
   /** True when all events are in memory. */
-  get #isWhole(): boolean {
-    return this.#window.first === this.#store.first;
+  get #isAllRecent(): boolean {
+    return this.#recent.first === this.#store.first;
   }
 
   #now(): number {
@@ -164,36 +170,67 @@ export class SqliteLog implements EventLog {
 
   append(batch: readonly NewEvent[]): readonly EventId[] {
     if (this.#closed) throw new HubError("closed", "the log is closed");
+    if (this.#isAstray) throw new HubError("log-failed", this.#fault!);
     const now = this.#now();
-    const { entries, ids } = this.#write(() => {
-      const numbered = numberBatch(batch, this.#store.epochs.current, this.#store.last, this.#known);
-      if (numbered.entries.length > 0) {
-        let bytes = 0;
-        for (const entry of numbered.entries) bytes += WRITTEN_PER_BYTE * sizeOf(entry);
-        this.#takeRoom(bytes);
-        this.#store.append(numbered.entries, numbered.events, now);
-      }
-      return numbered;
+    let numbered = this.#number(batch, now);
+    // Nothing is written for repeats, which so say nothing of whether the log can keep events.
+    if (numbered.entries.length === 0) return numbered.ids;
+    if (!this.#store.epochs.hasBegun) {
+      this.#probe();
+      numbered = this.#number(batch, now);
+    }
+    const { entries, events, ids } = numbered;
+    this.#attempt(() => {
+      let bytes = 0;
+      for (const entry of entries) bytes += WRITTEN_PER_BYTE * sizeOf(entry);
+      this.#takeRoom(bytes);
+      this.#store.append(entries, events, now);
     });
-    for (const entry of entries) this.#window.push(entry, now);
-    this.#window.evict(now);
-    this.#window.evictUpTo(this.#store.first - 1);
+    for (const entry of entries) this.#recent.push(entry, now);
+    this.#recent.evict(-Infinity); // what is too old, the file says, also of ends
+    this.#recent.evictUpTo(this.#store.first - 1);
     this.#tail.append(entries);
+    this.#setFault(null);
     return ids;
   }
 
-  /** @throws HubError `log-failed`, which {@link fault} repeats until a write succeeds */
-  #write<T>(change: () => T): T {
-    if (this.#isAstray) throw new HubError("log-failed", this.#fault!);
+  #number(batch: readonly NewEvent[], now: number): ReturnType<typeof numberBatch> {
+    const { epochs, last } = this.#store;
+    return this.#attempt(() =>
+      numberBatch(batch, epochs.current, last, (topic, idempotencyKey) => {
+        const seq =
+          this.#recent.published(topic, idempotencyKey) ??
+          (this.#isAllRecent ? undefined : this.#store.published(topic, idempotencyKey));
+        // After a long downtime there are events that are past their age: to be evicted, and no answer to a repeat.
+        return seq === undefined || this.#store.isDue(seq, now) ? undefined : epochs.id(seq);
+      }),
+    );
+  }
+
+  /** @throws HubError `log-failed`, which {@link fault} repeats until something is written */
+  #attempt<T>(use: () => T): T {
     try {
-      const result = change();
-      this.#setFault(null);
-      return result;
+      return use();
     } catch (error) {
-      const fault = error instanceof HubError ? error.message : reason(error, this.#path);
+      const fault = error instanceof HubError ? error.message : reason(error, this.#file.name);
       this.#setFault(fault);
       throw new HubError("log-failed", fault, { cause: error });
     }
+  }
+
+  /** Writes whatever there is to write, to find out whether that can be done. */
+  #probe(): void {
+    const { epochs } = this.#store;
+    const isFirst = !epochs.hasBegun;
+    this.#attempt(() => {
+      this.#takeRoom(this.#refused);
+      this.#store.probe();
+      if (!isFirst) return;
+      this.#file.checkpoint(); // the disk knows of the epoch before an id does
+      epochs.begin();
+    });
+    if (isFirst) this.#tail.reset();
+    this.#setFault(null);
   }
 
   /** Leaves the disk what evicting takes, so that a log which has filled it can go on when events grow old. */
@@ -204,67 +241,54 @@ export class SqliteLog implements EventLog {
       this.#room = this.#file.room;
     }
     this.#refused = bytes > this.#room ? bytes : 0;
-    if (this.#refused > 0) throw new HubError("log-failed", reason({ code: "SQLITE_FULL" }, this.#path));
+    if (this.#refused > 0) throw new HubError("log-failed", reason({ code: "SQLITE_FULL" }, this.#file.name));
     this.#room -= bytes;
   }
 
   #setFault(fault: string | null): void {
     if (fault === this.#fault) return;
     this.#fault = fault;
-    this.#onFault(fault);
+    try {
+      this.#onFault(fault);
+    } catch (error) {
+      console.error(error); // what is kept stays kept, and is answered so
+    }
   }
 
   #round(): void {
     if (this.#closed) return;
     this.#slices.retry();
     try {
-      this.#isAstray = false;
-      const isMore = this.#write(() => {
-        this.#checkPlace();
-        const isOver = this.#store.evict(this.#now());
-        this.#room = 0; // others write to the disk too
-        if (this.#fault !== null) {
-          this.#takeRoom(this.#refused);
-          this.#store.probe();
-        }
-        return isOver;
-      });
-      if (isMore) this.#clock.defer(() => this.#round());
+      this.#attempt(() => this.#checkPlace());
+      if (this.#attempt(() => this.#store.evict(this.#now()))) this.#clock.defer(() => this.#round());
+      this.#room = 0; // others write to the disk too
+      if (this.#fault !== null) this.#probe();
     } catch {
       // The fault says why; the next round tries again.
     }
-    this.#window.evictUpTo(this.#store.first - 1);
+    this.#recent.evictUpTo(this.#store.first - 1);
   }
 
   #checkPlace(): void {
-    try {
-      this.#file.checkPlace();
-    } catch (error) {
-      this.#isAstray = true; // appends need not look for themselves
-      throw error;
-    }
-  }
-
-  /** Whether the window alone can answer what is asked of the events after a cursor. */
-  #isRecent(after: Cursor, selectors: SelectorSet): boolean {
-    return this.#window.floor(after, selectors) === after;
+    this.#isAstray = true; // appends need not look for themselves
+    this.#file.checkPlace();
+    this.#isAstray = false;
   }
 
   read(after: Cursor, selectors: SelectorSet, limits: ReadLimits): MaybePromise<Page> {
-    return (this.#isRecent(after, selectors) ? this.#window : this.#reader).read(after, selectors, limits);
+    const isRecent = this.#recent.floor(after, selectors) === after;
+    return (isRecent ? this.#recent : this.#reader).read(after, selectors, limits);
   }
 
-  survey(after: Cursor, selectors: SelectorSet): MaybePromise<{ from: Cursor; events: number }> {
-    return (this.#isRecent(after, selectors) ? this.#window : this.#reader).survey(after, selectors);
-  }
-
-  rewind(count: number, selectors: SelectorSet): MaybePromise<Cursor> {
-    return this.#window.rewind(count, selectors) ?? this.#reader.rewind(count, selectors);
-  }
-
-  ends(topics: readonly Topic[]): MaybePromise<readonly Cursor[]> {
-    const ends = topics.map((topic) => this.#window.end(topic) ?? (this.#isWhole ? 0 : undefined));
-    return ends.every((end) => end !== undefined) ? ends : this.#reader.ends(topics);
+  position(request: PositionRequest): MaybePromise<Position> {
+    const { epochs } = this.#store;
+    const view = (): { bounds: Bounds; lastSeen: LastSeen } => {
+      const bounds = this.bounds();
+      return { bounds, lastSeen: parseLastEventId(request.lastEventId, bounds, (id) => epochs.end(id)) };
+    };
+    const { bounds, lastSeen } = view();
+    const isWhole = this.#isFromStart && this.#isAllRecent;
+    return this.#recent.position(lastSeen, request, bounds, isWhole) ?? this.#reader.position(request, view);
   }
 
   tail(listener: TailListener): () => void {
@@ -274,10 +298,6 @@ export class SqliteLog implements EventLog {
   bounds(): Bounds {
     const { epochs, first, last, bytes } = this.#store;
     return { epoch: epochs.current, first, last, events: last - first + 1, bytes };
-  }
-
-  inherits(epoch: string): Cursor | undefined {
-    return this.#store.epochs.end(epoch);
   }
 
   close(): void {

@@ -1,7 +1,7 @@
 import type { Cursor } from "../event-id.ts";
 import { type StoredEvent, storedEvent, type NewEvent } from "../../publish/message.ts";
 import type { Topic } from "../../topics/topic.ts";
-import { type Limits, sizeOf } from "../retention.ts";
+import { ENDS, type Limits, sizeOf } from "../retention.ts";
 import { SqliteEpochs } from "./epochs.ts";
 import type { SqliteFile } from "./file.ts";
 import { SqliteTopics } from "./topics.ts";
@@ -25,7 +25,7 @@ interface State {
 }
 
 type EventRow = [Cursor, Topic, 0 | 1, string, string, string, string, time: number];
-type OldestRow = [seq: Cursor, time: number, size: number, topic: number, key: string];
+type OldestRow = [seq: Cursor, time: number, size: number, topic: number, key: string, end: 0 | 1];
 
 /** Of `events` and `topics`: what {@link entryOf} takes. */
 export const ENTRY_COLUMNS = `seq, name, "end", events.key, publish_id, events.type, data, time`;
@@ -35,26 +35,32 @@ export function entryOf(epochs: SqliteEpochs, row: unknown[]): StoredEvent {
   return storedEvent(epochs.of(seq), seq, { topic, type, data, key, idempotencyKey, end: end === 1 });
 }
 
+const IS_EMPTY = "NOT EXISTS (SELECT 1 FROM events INDEXED BY events_by_topic WHERE topic = ?2)";
+
 function statements(file: SqliteFile) {
   return {
-    begin: file.prepare("BEGIN IMMEDIATE"),
-    commit: file.prepare("COMMIT"),
-    rollback: file.prepare("ROLLBACK"),
     state: file.prepare("UPDATE log SET last = ?, bytes = ?, forgotten = ?"),
     insert: file.prepare("INSERT INTO events VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"),
     renew: file.prepare("INSERT OR REPLACE INTO newest VALUES (?, ?, ?)"),
     oldest: file.prepare(
-      "SELECT seq, time, size, topic, key FROM events WHERE seq >= ? ORDER BY seq LIMIT ?",
+      'SELECT seq, time, size, topic, key, "end" FROM events WHERE seq >= ? ORDER BY seq LIMIT ?',
     ),
+    time: file.prepare("SELECT time FROM events WHERE seq = ?"),
     evict: file.prepare("DELETE FROM events WHERE seq <= ?"),
     outlive: file.prepare("DELETE FROM newest WHERE topic = ? AND key = ? AND seq <= ?"),
+    // Of events that are no ends, SQLite looks for others of the topic once.
     empty: file.prepare(
-      `UPDATE topics SET evicted = ?1, empty = NOT EXISTS (SELECT 1 FROM events INDEXED BY events_by_topic WHERE topic = ?2)
+      `UPDATE topics SET evicted = ?1, empty = ${IS_EMPTY}, ended = iif(?3 = 0, 0, iif(${IS_EMPTY}, ?3, 0))
        WHERE id = ?2 RETURNING name, empty`,
     ),
-    countEmpty: file.prepare("SELECT count(*) FROM topics WHERE empty"),
-    forget: file.prepare(
-      "DELETE FROM topics WHERE id IN (SELECT id FROM topics WHERE empty ORDER BY evicted LIMIT ?) RETURNING evicted",
+    forgetEnds: file.prepare(
+      `UPDATE topics SET ended = 0 WHERE ended AND (ended < ?1 OR evicted <=
+         (SELECT evicted FROM topics WHERE ended ORDER BY evicted DESC LIMIT 1 OFFSET ${ENDS.topics}))`,
+    ),
+    forgetTopics: file.prepare(
+      `DELETE FROM topics WHERE empty AND NOT ended AND evicted <=
+         (SELECT evicted FROM topics WHERE empty AND NOT ended ORDER BY evicted DESC LIMIT 1 OFFSET ${MAX_FORGOTTEN})
+       RETURNING evicted`,
     ),
     published: file.prepare(
       "SELECT max(seq) FROM events WHERE topic = (SELECT id FROM topics WHERE name = ?) AND publish_id = ? AND publish_id <> ''",
@@ -73,16 +79,18 @@ function statements(file: SqliteFile) {
 export class SqliteStore {
   readonly epochs: SqliteEpochs;
   readonly topics: SqliteTopics;
+  readonly #file: SqliteFile;
   readonly #limits: Limits;
   readonly #sql: ReturnType<typeof statements>;
   #state: State;
   /** The file's pages that are in use, in bytes, when they were last looked at. */
   #used = 0;
-  /** Topics whose last event was evicted, since they were counted. */
-  #emptied = 0;
+  /** Topics whose last event was evicted, since some were forgotten; what processes before this one left is not known. */
+  #emptied = Infinity;
 
   constructor(file: SqliteFile, limits: Limits, random: () => number) {
     this.topics = new SqliteTopics(file);
+    this.#file = file;
     this.#limits = limits;
     this.#sql = statements(file);
     const of = (column: string): number => file.ask(`SELECT ${column} FROM log`) as number;
@@ -163,31 +171,34 @@ export class SqliteStore {
     return this.#isOver(this.#state, now);
   }
 
-  /** Writes, to find out whether that can be done. */
+  /** Writes, to find out whether that can be done: this opening's epoch, as long as that is not on the disk. */
   probe(): void {
-    this.#transaction(() => {});
+    this.#transaction(() => {
+      if (!this.epochs.hasBegun) this.epochs.write();
+    });
+  }
+
+  /** True for an event that the bounds do not let stay, and that is only here because evicting comes in slices. */
+  isDue(seq: Cursor, now: number): boolean {
+    const { last, oldest } = this.#state;
+    const { maxEvents, maxAge } = this.#limits;
+    if (last - seq >= maxEvents) return true;
+    if (now - oldest <= maxAge) return false;
+    const [[time]] = this.#sql.time.values(seq) as [[number]];
+    return now - time > maxAge;
   }
 
   #transaction(change: (state: State) => void): void {
-    const { begin, commit, rollback } = this.#sql;
     const state = { ...this.#state };
-    begin.run();
-    let kept;
     try {
-      kept = this.epochs.keep();
-      change(state);
-      this.#sql.state.run(state.last, state.bytes, state.forgotten);
-      commit.run();
+      this.#file.transaction(() => {
+        change(state);
+        this.#sql.state.run(state.last, state.bytes, state.forgotten);
+      });
     } catch (error) {
       this.topics.rollBack();
-      try {
-        rollback.run();
-      } catch {
-        // SQLite has done it already, as it does when the disk is full.
-      }
       throw error;
     }
-    kept();
     this.#state = state;
   }
 
@@ -212,19 +223,20 @@ export class SqliteStore {
   #evict(state: State, now: number, atMost: number): void {
     if (!this.#isOver(state, now)) return;
     const { maxEvents } = this.#limits;
-    const topics = new Map<number, Cursor>();
+    /** By topic, the last evicted event, and when it was evicted if it is an end, else 0. */
+    const topics = new Map<number, [evicted: Cursor, topic: number, ended: number]>();
     const keys = new Map<string, [topic: number, key: string, seq: Cursor]>();
     const before = state.first - 1;
     // As many as are too many; when they are too large or too old nobody knows how many that is.
     let chunk = Math.max(8, state.last - state.first + 1 - maxEvents);
     for (let left = atMost; left > 0 && this.#isOver(state, now); chunk *= 4) {
       const rows = this.#sql.oldest.values(state.first, Math.min(left, chunk)) as OldestRow[];
-      for (const [seq, time, size, topic, key] of rows) {
+      for (const [seq, time, size, topic, key, end] of rows) {
         state.oldest = time;
         if (!this.#isOver(state, now)) break;
         state.first = seq + 1;
         state.bytes -= size;
-        topics.set(topic, seq);
+        topics.set(topic, [seq, topic, end === 1 ? Math.max(1, now) : 0]);
         keys.set(`${topic} ${key}`, [topic, key, seq]);
         left--;
       }
@@ -232,26 +244,26 @@ export class SqliteStore {
     if (state.first - 1 === before) return;
     this.#sql.evict.run(state.first - 1);
     for (const row of keys.values()) this.#sql.outlive.run(...row);
-    for (const [topic, evicted] of topics) {
-      const [[name, isEmpty]] = this.#sql.empty.values(evicted, topic) as [[Topic, 0 | 1]];
+    for (const row of topics.values()) {
+      const [[name, isEmpty]] = this.#sql.empty.values(...row) as [[Topic, 0 | 1]];
       if (isEmpty === 0) continue;
       this.topics.forget(name);
       this.#emptied++;
     }
     this.#setOldest(state);
-    this.#forget(state);
+    this.#forget(state, now);
   }
 
   #setOldest(state: State): void {
     state.oldest = (this.#sql.oldest.values(state.first, 1) as OldestRow[])[0]?.[1] ?? Infinity;
   }
 
-  #forget(state: State): void {
+  /** Bounds what is known of topics without events. An end that is no longer known leaves a topic without events behind. */
+  #forget(state: State, now: number): void {
     if (this.#emptied < MAX_FORGOTTEN / 16) return;
     this.#emptied = 0;
-    const [[empty]] = this.#sql.countEmpty.values() as [[number]];
-    if (empty <= MAX_FORGOTTEN) return;
-    for (const [evicted] of this.#sql.forget.values(empty - MAX_FORGOTTEN) as [Cursor][]) {
+    this.#sql.forgetEnds.run(now - ENDS.age);
+    for (const [evicted] of this.#sql.forgetTopics.values() as [Cursor][]) {
       state.forgotten = Math.max(state.forgotten, evicted);
     }
   }

@@ -45,8 +45,8 @@ export class TimeSlicedQueue {
     this.#due = true;
     this.#clock.defer(() => {
       this.#due = false;
-      const end = performance.now() + TURN;
-      while (this.#next < this.#jobs.length && performance.now() < end) {
+      const end = this.#clock.now() + TURN;
+      while (this.#next < this.#jobs.length && this.#clock.now() < end) {
         const { run, reject } = this.#jobs[this.#next++]!;
         try {
           run();

@@ -10,8 +10,10 @@ const NAMES_PER_SLICE = 2000;
 /** More topics than these are not read one by one: all events are looked at instead. */
 export const MAX_TOPICS = 1024;
 
-/** The topics that a set of selectors has been found to select; null when they are more than {@link MAX_TOPICS}. */
-interface Selected {
+/** The topics that a set of selectors has been found to select. */
+export interface Selection {
+  readonly selectors: SelectorSet;
+  /** Null when they are more than {@link MAX_TOPICS}. */
   ids: number[] | null;
   /** Topics up to this id were looked at: later ones have greater ids. */
   upTo: number;
@@ -20,18 +22,25 @@ interface Selected {
 /** The topics of a file, by number. */
 export class SqliteTopics {
   readonly #ids = new Map<Topic, number>();
-  readonly #selected = new Map<string, Selected>();
+  readonly #selections = new Map<string, Selection>();
   readonly #find;
   readonly #insert;
   readonly #fill;
   readonly #evicted;
+  readonly #end;
   readonly #after;
 
   constructor(file: SqliteFile) {
     this.#find = file.prepare("SELECT id, empty FROM topics WHERE name = ?");
     this.#insert = file.prepare("INSERT INTO topics (name, evicted, empty) VALUES (?, ?, 0) RETURNING id");
-    this.#fill = file.prepare("UPDATE topics SET empty = 0 WHERE id = ?");
+    this.#fill = file.prepare("UPDATE topics SET empty = 0, ended = 0 WHERE id = ?");
     this.#evicted = file.prepare("SELECT evicted FROM topics WHERE name = ?");
+    this.#end = file.prepare(
+      `SELECT coalesce(
+         (SELECT iif("end", seq, 0) FROM events INDEXED BY events_by_topic WHERE topic = id ORDER BY seq DESC LIMIT 1),
+         iif(ended, evicted, 0)
+       ) FROM topics WHERE name = ?`,
+    );
     this.#after = file.prepare("SELECT id, name FROM topics WHERE id > ? ORDER BY id LIMIT ?");
   }
 
@@ -59,7 +68,6 @@ export class SqliteTopics {
   /** What was written to the file was taken back. */
   rollBack(): void {
     this.#ids.clear();
-    this.#selected.clear();
   }
 
   find(topic: Topic): number | undefined {
@@ -71,28 +79,33 @@ export class SqliteTopics {
     return (this.#evicted.values(topic) as [number][])[0]?.[0];
   }
 
-  /**
-   * One slice of finding the selected topics.
-   *
-   * @returns their ids, null when they are too many; undefined when there are more names to look at
-   */
-  select(selectors: SelectorSet): readonly number[] | null | undefined {
-    if (selectors.patterns.length === 0) {
-      return selectors.topics.map((topic) => this.find(topic)).filter((id) => id !== undefined);
+  /** The number of the event that ended the topic, which may be evicted; 0 when it has not ended, as far as is known. */
+  end(topic: Topic): Cursor {
+    return (this.#end.values(topic) as [Cursor][])[0]?.[0] ?? 0;
+  }
+
+  /** What {@link select} fills: the same one for the same selectors, while it is remembered. */
+  selection(selectors: SelectorSet): Selection {
+    let selection = this.#selections.get(selectors.key);
+    if (selection === undefined) {
+      selection = { selectors, ids: [], upTo: 0 };
+      if (this.#selections.size >= MAX_CACHED_SETS)
+        this.#selections.delete(this.#selections.keys().next().value!);
+      this.#selections.set(selectors.key, selection);
     }
-    let selected = this.#selected.get(selectors.key);
-    if (selected === undefined) {
-      selected = { ids: [], upTo: 0 };
-      if (this.#selected.size >= MAX_CACHED_SETS) this.#selected.delete(this.#selected.keys().next().value!);
-      this.#selected.set(selectors.key, selected);
-    }
-    if (selected.ids === null) return null;
-    const names = this.#after.values(selected.upTo, NAMES_PER_SLICE) as [number, Topic][];
+    return selection;
+  }
+
+  /** One slice of finding the selected topics. True when there are no more names to look at. */
+  select(selection: Selection): boolean {
+    const { selectors, ids, upTo } = selection;
+    if (ids === null) return true;
+    const names = this.#after.values(upTo, NAMES_PER_SLICE) as [number, Topic][];
     for (const [id, name] of names) {
-      selected.upTo = id;
-      if (selectors.matches(name)) selected.ids.push(id);
+      selection.upTo = id;
+      if (selectors.matches(name)) ids.push(id);
     }
-    if (selected.ids.length > MAX_TOPICS) return (selected.ids = null);
-    return names.length < NAMES_PER_SLICE ? selected.ids : undefined;
+    if (ids.length > MAX_TOPICS) selection.ids = null;
+    return selection.ids === null || names.length < NAMES_PER_SLICE;
   }
 }
