@@ -188,6 +188,18 @@ describe("chunks that hold one event", () => {
     }
   });
 
+  test("may only look so, and go on with the line of an earlier one", () => {
+    for (const [start, whole] of [
+      ["data: ", ["data: within a line of data"]],
+      ["unknown: ", []],
+    ] as const) {
+      const { decoder, data } = recorded();
+      decoder.feed(start);
+      decoder.feed("data: within a line of data\n\n");
+      expect(data()).toEqual([...whole]);
+    }
+  });
+
   test("and what comes between its lines does not part them", () => {
     for (const count of [1, 2, 3]) {
       const { decoder, data } = recorded();

@@ -447,7 +447,7 @@ export function createDecoder(options: DecoderOptions): Decoder {
       dataBytes = 0;
       return lines.pop()!;
     }
-    const data = [...blocks, ...lines].join("\n");
+    const data = (blocks.length > 0 ? [...blocks, ...lines] : lines).join("\n");
     dropData();
     return data;
   }
