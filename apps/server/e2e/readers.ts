@@ -56,7 +56,10 @@ class Reader {
       this.id = ready[1]!;
       from = ready.index + ready[0].length;
       this.onReady();
-      if (this.stalls) return true;
+      if (this.stalls) {
+        this.#rest = Buffer.from(bytes.subarray(from)); // what is read of it all the same, when it is cut off
+        return true;
+      }
     }
     for (;;) {
       let at = from + this.#stride;
