@@ -57,7 +57,8 @@ class Reader {
       from = ready.index + ready[0].length;
       this.onReady();
       if (this.stalls) {
-        this.#rest = Buffer.from(bytes.subarray(from)); // what is read of it all the same, when it is cut off
+        // When the server closes a paused socket, the socket still hands over what it had received.
+        this.#rest = Buffer.from(bytes.subarray(from));
         return true;
       }
     }

@@ -96,11 +96,7 @@ function open(
   const answer = (opening: Opening): Response => {
     if (opening.over) return new Response(null, { status: 204 });
     server?.timeout(request, 0);
-    const body = directStream(
-      (sink) => opening.attach(sink),
-      () => opening.cancel(),
-    );
-    return new Response(body, STREAM);
+    return new Response(directStream(opening, server?.development), STREAM);
   };
   const opening = traceSubscribe(request, wanted, () => hub.open(wanted));
   return opening instanceof Promise ? opening.then(answer) : answer(opening);

@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import type { Server, Socket } from "bun";
-import { createHub, directStream, type Hub, type Opening, type Stream } from "../index.ts";
+import { createHub, directStream, type Hub, type Opening, type Sink, type Stream } from "../index.ts";
 
 /*
  * Against real sockets: what Bun does with direct streams is nowhere promised, and changed before.
@@ -21,16 +21,17 @@ beforeAll(() => {
   server = Bun.serve({
     port: 0,
     hostname: "127.0.0.1",
-    development: false, // in development Bun prints the error that aborts a stream
-    fetch: () =>
-      new Response(
-        directStream((sink) => {
-          const stream = (hub.open({ topics: ["t"] }) as Opening).attach(sink);
-          opened.push(stream);
-          return stream;
-        }),
-        { headers: { "content-type": "text/event-stream" } },
-      ),
+    development: false,
+    fetch: () => {
+      const opening = hub.open({ topics: ["t"] }) as Opening;
+      const attach = (sink: Sink): Stream => {
+        const stream = opening.attach(sink);
+        opened.push(stream);
+        return stream;
+      };
+      const body = directStream({ attach, cancel: () => opening.cancel() }, false);
+      return new Response(body, { headers: { "content-type": "text/event-stream" } });
+    },
   });
 });
 

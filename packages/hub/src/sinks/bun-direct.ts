@@ -5,44 +5,47 @@ interface Reader {
   gone(): void;
 }
 
-type Open = (sink: Sink) => Reader;
+/** What `Hub.open` answers, as far as a body needs it. */
+interface Attachable {
+  attach(sink: Sink): Reader;
+  cancel(): void;
+}
 
-/**
- * A sink for one of Bun's direct streams (`new ReadableStream({ type: "direct" })`), as the underlying source itself:
- * `new Response(directStream(open))`.
- */
+/** A sink for one of Bun's direct streams (`new ReadableStream({ type: "direct" })`), as the underlying source itself. */
 class DirectSink implements Sink {
   readonly type = "direct";
-  #open: Open | null;
-  #unopened: (() => void) | null;
+  readonly #isDevelopment: boolean;
+  /** Null once Bun has asked for the first bytes, or never will. */
+  #opening: Attachable | null;
   #controller: ReadableStreamDirectController | null = null;
   #reader: Reader | null = null;
   #drop: (() => void) | null = null;
 
-  constructor(open: Open, unopened: () => void) {
-    this.#open = open;
-    this.#unopened = unopened;
+  constructor(opening: Attachable, isDevelopment: boolean) {
+    this.#opening = opening;
+    this.#isDevelopment = isDevelopment;
   }
 
   /**
    * Guarded, because a reader of the stream (a test, a proxying framework) calls it once for each read.
    *
-   * @returns a promise that never resolves, which would end the stream. {@link abort} rejects it
+   * @returns nothing; for a server in development a promise that never resolves, which would end the stream: {@link abort}
+   *   rejects it
    */
   pull(controller: ReadableStreamDirectController): Promise<void> | undefined {
-    const open = this.#open;
-    if (open === null) return undefined;
-    this.#open = this.#unopened = null;
+    const opening = this.#opening;
+    if (opening === null) return undefined;
+    this.#opening = null;
     this.#controller = controller;
-    const { promise, reject } = Promise.withResolvers<void>();
-    this.#drop = reject;
-    this.#reader = open(this);
+    let promise: Promise<void> | undefined;
+    if (this.#isDevelopment) promise = new Promise((_, reject) => (this.#drop = reject));
+    this.#reader = opening.attach(this);
     return promise;
   }
 
   /** Bun's only word that the client has gone. It does not come for a stream that we close. */
   cancel(): void {
-    this.#unopened?.();
+    this.#opening?.cancel();
     this.#reader?.gone();
     this.#forget();
   }
@@ -58,25 +61,27 @@ class DirectSink implements Sink {
     controller?.close();
   }
 
-  /** With no reason: in development Bun prints any, with its stack, as that of `controller.close(error)`. */
+  /** In development Bun prints the reason of `controller.close`, with its stack; not that of a rejected `pull`, which has none. */
   abort(): void {
+    const controller = this.#controller;
     const drop = this.#drop;
     this.#forget();
-    drop?.();
+    if (drop !== null) drop();
+    else controller?.close(new Error("the stream was aborted"));
   }
 
   #forget(): void {
-    this.#open = this.#unopened = this.#controller = this.#reader = this.#drop = null;
+    this.#opening = this.#controller = this.#reader = this.#drop = null;
   }
 }
 
 /**
- * A body for a `Response` in Bun. Nothing is opened before Bun asks for the first bytes: for a HEAD request it never does.
+ * A body for a `Response` in Bun: attaches the opening when Bun asks for the first bytes, and cancels it when it never does, as
+ * for a HEAD request, or when the client has gone before.
  *
- * @param open opens the stream on the sink, writes its first bytes at once, and answers whom to tell when the client
- *   has gone
- * @param unopened called in its place when nobody will ask: for a HEAD request, or when the client has gone before
+ * @param isDevelopment whether the server is in development (`Server.development`), where a stream costs some bytes more;
+ *   default true
  */
-export function directStream(open: Open, unopened: () => void = () => {}): ReadableStream<Uint8Array> {
-  return new ReadableStream(new DirectSink(open, unopened));
+export function directStream(opening: Attachable, isDevelopment = true): ReadableStream<Uint8Array> {
+  return new ReadableStream(new DirectSink(opening, isDevelopment));
 }
