@@ -93,9 +93,11 @@ const RACES: Readonly<Record<string, (client: number) => Race>> = {
   }),
 };
 
-const KINDS = Object.entries(RACES).map(
-  ([name, race]) => [name, Array.from({ length: CLIENTS }, (_, n) => race(n))] as const,
-);
+const KINDS = Object.entries(RACES).map(([name, race]) => {
+  // A pattern may match anything: each of these clients reads the whole log from its cursor on.
+  const clients = race(0).isEndless === true ? Math.ceil(CLIENTS / 10) : CLIENTS;
+  return [name, clients, Array.from({ length: clients }, (_, n) => race(n))] as const;
+});
 
 /** A log, and how to have it go when all is over. */
 interface Place extends AsyncDisposable {
@@ -132,9 +134,9 @@ describe.each([
       await using before = await start();
       const ids = await prepare(
         before.url,
-        KINDS.flatMap(([, races]) => races),
+        KINDS.flatMap(([, , races]) => races),
       );
-      for (const [name] of KINDS) cursors.set(name, ids.splice(0, CLIENTS));
+      for (const [name, clients] of KINDS) cursors.set(name, ids.splice(0, clients));
       before.process.kill("SIGTERM");
       await before.process.exited;
     }
@@ -142,9 +144,9 @@ describe.each([
   });
   afterAll(() => resources.disposeAsync());
 
-  test.skipIf(skipped !== "").each(KINDS)(`${CLIENTS} clients of %s`, async (name, races) => {
+  test.skipIf(skipped !== "").each(KINDS)("%s: %i clients", async (name, clients, races) => {
     expect(await run(nodes, races, cursors.get(name)!)).toEqual({
-      complete: CLIENTS,
+      complete: clients,
       turnedAway: 0,
       stuck: 0,
       wrong: 0,

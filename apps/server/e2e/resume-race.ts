@@ -45,15 +45,16 @@ export interface Outcome {
 
 /** @returns for each client the id that it comes back with */
 export async function prepare(url: string, races: readonly Race[]): Promise<string[]> {
-  const { ids } = (await publish(
-    url,
-    races.flatMap(({ before }) => before),
-  )) as { ids: string[] };
   const cursors: string[] = [];
-  let at = 0;
-  for (const { before, had } of races) {
-    cursors.push(ids[at + had - 1]!);
-    at += before.length;
+  for (let at = 0; at < races.length; at += AT_A_TIME) {
+    const some = races.slice(at, at + AT_A_TIME);
+    const events = some.flatMap(({ before }) => before);
+    const { ids } = (await publish(url, events)) as { ids: string[] };
+    let first = 0;
+    for (const { before, had } of some) {
+      cursors.push(ids[first + had - 1]!);
+      first += before.length;
+    }
   }
   const small = Array.from({ length: FILLER.small }, (_, n) => ({ topic: "filler", data: String(n) }));
   for (let each = 0; each < FILLER.arrays; each++) await publish(url, small);
