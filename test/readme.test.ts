@@ -90,7 +90,6 @@ describe("the README", () => {
           await rm(folder, { recursive: true });
         }
       },
-      60_000,
     );
   }
 
