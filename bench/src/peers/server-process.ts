@@ -5,7 +5,7 @@ import type { RunningPeer } from "./peer.ts";
 const START_LIMIT = 60_000;
 const POLL_INTERVAL = 10;
 /** How long a server that is asked to end may take before it is killed. */
-const STOP_LIMIT = 2_000;
+const STOP_LIMIT = 60_000;
 
 interface ServerCommand {
   readonly command: readonly string[];
