@@ -25,7 +25,7 @@ test.skipIf(Bun.which("openssl") === null)(
     const script = use
       .replaceAll("localhost:3000", `127.0.0.1:${server.port}`)
       .replace("bun run start token", "bun apps/server/src/main.ts token");
-    const out = await paste(script, { last: "\ndata: paid\n\n", env: { SSE_JWT_SECRET: secret } });
+    const out = await paste(script, { last: "\ndata: paid\n", env: { SSE_JWT_SECRET: secret } });
     expect(out).toMatch(/^\{"id":"[^"]+"\}\n/);
   },
 );

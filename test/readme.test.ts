@@ -37,7 +37,7 @@ describe("the README", () => {
 
   test("a listener gets what is published from another terminal", async () => {
     const [listen, publish] = [shell[2]!, shell[3]!];
-    const heard = pasteHere(listen, "\ndata: hello\n\n");
+    const heard = pasteHere(listen, "\ndata: hello\n");
     await until(async () => {
       const { streams } = (await (await fetch(`${server.url}/stats`)).json()) as { streams: number };
       return streams === 1;

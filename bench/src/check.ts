@@ -1,25 +1,22 @@
 import type { RunningPeer } from "./peers/peer.ts";
 import { wrongWith } from "./result.ts";
-import { channelsOf } from "./publisher.ts";
 import { outcome, Stage } from "./stage.ts";
 
 const STREAMS = 20;
 const EVENTS = 100;
 const IN_FLIGHT = 4;
-const WITHIN = 30_000;
 
 /**
  * Before anything is measured: whether every event comes to every stream once, in order and whole. Answers what is wrong, or
  * "": a server that loses events is fast for the wrong reason.
  */
 export async function check(peer: RunningPeer): Promise<string> {
-  await using stage = await Stage.set(peer, { streams: STREAMS, processes: 1 });
-  await stage.open("streams", { streams: STREAMS, channels: channelsOf(1, IN_FLIGHT), sampleEvery: 2 });
+  await using stage = await Stage.set(peer, STREAMS, { processes: 1, payload: null });
+  await stage.open("streams", { streams: STREAMS, channels: IN_FLIGHT, sampleEvery: 2 });
   await stage.settle();
   const publisher = stage.publisher(IN_FLIGHT);
   await publisher.publish(EVENTS);
-  await stage.generator.finish("streams", publisher.published, WITHIN);
-  const result = await stage.generator.report("streams");
+  const result = await stage.finish("streams", publisher);
   const wrong = wrongWith(outcome(result, publisher, { figures: {} }));
   if (wrong !== "") return wrong;
   const expected = STREAMS * EVENTS;

@@ -1,9 +1,9 @@
 import { compare, peersNamed, stopPeers } from "./compare.ts";
-import { runCodec } from "./codec-run.ts";
+import { codecTables, compareCodec } from "./codec/compare.ts";
 import { describe, runEndpoint } from "./endpoint.ts";
 import { help } from "./help.ts";
 import { type Command, readCommand } from "./options.ts";
-import { PEERS } from "./peers/index.ts";
+import { PEERS } from "./peers/peers.ts";
 import type { Peer } from "./peers/peer.ts";
 import { Progress } from "./progress.ts";
 import { render } from "./report/render.ts";
@@ -33,6 +33,10 @@ function print(text: string): void {
   process.stdout.write(`${text}\n`);
 }
 
+function printResult(json: boolean, result: object, text: string): void {
+  print(json ? JSON.stringify(result, undefined, 2) : text);
+}
+
 async function listPeers(): Promise<void> {
   for (const peer of PEERS) {
     const reason = await peer.prepare();
@@ -57,7 +61,7 @@ async function run(command: Command): Promise<number> {
       return OK;
     case "endpoint": {
       const result = await runEndpoint(command.endpoint, progress);
-      print(command.json ? JSON.stringify(result, undefined, 2) : describe(result, command.endpoint));
+      printResult(command.json, result, describe(result, command.endpoint));
       return wrongWith(result) === "" ? OK : WRONG;
     }
     case "report": {
@@ -67,7 +71,11 @@ async function run(command: Command): Promise<number> {
       return wrong.length === 0 ? OK : WRONG;
     }
     default: {
-      if (command.scenario === "codec") return runCodec(command.rounds, command.json);
+      if (command.scenario === "codec") {
+        const result = await compareCodec(command.rounds, progress);
+        printResult(command.json, result, codecTables(result));
+        return OK;
+      }
       const scenario = SCENARIOS.find(({ name }) => name === command.scenario)!;
       const { settings, rounds } = command;
       const result = await compare(scenario, {
@@ -76,7 +84,7 @@ async function run(command: Command): Promise<number> {
         peers: peersOf(command),
         progress,
       });
-      print(command.json ? JSON.stringify(result, undefined, 2) : tables(scenario, result));
+      printResult(command.json, result, tables(scenario, result));
       return faultyRuns(result).length === 0 ? OK : WRONG;
     }
   }

@@ -2,8 +2,7 @@ import { check } from "./check.ts";
 import { environment } from "./environment.ts";
 import { freePort } from "./free-port.ts";
 import type { Peer, RunningPeer } from "./peers/peer.ts";
-import { hub } from "./peers/hub.ts";
-import { PEERS } from "./peers/index.ts";
+import { PEERS } from "./peers/peers.ts";
 import type { Progress } from "./progress.ts";
 import type { Result, Run } from "./result.ts";
 import type { Case, Outcome, Scenario, Settings } from "./scenario.ts";
@@ -32,7 +31,6 @@ async function excluded(scenario: Scenario, peer: Peer): Promise<string | null> 
   if (scenario.needs !== "none" && peer.publishOnly) return "it has no streams";
   if (scenario.needs === "topics" && !peer.topics) return "it has no topics";
   if (scenario.needs === "resumes" && !peer.resumes) return "its streams cannot resume";
-  if (scenario.needs === "profile" && peer !== hub) return "its profile would have other parts";
   return await peer.prepare();
 }
 

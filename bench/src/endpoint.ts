@@ -1,16 +1,15 @@
 import { now } from "./clock.ts";
 import { figure } from "./format.ts";
-import { Generator, type GroupResult } from "./generator.ts";
+import type { Generator } from "./generator.ts";
 import { percentiles } from "./histogram.ts";
-import { LoadMeter, saturation } from "./load-meter.ts";
+import { saturation } from "./load-meter.ts";
 import { judged } from "./open-loop.ts";
-import { createMark } from "./payload.ts";
+import type { RunningPeer } from "./peers/peer.ts";
 import type { Progress } from "./progress.ts";
-import { Publisher } from "./publisher.ts";
 import { wrongWith } from "./result.ts";
 import type { Outcome } from "./scenario.ts";
-import { IN_FLIGHT, OPEN_WITHIN, outcome } from "./stage.ts";
-import { BenchError, pathOf, resolveTarget } from "./target.ts";
+import { outcome, Stage } from "./stage.ts";
+import { BenchError, resolveTarget } from "./target.ts";
 
 /** A run against any endpoint: streams that only watch, or that are counted against what is published meanwhile. */
 export interface EndpointOptions {
@@ -34,7 +33,6 @@ export interface EndpointOptions {
   readonly finishWithin: number;
 }
 
-const SETTLE = 250;
 /** Between two looks at how far it is; milliseconds. */
 const LOOK = 200;
 const LANES = 32;
@@ -42,54 +40,50 @@ const GROUP = "streams";
 
 /** @throws BenchError when nothing can be reached there, or no stream opens */
 export async function runEndpoint(options: EndpointOptions, progress: Progress): Promise<Outcome> {
-  const { publish, streams } = options;
-  const mark = publish === null ? "" : createMark();
-  await using generator = await Generator.start(streams, options.processes ?? undefined);
-  using look = watch(generator, options, progress);
-  const started = now();
-  const { lastOpen } = await openStreams(generator, options, mark);
-  await Bun.sleep(SETTLE);
+  const { url, publish, streams, headers, processes, payloadBytes, insecure } = options;
+  await using stage = await Stage.set(
+    asPeer(options),
+    streams,
+    { processes, payload: payloadBytes },
+    insecure,
+  );
+  using look = watch(stage.generator, options, progress);
+  const stopwatch = stage.stopwatch();
+  // Without a mark to look for, only decoding tells how many events there were.
+  const reading = publish === null ? { mark: "", sampleEvery: 1 } : {};
+  await stage.open(GROUP, { streams, headers, channels: LANES, ...reading });
+  const { open, failures, lastOpen } = await stage.generator.report(GROUP);
+  if (open === 0) throw new BenchError(`no stream opened at ${url}: ${[...failures.keys()].join(", ")}`);
+  const opening = stopwatch.seconds(lastOpen);
+  await stage.settle();
   look.begin();
   // Awaited here: leaving the function ends the generator.
-  if (publish === null) return await observe(generator, options);
-  const { figures, ...rest } = await publishAndCount(generator, options, publish, mark);
-  return { ...rest, figures: { opening: (lastOpen - started) / 1e6, ...figures } };
+  if (publish === null) return await observe(stage, options);
+  const { figures, ...rest } = await publishAndCount(stage, options, publish);
+  return { ...rest, figures: { opening, ...figures } };
 }
 
-async function openStreams(
-  generator: Generator,
-  { url, streams, headers, insecure, publish }: EndpointOptions,
-  mark: string,
-): Promise<GroupResult> {
-  await generator.open(GROUP, {
-    target: await resolveTarget(url, insecure),
-    streams,
-    paths: [pathOf(url)],
-    headers,
-    inFlight: IN_FLIGHT,
-    openWithin: OPEN_WITHIN,
-    mark,
-    // Without a mark to look for, only decoding tells how many events there were.
-    sampleEvery: publish === null ? 1 : 100,
-    firstChannel: 0,
-    channels: LANES,
-    ownChannels: false,
-    stalls: false,
-  });
-  const result = await generator.report(GROUP);
-  if (result.open > 0) return result;
-  throw new BenchError(`no stream opened at ${url}: ${[...result.failures.keys()].join(", ")}`);
+/** The endpoint as if it were a server of ours. */
+function asPeer({ url, publish, publishHeaders, publishBody }: EndpointOptions): RunningPeer {
+  const body = (data: string): string => publishBody.replaceAll("{data}", () => data);
+  return {
+    pids: [],
+    eventsUrl: () => url,
+    publish: () => ({ url: publish ?? url, headers: publishHeaders, body }),
+    jsonUrl: null,
+    [Symbol.asyncDispose]: () => Promise.resolve(),
+  };
 }
 
 /** Counts what comes. */
-async function observe(generator: Generator, { duration }: EndpointOptions): Promise<Outcome> {
-  await generator.measure(Infinity);
-  const before = await generator.report(GROUP);
-  const start = now();
+async function observe(stage: Stage, { duration }: EndpointOptions): Promise<Outcome> {
+  await stage.measure(Infinity);
+  const before = await stage.generator.report(GROUP);
+  const stopwatch = stage.stopwatch();
   await Bun.sleep(duration);
-  const result = await generator.report(GROUP);
-  const seconds = (now() - start) / 1e6;
-  const { voids } = saturation(await generator.load());
+  const result = await stage.generator.report(GROUP);
+  const seconds = stopwatch.seconds();
+  const { voids } = saturation(await stage.generator.load());
   const gaps = percentiles(result.gaps);
   const events = result.decodedEvents - before.decodedEvents;
   return outcome(result, null, {
@@ -107,26 +101,16 @@ async function observe(generator: Generator, { duration }: EndpointOptions): Pro
 
 /** Publishes in an open loop, and counts every delivery. */
 async function publishAndCount(
-  generator: Generator,
-  options: EndpointOptions,
+  stage: Stage,
+  { rate, duration, insecure, finishWithin }: EndpointOptions,
   url: string,
-  mark: string,
 ): Promise<Outcome> {
-  const { publishHeaders, publishBody, payloadBytes, rate, duration, insecure } = options;
-  using meter = new LoadMeter();
-  using publisher = new Publisher({
-    target: await resolveTarget(url, insecure),
-    requests: [{ url, headers: publishHeaders, body: template(publishBody) }],
-    mark,
-    payloadBytes,
-    inFlight: LANES,
-  });
+  const publisher = stage.publisher(LANES, undefined, await resolveTarget(url, insecure));
   const start = now();
-  await generator.measure(start);
+  await stage.measure(start);
   await publisher.atRate(rate, start, duration);
-  const trust = judged(saturation([...(await generator.load()), meter.report()]), publisher);
-  await generator.finish(GROUP, publisher.published, options.finishWithin);
-  const result = await generator.report(GROUP);
+  const trust = judged(saturation(await stage.load()), publisher);
+  const result = await stage.finish(GROUP, publisher, finishWithin);
   return outcome(result, publisher, {
     figures: {
       ...percentiles(result.latency),
@@ -135,10 +119,6 @@ async function publishAndCount(
     },
     ...trust,
   });
-}
-
-function template(body: string): (data: string) => string {
-  return (data) => body.replaceAll("{data}", () => data);
 }
 
 /** Shows how far the run is, several times a second. */

@@ -2,28 +2,20 @@ import type { Histogram } from "hdr-histogram-js";
 import { now } from "./clock.ts";
 import { GeneratorProcess } from "./generator-process.ts";
 import { merged } from "./histogram.ts";
-import { addTally, emptyTally, type Published, type Tally } from "./ledger.ts";
+import { addTally, emptyTally, type Published } from "./ledger.ts";
 import type { LoadReport } from "./load-meter.ts";
-import type { GroupOrder } from "./messages.ts";
+import type { GroupOrder, GroupReport } from "./messages.ts";
 import { descriptorLimit } from "./procfs.ts";
 
 /** A group over all processes; see {@link GroupOrder}. */
 export type GroupOptions = Omit<GroupOrder, "group" | "sources">;
 
 /** What became of a group: the sum of what the processes report. */
-export interface GroupResult {
-  readonly open: number;
+export interface GroupResult extends Omit<GroupReport, "failures" | "latency" | "opening" | "gaps"> {
   readonly failures: ReadonlyMap<string, number>;
-  readonly dropped: number;
-  readonly bytes: number;
-  readonly decodedEvents: number;
-  readonly tally: Tally;
   readonly latency: Histogram;
   readonly opening: Histogram;
   readonly gaps: Histogram;
-  readonly lastReceipt: number;
-  readonly lastOpen: number;
-  readonly cycles: number;
 }
 
 /** Microseconds by which clocks may differ, beyond the time that asking takes. */
@@ -155,6 +147,8 @@ export class Generator implements AsyncDisposable {
     }
     const sum = (key: "open" | "dropped" | "bytes" | "decodedEvents" | "cycles"): number =>
       reports.reduce((total, report) => total + report[key], 0);
+    const all = (key: "latency" | "opening" | "gaps"): Histogram =>
+      merged(reports.map((report) => report[key]));
     return {
       open: sum("open"),
       failures,
@@ -162,9 +156,9 @@ export class Generator implements AsyncDisposable {
       bytes: sum("bytes"),
       decodedEvents: sum("decodedEvents"),
       tally,
-      latency: merged(reports.map(({ latency }) => latency)),
-      opening: merged(reports.map(({ opening }) => opening)),
-      gaps: merged(reports.map(({ gaps }) => gaps)),
+      latency: all("latency"),
+      opening: all("opening"),
+      gaps: all("gaps"),
       lastReceipt: Math.max(...reports.map(({ lastReceipt }) => lastReceipt)),
       lastOpen: Math.max(...reports.map(({ lastOpen }) => lastOpen)),
       cycles: sum("cycles"),

@@ -53,8 +53,6 @@ const TOO_LATE = 20;
 const LATE = 5;
 
 export interface Saturation {
-  /** Set when the generator was the limit of how much was delivered. */
-  readonly cpu: string | null;
   /** Why its latencies mean nothing. */
   readonly voids: readonly string[];
   /** What has to be known of them. */
@@ -63,13 +61,22 @@ export interface Saturation {
 
 /** Whether a generator was too busy to be believed. */
 export function saturation(reports: readonly LoadReport[]): Saturation {
-  const most = Math.max(0, ...reports.map(({ cpu }) => cpu));
+  const busy = tooBusy(reports);
   const lag = Math.max(0, ...reports.map(({ lagP99 }) => lagP99));
-  const cpu = most >= FULL_CPU ? `a generator process used ${Math.round(most * 100)} % of a core` : null;
   const late = `the generator's own timers were ${lag.toFixed(1)} ms late at p99`;
   return {
-    cpu,
-    voids: [...(cpu === null ? [] : [cpu]), ...(lag >= TOO_LATE ? [late] : [])],
+    voids: [...busy, ...(lag >= TOO_LATE ? [late] : [])],
     notes: lag >= LATE && lag < TOO_LATE ? [`latencies are upper bounds: ${late}`] : [],
   };
+}
+
+/** What has to be known of a rate that the generator was the limit of. */
+export function lowerBound(rate: string, reports: readonly LoadReport[]): string[] {
+  return tooBusy(reports).map((reason) => `${rate} is a lower bound: ${reason}`);
+}
+
+/** Why it delivered no more, as a list of one; empty when it was not its doing. */
+function tooBusy(reports: readonly LoadReport[]): string[] {
+  const most = Math.max(0, ...reports.map(({ cpu }) => cpu));
+  return most >= FULL_CPU ? [`a generator process used ${Math.round(most * 100)} % of a core`] : [];
 }

@@ -87,17 +87,9 @@ export function readCommand(args: readonly string[]): Command {
   if (name === undefined) {
     throw new BenchError(`give a scenario (${NAMES.join(", ")}), report, or --url; --help says more`);
   }
-  const { streams, duration, events, rate, payload, processes } = flags;
   const shared: Shared = {
-    settings: {
-      streams: streams === undefined ? null : whole("--streams", streams),
-      duration: duration === undefined ? null : time("--duration", duration),
-      events: events === undefined ? null : whole("--events", events),
-      rate: rate === undefined ? null : whole("--rate", rate),
-      payload: payload === undefined ? null : payloadBytes(payload),
-      processes: processes === undefined ? null : whole("--processes", processes),
-    },
-    rounds: flags.rounds === undefined ? null : whole("--rounds", flags.rounds),
+    settings: settingsOf(flags),
+    rounds: read(flags, "rounds", whole),
     peers: flags.peer ?? [],
     allPeers: flags["all-peers"] ?? false,
     json: flags.json ?? false,
@@ -135,24 +127,39 @@ function endpointOptions(flags: Flags, url: string): EndpointOptions {
   const body = flags["publish-body"] ?? "{data}";
   if (!body.includes("{data}"))
     throw new BenchError("--publish-body must have {data} in it, where the data goes");
-  const { streams, duration, rate, payload, processes } = flags;
+  const { streams, duration, rate, payload, processes } = settingsOf(flags);
   return {
     url: checkUrl(url, "--url"),
-    streams: streams === undefined ? ENDPOINT_DEFAULTS.streams : whole("--streams", streams),
-    duration: duration === undefined ? ENDPOINT_DEFAULTS.duration : time("--duration", duration),
+    streams: streams ?? ENDPOINT_DEFAULTS.streams,
+    duration: duration ?? ENDPOINT_DEFAULTS.duration,
     headers: headers("--header", flags.header),
     publish: publish === undefined ? null : checkUrl(publish, "--publish"),
     publishHeaders: { "content-type": "text/plain", ...headers("--publish-header", flags["publish-header"]) },
     publishBody: body,
-    rate: rate === undefined ? ENDPOINT_DEFAULTS.rate : whole("--rate", rate),
-    payloadBytes: payload === undefined ? ENDPOINT_DEFAULTS.payloadBytes : payloadBytes(payload),
-    processes: processes === undefined ? null : whole("--processes", processes),
+    rate: rate ?? ENDPOINT_DEFAULTS.rate,
+    payloadBytes: payload ?? ENDPOINT_DEFAULTS.payloadBytes,
+    processes,
     insecure: flags.insecure ?? false,
-    finishWithin:
-      flags["finish-within"] === undefined
-        ? ENDPOINT_DEFAULTS.finishWithin
-        : time("--finish-within", flags["finish-within"]),
+    finishWithin: read(flags, "finish-within", time) ?? ENDPOINT_DEFAULTS.finishWithin,
   };
+}
+
+function settingsOf(flags: Flags): Settings {
+  return {
+    streams: read(flags, "streams", whole),
+    duration: read(flags, "duration", time),
+    events: read(flags, "events", whole),
+    rate: read(flags, "rate", whole),
+    payload: read(flags, "payload", payloadBytes),
+    processes: read(flags, "processes", whole),
+  };
+}
+
+type Measure = keyof Settings | "rounds" | "finish-within";
+
+function read(flags: Flags, name: Measure, as: (flag: string, text: string) => number): number | null {
+  const text = flags[name];
+  return text === undefined ? null : as(`--${name}`, text);
 }
 
 function whole(flag: string, text: string): number {
@@ -160,10 +167,10 @@ function whole(flag: string, text: string): number {
   throw new BenchError(`${flag} must be a whole number from 1 on, not ${JSON.stringify(text)}`);
 }
 
-function payloadBytes(text: string): number {
-  const bytes = whole("--payload", text);
+function payloadBytes(flag: string, text: string): number {
+  const bytes = whole(flag, text);
   if (bytes >= HEADER_BYTES && bytes <= MAX_PAYLOAD_BYTES) return bytes;
-  throw new BenchError(`--payload must be from ${HEADER_BYTES} to ${MAX_PAYLOAD_BYTES} bytes, not ${bytes}`);
+  throw new BenchError(`${flag} must be from ${HEADER_BYTES} to ${MAX_PAYLOAD_BYTES} bytes, not ${bytes}`);
 }
 
 const MILLISECONDS: Readonly<Record<string, number>> = { ms: 1, s: 1000, m: 60_000 };

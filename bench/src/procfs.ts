@@ -29,23 +29,16 @@ function sum(pids: readonly number[], value: (pid: number) => number | null): nu
 
 /** CPU time that processes have used, user and system, in seconds; exact to a hundredth. */
 export function cpuSeconds(pids: readonly number[]): number | null {
-  const [user, system] = [userSeconds(pids), systemSeconds(pids)];
-  return user === null || system === null ? null : user + system;
-}
-
-export function userSeconds(pids: readonly number[]): number | null {
-  return sum(pids, (pid) => ticks(pid, 11));
-}
-
-export function systemSeconds(pids: readonly number[]): number | null {
-  return sum(pids, (pid) => ticks(pid, 12));
-}
-
-/** @param field counted from the one after the name, which may have spaces and brackets */
-function ticks(pid: number, field: number): number | null {
-  const stat = read(`/proc/${pid}/stat`);
-  if (stat === null) return null;
-  return Number(stat.slice(stat.lastIndexOf(")") + 2).split(" ")[field]) * TICK_SECONDS;
+  return sum(pids, (pid) => {
+    const stat = read(`/proc/${pid}/stat`);
+    if (stat === null) return null;
+    // Counted from after the name, which may have spaces and brackets.
+    const [user, system] = stat
+      .slice(stat.lastIndexOf(")") + 2)
+      .split(" ")
+      .slice(11, 13);
+    return (Number(user) + Number(system)) * TICK_SECONDS;
+  });
 }
 
 /** Resident memory of processes, in bytes. */
@@ -54,11 +47,6 @@ export function residentBytes(pids: readonly number[]): number | null {
     const resident = /^VmRSS:\s+([0-9]+) kB$/m.exec(read(`/proc/${pid}/status`) ?? "")?.[1];
     return resident === undefined ? null : Number(resident) * 1024;
   });
-}
-
-/** Whether a debugger or strace is attached to a process. */
-export function isTraced(pid: number): boolean {
-  return /^TracerPid:\s+[1-9]/m.test(read(`/proc/${pid}/status`) ?? "");
 }
 
 export function openDescriptors(pid: number): number | null {

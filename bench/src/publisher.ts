@@ -18,7 +18,7 @@ export interface PublisherOptions {
 }
 
 /**
- * How much may be published and not yet delivered, in deliveries and in events (see {@link Publisher.asFastAsAnswered}): no more
+ * How much may be published and not yet delivered, in deliveries and in events (see {@link Publisher.during}): no more
  * than the slowest server brings in half a minute, and than a small log holds.
  */
 const DELIVERIES_BEHIND = 2e6;
@@ -56,7 +56,7 @@ export class Publisher implements Disposable {
     const { target, requests, inFlight } = options;
     this.#lanes = Array.from({ length: inFlight }, () => new PublishConnection(target));
     this.#turns = new Uint32Array(inFlight);
-    const channels = channelsOf(requests.length, inFlight);
+    const channels = requests.length > 1 ? requests.length : inFlight;
     if (channels > MAX_CHANNELS) throw new BenchError(`at most ${MAX_CHANNELS} topics, not ${channels}`);
     this.#counts = new Uint32Array(channels);
     this.#heads = requests.map(
@@ -76,30 +76,22 @@ export class Publisher implements Disposable {
   }
 
   /**
-   * Closed loop: every connection publishes its next event when the last is answered, until `until` says so. For throughput only:
+   * Closed loop, for so many milliseconds: every connection publishes its next event when the last is answered. For throughput only:
    * a server that stops takes the publishers with it, so its latencies would mean nothing. When the streams are too far behind,
    * publishers wait for them: what is measured is what is delivered, and no log overflows.
    *
    * @param delivered how many of the events the streams have, at least
    * @param streams how many get each event
    */
-  async asFastAsAnswered(until: () => boolean, delivered: () => number, streams: number): Promise<void> {
-    const { least, most } = EVENTS_BEHIND;
-    const behind = Math.min(most, Math.max(least, DELIVERIES_BEHIND / streams));
-    await Promise.all(
-      this.#lanes.map(async (_, lane) => {
-        while (!this.#hangs && !until()) {
-          if (this.#done - delivered() > behind) await Bun.sleep(WAIT);
-          else await this.#publish(lane, now());
-        }
-      }),
-    );
+  async during(milliseconds: number, delivered: () => number, streams: number): Promise<void> {
+    const end = performance.now() + milliseconds;
+    await this.#closedLoop(() => performance.now() >= end, delivered, streams);
   }
 
   /** Publishes so many events, as fast as they are answered. */
   async publish(events: number, delivered: () => number = () => Infinity): Promise<void> {
     let left = events;
-    await this.asFastAsAnswered(() => left-- <= 0, delivered, 1);
+    await this.#closedLoop(() => left-- <= 0, delivered, 1);
   }
 
   /**
@@ -142,6 +134,19 @@ export class Publisher implements Disposable {
     for (const lane of this.#lanes) lane.close();
   }
 
+  async #closedLoop(until: () => boolean, delivered: () => number, streams: number): Promise<void> {
+    const { least, most } = EVENTS_BEHIND;
+    const behind = Math.min(most, Math.max(least, DELIVERIES_BEHIND / streams));
+    await Promise.all(
+      this.#lanes.map(async (_, lane) => {
+        while (!this.#hangs && !until()) {
+          if (this.#done - delivered() > behind) await Bun.sleep(WAIT);
+          else await this.#publish(lane, now());
+        }
+      }),
+    );
+  }
+
   async #publish(lane: number, intended: number): Promise<void> {
     const { requests, mark, inFlight } = this.#options;
     const topics = requests.length;
@@ -165,9 +170,4 @@ export class Publisher implements Disposable {
     this.#excused.add(eventKey(channel, number));
     this.refusals.set(answer, (this.refusals.get(answer) ?? 0) + 1);
   }
-}
-
-/** How many channels there are: one for each connection, or for each topic. */
-export function channelsOf(topics: number, inFlight: number): number {
-  return topics > 1 ? topics : inFlight;
 }

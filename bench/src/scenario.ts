@@ -62,7 +62,7 @@ export interface Scenario<Kind extends Case = Case> {
   /** What nobody should conclude from it. */
   readonly doesNotShow: string;
   /** What a peer has to be able to: streams, at least, unless "none". */
-  readonly needs: "none" | "streams" | "topics" | "resumes" | "profile";
+  readonly needs: "none" | "streams" | "topics" | "resumes";
   readonly columns: readonly Column[];
   /** The key of the column that peers are compared by. */
   readonly primary: string;

@@ -6,16 +6,16 @@ import { createMark } from "./payload.ts";
 import type { RunningPeer } from "./peers/peer.ts";
 import { cpuSeconds, residentBytes } from "./procfs.ts";
 import { Publisher } from "./publisher.ts";
-import type { Outcome } from "./scenario.ts";
+import type { Outcome, Settings } from "./scenario.ts";
 import { pathOf, resolveTarget, type Target } from "./target.ts";
 
 export const TOPIC = "bench";
 export const PAYLOAD_BYTES = 64;
 /** Connecting at a time: below the listen backlog of Bun and Go, which storm is there to exceed. */
-export const IN_FLIGHT = 256;
-export const OPEN_WITHIN = 15_000;
+const IN_FLIGHT = 256;
+const OPEN_WITHIN = 15_000;
 /** How long nothing may come before what is missing counts as lost; milliseconds. */
-export const FINISH_WITHIN = 10_000;
+const FINISH_WITHIN = 30_000;
 const WARM_UP_STREAMS = 500;
 const WARM_UP_EVENTS = 100;
 /** Until the server has seen that streams are gone; milliseconds. */
@@ -25,13 +25,6 @@ const IDLE = 2000;
 /** Between the heads of the streams and the first event: some servers subscribe a stream after they have answered. */
 const SETTLE = 250;
 
-export interface StageOptions {
-  /** How many streams the generator will have to hold. */
-  readonly streams: number;
-  readonly processes: number | null;
-  readonly payloadBytes?: number | undefined;
-}
-
 export type StreamOptions = Partial<GroupOptions> & Pick<GroupOptions, "streams" | "channels">;
 
 /** A peer, and a generator that is set up against it: what all scenarios begin with. */
@@ -39,7 +32,7 @@ export class Stage implements AsyncDisposable {
   readonly peer: RunningPeer;
   readonly generator: Generator;
   #mark = createMark();
-  readonly payloadBytes: number;
+  readonly #payloadBytes: number;
   readonly #target: Target;
   readonly #meter = new LoadMeter();
   readonly #publishers: Publisher[] = [];
@@ -48,13 +41,23 @@ export class Stage implements AsyncDisposable {
     this.peer = peer;
     this.generator = generator;
     this.#target = target;
-    this.payloadBytes = payloadBytes;
+    this.#payloadBytes = payloadBytes;
   }
 
-  static async set(peer: RunningPeer, options: StageOptions): Promise<Stage> {
-    const target = await resolveTarget(peer.eventsUrl(TOPIC));
-    const generator = await Generator.start(options.streams, options.processes ?? undefined);
-    return new Stage(peer, generator, target, options.payloadBytes ?? PAYLOAD_BYTES);
+  /**
+   * @param streams how many the generator will have to hold
+   * @param insecure takes any certificate
+   * @throws BenchError when nothing can be reached there
+   */
+  static async set(
+    peer: RunningPeer,
+    streams: number,
+    { processes, payload }: Pick<Settings, "processes" | "payload">,
+    insecure = false,
+  ): Promise<Stage> {
+    const target = await resolveTarget(peer.eventsUrl(TOPIC), insecure);
+    const generator = await Generator.start(streams, processes ?? undefined);
+    return new Stage(peer, generator, target, payload ?? PAYLOAD_BYTES);
   }
 
   /**
@@ -99,16 +102,12 @@ export class Stage implements AsyncDisposable {
     });
   }
 
-  publisher(
-    inFlight: number,
-    topics: readonly string[] = [TOPIC],
-    payloadBytes = this.payloadBytes,
-  ): Publisher {
+  publisher(inFlight: number, topics: readonly string[] = [TOPIC], target = this.#target): Publisher {
     const publisher = new Publisher({
-      target: this.#target,
+      target,
       requests: topics.map((topic) => this.peer.publish(topic)),
       mark: this.#mark,
-      payloadBytes,
+      payloadBytes: this.#payloadBytes,
       inFlight,
     });
     this.#publishers.push(publisher);
@@ -135,9 +134,15 @@ export class Stage implements AsyncDisposable {
     return [...(await this.generator.load()), this.#meter.report()];
   }
 
-  /** CPU seconds of the server so far. */
-  cpu(): number | null {
-    return cpuSeconds(this.peer.pids);
+  /** Waits until the open streams of a group have all that was published, and tells what became of them. */
+  async finish(group: string, { published }: Publisher, within = FINISH_WITHIN): Promise<GroupResult> {
+    await this.generator.finish(group, published, within);
+    return await this.generator.report(group);
+  }
+
+  /** Measures the server's CPU, and the time, from now on. */
+  stopwatch(): Stopwatch {
+    return new Stopwatch(this.peer);
   }
 
   resident(): number | null {
@@ -148,6 +153,29 @@ export class Stage implements AsyncDisposable {
     this.#meter[Symbol.dispose]();
     for (const publisher of this.#publishers) publisher[Symbol.dispose]();
     await this.generator[Symbol.asyncDispose]();
+  }
+}
+
+/** Seconds since it was made. */
+export class Stopwatch {
+  readonly #pids: readonly number[];
+  readonly #cpu: number | null;
+  readonly #start: number;
+
+  constructor({ pids }: RunningPeer) {
+    this.#pids = pids;
+    this.#cpu = cpuSeconds(pids);
+    this.#start = now();
+  }
+
+  /** CPU of the server, user and system. */
+  get cpu(): number | null {
+    return difference(cpuSeconds(this.#pids), this.#cpu);
+  }
+
+  /** @param time as `now()`; default: now */
+  seconds(time: number = now()): number {
+    return (time - this.#start) / 1e6;
   }
 }
 

@@ -20,7 +20,7 @@ const sink = new RecordingSink();
 hub.subscribe({ topics: ["orders/*"], sink });
 await hub.publish("orders/42", { event: "paid", data: { total: 99 } });
 await hub.close();
-events.push(sink.text.includes('event: paid\ndata: {"total":99}\n\n'));
+events.push(/^event: paid\ndata: \{"total":99\}\nid: .+\n\n/m.test(sink.text));
 
 for (const load of [
   async () => (await import("./sqlite.mjs")).open(),

@@ -20,14 +20,14 @@ const newTopic = (): string => `test/${++topics}`;
 const events = (topic: string, query = ""): string =>
   `${url}/events?topic=${encodeURIComponent(topic)}${query}`;
 
-/** Bytes over a socket of our own, for what fetch would not send; answers what comes back until it ends, or has `last`. */
-function raw(request: string, last?: string): Promise<string> {
+/** Bytes over a socket of our own, for what fetch would not send; answers what comes back until it ends, or is as awaited. */
+function raw(request: string, awaited?: RegExp): Promise<string> {
   const { promise, resolve, reject } = Promise.withResolvers<string>();
   const socket = connect(server.port, "127.0.0.1", () => void socket.write(request));
   let text = "";
   socket.on("data", (bytes) => {
     text += bytes.toString("latin1");
-    if (last !== undefined && text.includes(last)) socket.destroy();
+    if (awaited?.test(text)) socket.destroy();
   });
   socket.on("close", () => resolve(text));
   socket.on("error", (error) => (text === "" ? reject(error) : resolve(text)));
@@ -70,6 +70,10 @@ describe("GET /events", () => {
     ["the header", (id: string) => ["", { "last-event-id": id }] as const],
     ["the query", (id: string) => [`&lastEventId=${id}`, {}] as const],
     [
+      "the last of two in the query, as wrappers append it",
+      (id: string) => [`&lastEventId=garbage&lastEventId=${id}`, {}] as const,
+    ],
+    [
       "both, when the header wins",
       (id: string) => ["&lastEventId=garbage", { "last-event-id": id }] as const,
     ],
@@ -85,6 +89,26 @@ describe("GET /events", () => {
     expect(client.control("sse:ready")).toEqual([{ resume: "resumed", replayed: 2 }]);
     await publish(url, { topic, data: "4" });
     expect(await client.receive(3)).toEqual(["2", "3", "4"]);
+  });
+
+  test("resumes by the last of two headers", async () => {
+    const topic = newTopic();
+    const { ids } = await publish(
+      url,
+      ["1", "2"].map((data) => ({ topic, data })),
+    );
+    const headers = `last-event-id: garbage\r\nLast-Event-ID: ${(ids as string[])[0]}`;
+    const request = `GET /events?topic=${topic} HTTP/1.0\r\n${headers}\r\n\r\n`;
+    expect(await raw(request, /sse:ready\n.*\n/)).toContain('{"resume":"resumed","replayed":1}');
+  });
+
+  test("ignores parameters that proxies and libraries add", async () => {
+    const topic = newTopic();
+    const { ids } = await publish(url, [{ topic, data: "1" }]);
+    const added = `&_=1&utm_source=a&datastar=%7B%7D&access_key=b&lastEventId=${(ids as string[])[0]}`;
+    await using client = await SseClient.open(events(topic, added));
+    await until(() => client.events.length > 0);
+    expect(client.control("sse:ready")).toEqual([{ resume: "resumed", replayed: 0 }]);
   });
 
   test.each([
@@ -151,7 +175,7 @@ describe("GET /events", () => {
     const topic = newTopic();
     await publish(url, { topic, data: "hello" });
     const request = `GET /events?topic=${topic}&replay=all HTTP/1.0\r\n\r\n`;
-    const answer = await raw(request, "data: hello\n\n");
+    const answer = await raw(request, /\n\ndata: hello\nid: [^\n]+\n\n$/);
     expect(answer).toStartWith("HTTP/1.1 200 OK\r\n");
     expect(answer.toLowerCase()).not.toContain("transfer-encoding");
   });
@@ -180,8 +204,9 @@ describe("GET /events", () => {
     ["?replay=some", "replay is"],
     ["?replay=-1", "replay is"],
     ["?lag=whatever", "lag must be one of"],
-    ["?lag=latest&lag=latest", "given twice"],
-    ["?topics=a", "unknown parameter"],
+    ["?lag=latest&lag=whatever", "lag must be one of"],
+    ["?topics=a", "did you mean topic?"],
+    ["?lasteventid=a", "did you mean lastEventId?"],
   ])("refuses %s", async (query, detail) => {
     await expectProblem(await fetch(`${url}/events${query}`), 400, detail);
   });
@@ -220,7 +245,11 @@ describe("POST /publish", () => {
     await using client = await SseClient.open(events(topic));
     await until(() => client.events.length > 0);
     const answers = [
-      await post("plain\ntext", "text/plain; charset=utf-8", `/publish?topic=${topic}&event=kind&id=i&key=k`),
+      await post(
+        "plain\ntext",
+        "text/plain; charset=utf-8",
+        `/publish?topic=other&topic=${topic}&event=kind&id=i&key=k&access_key=x`,
+      ),
       await post(JSON.stringify({ topic, data: { a: 1 }, event: "kind" }), "application/json;charset=utf-8"),
       await post(
         JSON.stringify([
@@ -306,8 +335,16 @@ describe("POST /publish", () => {
       "not UTF-8",
     );
     await expectProblem(await post("x", "text/plain"), 400, "needs its topic");
-    await expectProblem(await post("x", "text/plain", "/publish?topic=a&topic=b"), 400, "given twice");
-    await expectProblem(await post("x", "text/plain", "/publish?topic=a&data=b"), 400, "unknown parameter");
+    await expectProblem(
+      await post("x", "text/plain", "/publish?topic=a&topics=b"),
+      400,
+      "did you mean topic?",
+    );
+    await expectProblem(
+      await post("x", "text/plain", "/publish?topic=a&data=b"),
+      400,
+      "data is not for the query",
+    );
     await expectProblem(
       await post('{"topic":"a","data":"x"}\n{', "application/x-ndjson"),
       400,
@@ -330,7 +367,7 @@ describe("POST /publish", () => {
     await expectProblem(
       await post('{"topic":"a","data":"x"}', undefined, "/publish?topic=b"),
       400,
-      "unknown parameter",
+      "topic is not for the query",
     );
     for (const query of ["topic=%ff", "topic=a%zz", "topic=a%", "topic=a%ed%a0%80", "topic=a&id=%fe"]) {
       await expectProblem(await post("x", "text/plain", `/publish?${query}`), 400, "not UTF-8");

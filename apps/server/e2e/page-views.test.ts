@@ -100,13 +100,13 @@ describe.skipIf(CHROMIUM === null)(name, () => {
     await page.locator("#events [role=option]").filter({ hasText: "grüße" }).click();
     await page.locator("#wire tbody .wire-text").filter({ hasText: "grüße" }).waitFor();
     expect(await page.locator("#wire tbody .wire-text").allTextContents()).toEqual([
-      `id: ${id}\\n`,
       "event: grüße\\n",
       "data: a\\n",
       "data: b\\n",
+      `id: ${id}\\n`,
       "\\n",
     ]);
-    const sent = Buffer.byteLength(`id: ${id}\nevent: grüße\ndata: a\ndata: b\n\n`);
+    const sent = Buffer.byteLength(`event: grüße\ndata: a\ndata: b\nid: ${id}\n\n`);
     await page.locator("#inspector").getByText(`${sent} bytes`).waitFor();
     await page.getByRole("button", { name: "Resume after this event" }).click();
     await page.locator("#explorer-state").filter({ hasText: "1 replayed" }).waitFor();

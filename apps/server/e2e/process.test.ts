@@ -2,7 +2,7 @@ import { describe, expect, test } from "bun:test";
 import { connect, type Socket } from "node:net";
 import { HUB_DEFAULTS } from "@sse/hub";
 import { freePort } from "@sse/hub/test/broker-process.ts";
-import { SETTINGS } from "../src/config.ts";
+import { SETTINGS } from "../src/settings.ts";
 import { runServer, ServerProcess } from "./server-process.ts";
 import { publish, SseClient, until, withGrowingTime } from "./sse-client.ts";
 
@@ -68,7 +68,9 @@ describe("starting", () => {
     ],
     [[], { HOST: "myhost" }, "HOST=myhost would let"],
     [["--host", "no.such.host.invalid", "--open"], {}, "cannot listen on no.such.host.invalid"],
-    [["--unknown"], {}, "--help lists all settings"],
+    [["--unknown"], {}, "unknown flag --unknown (--help lists all settings)"],
+    [["--heart-beat", "1s"], {}, "unknown flag --heart-beat; did you mean --heartbeat?"],
+    [["--cors-origin=https://a.example"], {}, "unknown flag --cors-origin; did you mean --cors-origins?"],
     [["stray"], {}, "--help lists all settings"],
   ])("%j with %j is refused in one line", async (args, env, message) => {
     const { code, out, error } = await runServer(args, env);

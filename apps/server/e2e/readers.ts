@@ -21,7 +21,7 @@ const report = (kind: ReadersReport["kind"]): void => {
   process.send!(message);
 };
 const wrong: string[] = [];
-const READY = /\nid: ([^\n]+)\ndata: \{"resume"[^\n]*/;
+const READY = /\ndata: \{"resume"[^\n]*\nid: ([^\n]+)(?=\n)/;
 const MARK = Buffer.from("\ndata: ");
 const DIGITS = 7;
 
@@ -56,7 +56,11 @@ class Reader {
       this.id = ready[1]!;
       from = ready.index + ready[0].length;
       this.onReady();
-      if (this.stalls) return true;
+      if (this.stalls) {
+        // When the server closes a paused socket, the socket still hands over what it had received.
+        this.#rest = Buffer.from(bytes.subarray(from));
+        return true;
+      }
     }
     for (;;) {
       let at = from + this.#stride;

@@ -10,9 +10,9 @@ import {
   secretKey,
   Tickets,
 } from "@sse/elysia";
-import { isAuthenticated } from "./auth-settings.ts";
-import type { Config } from "./config.ts";
-import { ConfigError } from "./setting.ts";
+import { isAuthenticated } from "./config.ts";
+import { ConfigError } from "./setting-values.ts";
+import type { Config } from "./settings.ts";
 
 export interface Auth {
   /** Undefined with `--open`: everybody may do everything. */

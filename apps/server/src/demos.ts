@@ -10,6 +10,8 @@ import {
   OTHER_METHODS,
   parseJson,
   problems,
+  publish,
+  type Publication,
   readText,
   Refusal,
   fieldNames,
@@ -133,7 +135,7 @@ export function demoRoutes(
     if (access !== undefined) requirePublish(access, topic);
     if (jobs >= MAX_JOBS)
       throw new Refusal(429, `${MAX_JOBS} jobs are at work; start another when one is done`, {}, "jobs");
-    admission.takeEvents(request, server, access, JOB_STEPS + 1);
+    admission.checkPublishRate(request, server, access, JOB_STEPS + 1);
     jobs++;
     lastJob = number;
     void runJob(hub, topic).finally(() => jobs--);
@@ -145,12 +147,9 @@ export function demoRoutes(
     .post(
       "/send-event",
       ({ request, server }) =>
-        withAccess(authorize, request, (access) => {
-          requireKnownOrigin(request, origins);
-          if (access !== undefined) requirePublish(access, DEFAULT_TOPIC);
-          admission.takeEvents(request, server, access, 1);
-          return sendEvent(hub, request, maxBodyBytes);
-        }),
+        withAccess(authorize, request, (access) =>
+          publish(admission, request, server, { maxBodyBytes, origins }, access, readMessage),
+        ),
       { parse: "none", detail: SEND_EVENT },
     )
     .all("/send-event", otherMethods("POST, OPTIONS"), OTHER_METHODS)
@@ -168,12 +167,11 @@ export function demoRoutes(
 
 const SEND_EVENT_FIELDS = fieldNames("message");
 
-async function sendEvent(hub: Hub, request: Request, maxBodyBytes: number): Promise<Response> {
+async function readMessage(request: Request, maxBodyBytes: number): Promise<Publication> {
   const body = parseJson(await readText(request, maxBodyBytes));
   const { message } = requireFields(body, SEND_EVENT_FIELDS, "the body");
-  if (typeof message !== "string") throw new Refusal(400, 'message must be a string, as {"message":"hello"}');
-  const id = await hub.publish(DEFAULT_TOPIC, { data: message });
-  return new Response(`${JSON.stringify({ id })}\n`, { headers: { "content-type": "application/json" } });
+  if (typeof message === "string") return { topic: DEFAULT_TOPIC, data: message };
+  throw new Refusal(400, 'message must be a string, as {"message":"hello"}');
 }
 
 async function runJob(hub: Hub, topic: string): Promise<void> {

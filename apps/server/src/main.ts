@@ -4,7 +4,7 @@ import { help, readConfig } from "./config.ts";
 import { withoutSecrets } from "./log-url.ts";
 import { createLogger } from "./logger.ts";
 import { type RunningServer, startServer } from "./server.ts";
-import { ConfigError } from "./setting.ts";
+import { ConfigError } from "./setting-values.ts";
 import { tokenCommand } from "./token-command.ts";
 
 /** Tells what is wrong in one line, without a stack, and ends. */

@@ -2,9 +2,9 @@ import { type EventLog, MemoryLog } from "@sse/hub";
 import { openNatsLog } from "@sse/hub/nats";
 import { openRedisLog } from "@sse/hub/redis";
 import { SqliteLog } from "@sse/hub/sqlite";
-import type { Config } from "./config.ts";
 import { logUrlParts } from "./log-url.ts";
 import type { Logger } from "./logger.ts";
+import type { Config } from "./settings.ts";
 
 /**
  * The log that the configuration asks for, ready to be used.

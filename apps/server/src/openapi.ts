@@ -3,9 +3,9 @@ import { json, otherMethods, OTHER_METHODS } from "@sse/elysia";
 import { buildReference, type OpenapiDocument } from "@sse/web/reference";
 import { type AnyElysia, Elysia } from "elysia";
 import about from "../package.json" with { type: "json" };
-import { isAuthenticated } from "./auth-settings.ts";
-import type { Config } from "./config.ts";
+import { isAuthenticated } from "./config.ts";
 import { PAGE_HEADERS } from "./page.ts";
+import type { Config } from "./settings.ts";
 
 const DESCRIPTION = `Server-Sent Events: publish over HTTP, read with an EventSource, resume without a hole.
 

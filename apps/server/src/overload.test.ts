@@ -17,6 +17,7 @@ function setUp(limits: Partial<OverloadLimits> = {}) {
       clock: {
         now: () => state.now,
         defer: () => {},
+        after: () => () => {},
         every: (_, task) => {
           sample = task;
           return () => {};

@@ -12,16 +12,16 @@ import {
 import { createHub, type Hub } from "@sse/hub";
 import { type AnyElysia, Elysia } from "elysia";
 import { createAuth } from "./auth.ts";
-import type { Config } from "./config.ts";
 import { demoRoutes, startDemos } from "./demos.ts";
 import { tuneListeningSocket, turnAwayConnections } from "./listening-socket.ts";
 import type { Logger } from "./logger.ts";
+import { MaximumDurations } from "./maximum-durations.ts";
 import { METRICS, Metrics } from "./metrics.ts";
 import { openapiRoutes } from "./openapi.ts";
 import { openLog } from "./open-log.ts";
 import { OverloadWatch } from "./overload.ts";
 import { pageRoutes } from "./page.ts";
-import { Slowest } from "./slowest.ts";
+import type { Config } from "./settings.ts";
 import { statsStream } from "./stats-stream.ts";
 import { tlsOptions } from "./tls.ts";
 
@@ -55,11 +55,11 @@ export async function startServer(config: Config, logger: Logger): Promise<Runni
   const tls = tlsOptions(config);
   const log = await openLog(config, logger);
   const metrics = new Metrics();
-  const slowest = new Slowest(metrics.observer);
+  const durations = new MaximumDurations(metrics.observer);
   const overload = new OverloadWatch(config, logger);
   const hub = createHub({
     log,
-    observer: slowest,
+    observer: durations,
     heartbeat,
     retry,
     writeDeadline,
@@ -71,6 +71,8 @@ export async function startServer(config: Config, logger: Logger): Promise<Runni
     maxStreamsPerTopic: config.maxStreamsPerTopic,
     maxAge: config.maxAge,
     returnWindow: config.returnWindow,
+    onError: (error) =>
+      logger.error("a stream, the log or an observer has failed", { error: Bun.inspect(error) }),
     onClose: ({ opened, events, bytes, cohort }, reason) => {
       const seconds = Math.round(performance.now() - opened) / 1000;
       logger.debug("stream closed", { reason, seconds, events, bytes, topics: cohort.selectors.key });
@@ -90,7 +92,7 @@ export async function startServer(config: Config, logger: Logger): Promise<Runni
     onPublished: metrics.published,
   });
   const answer = answerErrors(admission);
-  const stats = statsStream(hub, { authorize, origins, slowest });
+  const stats = statsStream(hub, { authorize, origins, durations });
   const app = new Elysia({ serve: { development: false, reusePort: false } })
     // Each field by its name: Elysia reads the text, and prepares all there is for a handler that takes the whole context.
     .onError(({ code, error, path }) =>
@@ -111,7 +113,7 @@ export async function startServer(config: Config, logger: Logger): Promise<Runni
     .all("/metrics", otherMethods("GET, HEAD, OPTIONS"), OTHER_METHODS)
     .use(stats.routes)
     .use(await pageRoutes(config.dev));
-  if (config.demos) app.use(demoRoutes(admission, { maxBodyBytes, origins, authorize }));
+  if (!config.noDemos) app.use(demoRoutes(admission, { maxBodyBytes, origins, authorize }));
   app.use(openapiRoutes(app, config));
   app.listen({
     port: config.port,
@@ -121,7 +123,7 @@ export async function startServer(config: Config, logger: Logger): Promise<Runni
   });
   const server = app.server!;
   tuneListeningSocket(server.port!, config.peerTimeout);
-  const stopDemos = config.demos ? startDemos(hub) : () => {};
+  const stopDemos = config.noDemos ? () => {} : startDemos(hub);
 
   const stop = async (): Promise<void> => {
     stopDemos();

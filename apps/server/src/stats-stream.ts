@@ -19,8 +19,8 @@ import {
 } from "@sse/elysia";
 import { createHub, type Hub, MemoryLog, SelectorSet } from "@sse/hub";
 import { type DocumentDecoration, Elysia } from "elysia";
+import type { Maxima, MaximumDurations } from "./maximum-durations.ts";
 import { residentMemory } from "./overload.ts";
-import type { Slowest, SlowestTimes } from "./slowest.ts";
 
 const STATS_EVENTS: DocumentDecoration = {
   operationId: "statsEvents",
@@ -67,22 +67,22 @@ function adminsOf(authorize: Authorize | undefined): Authorize | undefined {
  *
  * `POST /stats/probe` sends a `probe` event the same way, so that a page can measure it without a trace in the users' log.
  *
- * @param options.slowest observes the hub; each sample has what took longest in its second
+ * @param options.durations observes the hub; each sample has the maxima of its second
  */
 export function statsStream(
   hub: Hub,
   {
     authorize,
     origins,
-    slowest,
-  }: { authorize: Authorize | undefined; origins: readonly string[]; slowest: Slowest },
+    durations,
+  }: { authorize: Authorize | undefined; origins: readonly string[]; durations: MaximumDurations },
 ) {
   const own = createHub({ log: new MemoryLog(KEPT) });
   const admission = new Admission(own);
   const authorizeAdmin = adminsOf(authorize);
   let cpu = process.cpuUsage();
   let last = performance.now();
-  const sample = (times: SlowestTimes): Record<string, unknown> => {
+  const sample = (latency: Maxima): Record<string, unknown> => {
     const used = process.cpuUsage(cpu);
     const now = performance.now();
     const elapsed = now - last;
@@ -96,13 +96,13 @@ export function statsStream(
       ...hub.stats(),
       lag: hub.slowest(1)[0]?.lag ?? 0,
       watching: own.listeners(TOPIC),
-      latency: times,
+      latency,
     };
   };
   const timer = setInterval(() => {
-    const times = slowest.take(); // when nobody listens too: a sample is of its own second
+    const latency = durations.take(); // when nobody listens too: a sample is of its own second
     if (own.closing || own.listeners(TOPIC) === 0) return;
-    own.publish(TOPIC, { event: "stats", data: sample(times) }).catch(() => {}); // the next one is due soon
+    own.publish(TOPIC, { event: "stats", data: sample(latency) }).catch(() => {}); // the next one is due soon
   }, PERIOD);
   const probe = async (request: Request): Promise<Response> => {
     requireKnownOrigin(request, origins);

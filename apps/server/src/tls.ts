@@ -1,7 +1,7 @@
 import { createPrivateKey, X509Certificate } from "node:crypto";
 import { readFileSync } from "node:fs";
-import type { Config } from "./config.ts";
-import { ConfigError } from "./setting.ts";
+import { ConfigError } from "./setting-values.ts";
+import type { Config } from "./settings.ts";
 
 /** Options of Bun's server: nothing for plain HTTP; else TLS, with HTTP/2 for whoever speaks it. */
 export interface TlsOptions {
@@ -12,7 +12,7 @@ export interface TlsOptions {
 
 /** @throws ConfigError when a file cannot be read or is not what it should be, or when the two do not belong together */
 export function tlsOptions({ tlsCert, tlsKey, http3 }: Config): TlsOptions {
-  if (tlsCert === null || tlsKey === null) return {};
+  if (tlsCert === undefined || tlsKey === undefined) return {};
   const cert = read("--tls-cert", tlsCert);
   const key = read("--tls-key", tlsKey);
   const certificate = parsed(`--tls-cert ${tlsCert} is no certificate`, () => new X509Certificate(cert));

@@ -1,6 +1,6 @@
-import { parseArgs } from "node:util";
 import { mintToken } from "@sse/elysia";
-import { ConfigError, time } from "./setting.ts";
+import { readFlags } from "./config.ts";
+import { ConfigError, time } from "./setting-values.ts";
 
 const HELP = `Makes a JSON Web Token with SSE_JWT_SECRET, and prints it.
 
@@ -21,16 +21,7 @@ const OPTIONS = {
   subject: { type: "string" },
   "jwt-issuer": { type: "string" },
   "jwt-audience": { type: "string" },
-  help: { type: "boolean" },
 } as const;
-
-function parse(args: readonly string[]) {
-  try {
-    return parseArgs({ args: [...args], options: OPTIONS }).values;
-  } catch (error) {
-    throw new ConfigError(`${(error as Error).message} (token --help lists all flags)`);
-  }
-}
 
 /**
  * `token`: makes a token for a server with the same SSE_JWT_SECRET.
@@ -42,7 +33,7 @@ export async function tokenCommand(
   args: readonly string[],
   env: Readonly<Record<string, string | undefined>>,
 ): Promise<string> {
-  const flags = parse(args);
+  const flags = readFlags(args, OPTIONS, "token --help lists all flags");
   if (flags.help === true) return HELP;
   const { SSE_JWT_SECRET: secret, SSE_JWT_ISSUER, SSE_JWT_AUDIENCE } = env;
   if (!secret) throw new ConfigError("SSE_JWT_SECRET is not set; it is what the token is signed with");
@@ -64,7 +55,7 @@ export async function tokenCommand(
 
 function timeToLive(text: string): number {
   try {
-    return time(text);
+    return time(text, "--ttl");
   } catch (error) {
     throw new ConfigError(`--ttl ${(error as Error).message}`);
   }

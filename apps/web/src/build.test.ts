@@ -1,5 +1,6 @@
 import { expect, test } from "bun:test";
-import { type Asset, buildPage } from "./build.ts";
+import type { Asset } from "./asset.ts";
+import { buildPage } from "./build.ts";
 
 const page = await buildPage();
 const text = (asset: Asset | undefined) => new TextDecoder().decode(asset?.body);

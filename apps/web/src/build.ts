@@ -1,13 +1,6 @@
 import { fileURLToPath } from "node:url";
+import type { Asset } from "./asset.ts";
 import { buildReport } from "./report.ts";
-
-/** One file of the page. `immutable` ones carry a hash in their name and may be cached for ever. */
-export interface Asset {
-  readonly body: Uint8Array;
-  /** The `content-type`. */
-  readonly type: string;
-  readonly immutable: boolean;
-}
 
 export interface BuildPageOptions {
   /** Default: true. Off leaves the scripts readable and adds no file. */

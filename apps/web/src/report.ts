@@ -1,6 +1,6 @@
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import type { Asset } from "./build.ts";
+import type { Asset } from "./asset.ts";
 import { documentPage } from "./document-page.ts";
 
 /** Where the bench writes what it measured: the report, its charts, and the raw results that both are made of. */

@@ -22,7 +22,8 @@ test("the same seed gives the same bytes, another gives others", () => {
 });
 
 describe("every decoder delivers the same events", () => {
-  test.each(decodeFixtures())("$name", ({ chunks, events, bytes }) => {
+  test.each(decodeFixtures())("$name", ({ chunks, events }) => {
+    const bytes = chunks.reduce((sum, { length }) => sum + length, 0);
     const expected = decoded(ours, chunks);
     expect(expected).toHaveLength(events);
     expect(expected.reduce((sum, { data }) => sum + data.length, 0)).toBeGreaterThan(bytes / 10);

@@ -5,7 +5,6 @@
 export interface Fixture {
   readonly name: string;
   readonly chunks: readonly Uint8Array[];
-  readonly bytes: number;
   /** What a correct decoder delivers. */
   readonly events: number;
 }
@@ -61,9 +60,9 @@ function tick(random: Random, index: number): string {
   return JSON.stringify({ symbol: pick(random, ["ACME", "INIT", "GLOB"]), price, volume, sequence: index });
 }
 
-/** Chunks of `size()` bytes, as a network would cut them: anywhere. */
-function cut(text: string, size: () => number): Uint8Array[] {
-  const bytes = encoder.encode(text);
+/** In chunks of `size()` bytes, as a network would cut them: anywhere. */
+function cut(texts: readonly string[], size: () => number): Uint8Array[] {
+  const bytes = encoder.encode(texts.join(""));
   const chunks: Uint8Array[] = [];
   for (let start = 0; start < bytes.length;) {
     const end = Math.min(bytes.length, start + size());
@@ -73,133 +72,104 @@ function cut(text: string, size: () => number): Uint8Array[] {
   return chunks;
 }
 
-function fixture(name: string, events: number, chunks: Uint8Array[]): Fixture {
-  return { name, events, chunks, bytes: chunks.reduce((sum, chunk) => sum + chunk.length, 0) };
+/** One chunk for each, as a server writes them. */
+function apart(texts: readonly string[]): Uint8Array[] {
+  return texts.map((text) => encoder.encode(text));
 }
 
-/** One chunk per event, as a server writes them. */
-function eventPerChunk(name: string, texts: string[]): Fixture {
-  return fixture(
-    name,
-    texts.length,
-    texts.map((text) => encoder.encode(text)),
-  );
+function ticks(random: Random, count: number): string[] {
+  return times(count, (index) => `data: ${tick(random, index)}\n\n`);
 }
 
-function smallTokens(random: Random): Fixture {
-  return eventPerChunk(
-    "small tokens",
-    times(1000, () => `data: ${tokenDelta(random)}\n\n`),
-  );
+interface Shape {
+  readonly name: string;
+  readonly events: number;
+  readonly chunks: (random: Random) => Uint8Array[];
 }
 
-function jsonTicks(random: Random): Fixture {
-  return eventPerChunk(
-    "JSON ticks",
-    times(1000, (index) => `data: ${tick(random, index)}\n\n`),
-  );
-}
-
-/** As after a pause, or from a server that batches. */
-function batchedTicks(random: Random): Fixture {
-  const text = times(2000, (index) => `data: ${tick(random, index)}\n\n`).join("");
-  return fixture(
-    "JSON ticks, batched",
-    2000,
-    cut(text, () => 16_384),
-  );
-}
-
-function namedWithIds(random: Random): Fixture {
-  return eventPerChunk(
-    "named with ids",
-    times(
-      1000,
-      (index) => `event: ${pick(random, ["price", "trade"])}\nid: ${index}\ndata: ${tick(random, index)}\n\n`,
-    ),
-  );
-}
-
-function multiByte(random: Random): Fixture {
-  return eventPerChunk(
-    "multi-byte text",
-    times(1000, () => `data: ${words(random, 12, MULTI_BYTE_WORDS)}\n\n`),
-  );
-}
-
-function multiLine(random: Random): Fixture {
-  const event = () => `${times(400, () => `data: ${words(random, 12)}\n`).join("")}\n`;
-  const text = times(10, event).join("");
-  return fixture(
-    "multi-line data",
-    10,
-    cut(text, () => 65_536),
-  );
-}
-
-function heartbeats(random: Random): Fixture {
-  const texts = times(1000, (index) => (index % 5 === 4 ? `data: ${tick(random, index)}\n\n` : ":\n\n"));
-  return fixture(
-    "heartbeats",
-    200,
-    texts.map((text) => encoder.encode(text)),
-  );
-}
-
-function crlfLines(random: Random): Fixture {
-  const text = times(1000, (index) => `event: price\r\ndata: ${tick(random, index)}\r\n\r\n`).join("");
-  return fixture(
-    "CRLF lines",
-    1000,
-    cut(text, () => 4096),
-  );
-}
-
-function tinyChunks(random: Random): Fixture {
-  const text = times(200, () => `data: ${tokenDelta(random)}\n\n`).join("");
-  return fixture(
-    "tiny chunks",
-    200,
-    cut(text, () => integer(random, 1, 8)),
-  );
-}
-
-function hugeLine(random: Random): Fixture {
-  const text = `data: ${words(random, 400_000)}\n\n`;
-  return fixture(
-    "huge line",
-    1,
-    cut(text, () => 16_384),
-  );
-}
-
-/** A line that comes in the smallest pieces a network may cut. */
-function drippedLine(random: Random): Fixture {
-  const text = `data: ${words(random, 40_000)}\n\n`;
-  return fixture(
-    "huge line, dripped",
-    1,
-    cut(text, () => 4),
-  );
-}
-
-const SHAPES = [
-  smallTokens,
-  jsonTicks,
-  batchedTicks,
-  namedWithIds,
-  multiByte,
-  multiLine,
-  heartbeats,
-  crlfLines,
-  tinyChunks,
-  hugeLine,
-  drippedLine,
+const SHAPES: readonly Shape[] = [
+  {
+    name: "small tokens",
+    events: 1000,
+    chunks: (random) => apart(times(1000, () => `data: ${tokenDelta(random)}\n\n`)),
+  },
+  { name: "JSON ticks", events: 1000, chunks: (random) => apart(ticks(random, 1000)) },
+  {
+    // As after a pause, or from a server that batches.
+    name: "JSON ticks, batched",
+    events: 2000,
+    chunks: (random) => cut(ticks(random, 2000), () => 16_384),
+  },
+  {
+    name: "named with ids",
+    events: 1000,
+    chunks: (random) =>
+      apart(
+        times(
+          1000,
+          (index) =>
+            `event: ${pick(random, ["price", "trade"])}\ndata: ${tick(random, index)}\nid: ${index}\n\n`,
+        ),
+      ),
+  },
+  {
+    name: "multi-byte text",
+    events: 1000,
+    chunks: (random) => apart(times(1000, () => `data: ${words(random, 12, MULTI_BYTE_WORDS)}\n\n`)),
+  },
+  {
+    name: "multi-line data",
+    events: 10,
+    chunks: (random) =>
+      cut(
+        times(10, () => `${times(400, () => `data: ${words(random, 12)}\n`).join("")}\n`),
+        () => 65_536,
+      ),
+  },
+  {
+    name: "heartbeats",
+    events: 200,
+    chunks: (random) =>
+      apart(times(1000, (index) => (index % 5 === 4 ? `data: ${tick(random, index)}\n\n` : ":\n"))),
+  },
+  {
+    name: "CRLF lines",
+    events: 1000,
+    chunks: (random) =>
+      cut(
+        times(1000, (index) => `event: price\r\ndata: ${tick(random, index)}\r\n\r\n`),
+        () => 4096,
+      ),
+  },
+  {
+    name: "tiny chunks",
+    events: 200,
+    chunks: (random) =>
+      cut(
+        times(200, () => `data: ${tokenDelta(random)}\n\n`),
+        () => integer(random, 1, 8),
+      ),
+  },
+  {
+    name: "huge line",
+    events: 1,
+    chunks: (random) => cut([`data: ${words(random, 400_000)}\n\n`], () => 16_384),
+  },
+  {
+    // In the smallest pieces that a network may cut.
+    name: "huge line, dripped",
+    events: 1,
+    chunks: (random) => cut([`data: ${words(random, 40_000)}\n\n`], () => 4),
+  },
 ];
 
 /** The streams to decode. The same seed gives the same bytes. */
 export function decodeFixtures(seed = 1): Fixture[] {
-  return SHAPES.map((shape, index) => shape(seeded(seed + index)));
+  return SHAPES.map(({ name, events, chunks }, index) => ({
+    name,
+    events,
+    chunks: chunks(seeded(seed + index)),
+  }));
 }
 
 export interface EncodeFixture {

@@ -24,25 +24,6 @@ function start(port: number, log: string, cleanUp?: () => Promise<void>): Promis
   });
 }
 
-/** The hub with the profiler of Bun on: once it has ended, its profile is in the folder. */
-export function startProfiledHub(port: number, folder: string): Promise<RunningPeer> {
-  const flags = [
-    "--no-demos",
-    "--log-level",
-    "error",
-    "--port",
-    String(port),
-    "--log",
-    "memory:",
-    "--drain",
-    "1ms",
-  ];
-  return startServer(port, {
-    command: [process.execPath, "--cpu-prof", "--cpu-prof-dir", folder, MAIN, ...flags],
-    stopSignal: "SIGTERM",
-  });
-}
-
 export const hub: Peer = {
   ...common,
   name: "hub",

@@ -2,7 +2,7 @@ import { describe, expect, test } from "bun:test";
 import { existsSync } from "node:fs";
 import { createDecoder, type ServerSentEvent } from "@sse/protocol";
 import { freePort } from "../free-port.ts";
-import { PEERS } from "./index.ts";
+import { PEERS } from "./peers.ts";
 import type { Peer, RunningPeer } from "./peer.ts";
 
 /* What every comparison rests on: that each peer gives every stream every event, once and in order. */

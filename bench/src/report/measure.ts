@@ -1,4 +1,4 @@
-import { measureCodec } from "../codec-run.ts";
+import { compareCodec } from "../codec/compare.ts";
 import { compare, peersNamed } from "../compare.ts";
 import type { Progress } from "../progress.ts";
 import { faultyRuns } from "../result.ts";
@@ -6,9 +6,6 @@ import type { Settings } from "../scenario.ts";
 import { SCENARIOS } from "../scenarios/list.ts";
 import { BenchError } from "../target.ts";
 import { formatFiles, resultFile } from "./files.ts";
-
-/** The codec's rounds are short, and its peers in one process. */
-const CODEC_ROUNDS = 5;
 
 /** Whom a scenario of the report compares, unless told otherwise: those that its question is about. */
 const PEERS: Readonly<Record<string, readonly string[]>> = {
@@ -21,7 +18,6 @@ const PEERS: Readonly<Record<string, readonly string[]>> = {
   slow: ["hub"],
   churn: ["hub", "go"],
   limits: ["hub", "go"],
-  profile: ["hub"],
 };
 
 interface ReportOptions {
@@ -41,7 +37,7 @@ export async function measureForReport(
   for (const name of scenarios) {
     const scenario = SCENARIOS.find((each) => each.name === name);
     if (scenario === undefined) {
-      await keep(name, await measureCodec(rounds ?? CODEC_ROUNDS));
+      await keep(name, await compareCodec(rounds, progress));
       continue;
     }
     const compared = peersNamed(peers.length > 0 ? peers : PEERS[name]!);

@@ -1,5 +1,5 @@
-import type { CodecResult } from "../codec-run.ts";
-import { PEERS } from "../peers/index.ts";
+import type { CodecResult } from "../codec/compare.ts";
+import { PEERS } from "../peers/peers.ts";
 import type { Result } from "../result.ts";
 import { SCENARIOS } from "../scenarios/list.ts";
 import { BenchError } from "../target.ts";

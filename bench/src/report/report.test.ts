@@ -77,6 +77,7 @@ test("the page has the medians, the ratios, and what was wrong", () => {
           peer: "other",
           fixtures: [{ name: "short", ours: 1000, peer: 2500, ratio: 2.5 }],
           geometricMean: 2.5,
+          rounds: {},
         },
       ],
     },

@@ -1,8 +1,7 @@
 import { percentiles } from "../histogram.ts";
 import { openLoop } from "../open-loop.ts";
 import type { Case, Scenario } from "../scenario.ts";
-import { channelsOf } from "../publisher.ts";
-import { difference, FINISH_WITHIN, outcome, per, Stage } from "../stage.ts";
+import { difference, outcome, per, Stage } from "../stage.ts";
 
 interface ChurnCase extends Case {
   /** Connects a second, or null for as many as there can be. */
@@ -42,36 +41,29 @@ export const churn: Scenario<ChurnCase> = {
       pace,
     })),
 
-  async run(peer, { streams, pace }, { duration, rate, payload, processes }) {
-    const time = duration ?? DURATION;
-    await using stage = await Stage.set(peer, {
-      streams: streams + RESTLESS,
-      processes,
-      payloadBytes: payload ?? undefined,
-    });
+  async run(peer, { streams, pace }, settings) {
+    const time = settings.duration ?? DURATION;
+    await using stage = await Stage.set(peer, streams + RESTLESS, settings);
     const { generator } = stage;
-    const channels = channelsOf(1, IN_FLIGHT);
-    await stage.open("stayers", { streams, channels });
-    await stage.open("restless", { streams: RESTLESS, channels, sampleEvery: 0 });
+    await stage.open("stayers", { streams, channels: IN_FLIGHT });
+    await stage.open("restless", { streams: RESTLESS, channels: IN_FLIGHT, sampleEvery: 0 });
     await generator.disconnect("restless");
     await stage.settle();
     const publisher = stage.publisher(IN_FLIGHT);
-    const [cpu, memory, start] = [stage.cpu(), stage.resident(), performance.now()];
+    const [watch, memory] = [stage.stopwatch(), stage.resident()];
     const [trust] = await Promise.all([
-      openLoop(stage, publisher, rate ?? RATE, time),
+      openLoop(stage, publisher, settings.rate ?? RATE, time),
       generator.churn("restless", time, pace === null ? 0 : (1000 * RESTLESS) / pace),
     ]);
-    const seconds = (performance.now() - start) / 1000;
-    await generator.finish("stayers", publisher.published, FINISH_WITHIN);
-    const used = difference(stage.cpu(), cpu);
+    const seconds = watch.seconds();
+    const result = await stage.finish("stayers", publisher);
     const grown = difference(stage.resident(), memory);
-    const result = await generator.report("stayers");
     const { cycles, failures } = await generator.report("restless");
     const { p50, p99 } = percentiles(result.latency);
     return outcome(result, publisher, {
       figures: {
         cyclesPerSecond: (cycles / time) * 1000,
-        cpu: per(used, seconds),
+        cpu: per(watch.cpu, seconds),
         ...(pace === null ? { p50: null, p99: null } : { p50, p99 }),
         grown,
       },

@@ -1,9 +1,8 @@
-import { now } from "../clock.ts";
+import type { GroupResult } from "../generator.ts";
 import { percentiles } from "../histogram.ts";
-import { saturation } from "../load-meter.ts";
+import { lowerBound } from "../load-meter.ts";
 import type { Case, Scenario } from "../scenario.ts";
-import { channelsOf } from "../publisher.ts";
-import { difference, FINISH_WITHIN, outcome, per, Stage } from "../stage.ts";
+import { outcome, per, Stage } from "../stage.ts";
 
 interface FanoutCase extends Case {
   readonly inFlight: number;
@@ -45,47 +44,40 @@ export const fanout: Scenario<FanoutCase> = {
       })),
     ),
 
-  async run(peer, { streams, inFlight }, { duration, payload, processes }) {
-    await using stage = await Stage.set(peer, { streams, processes, payloadBytes: payload ?? undefined });
+  async run(peer, { streams, inFlight }, settings) {
+    await using stage = await Stage.set(peer, streams, settings);
+    const duration = settings.duration ?? DURATION;
     const { generator } = stage;
     const bytesPerStream = await stage.memoryPerStream(streams, () =>
-      stage.open("streams", { streams, channels: channelsOf(1, inFlight) }),
+      stage.open("streams", { streams, channels: inFlight }),
     );
     const publisher = stage.publisher(inFlight);
 
-    const load = async (milliseconds: number): Promise<void> => {
-      const end = performance.now() + milliseconds;
-      await publisher.asFastAsAnswered(
-        () => performance.now() >= end,
-        () => generator.leastReceived,
-        streams,
-      );
-      await generator.finish("streams", publisher.published, FINISH_WITHIN);
+    const load = async (milliseconds: number): Promise<GroupResult> => {
+      await publisher.during(milliseconds, () => generator.leastReceived, streams);
+      return await stage.finish("streams", publisher);
     };
-    await load(Math.min(WARM_UP, duration ?? DURATION));
-    const { tally: before } = await generator.report("streams");
+    const { tally: before } = await load(Math.min(WARM_UP, duration));
     const events = publisher.accepted;
     await stage.measure();
     publisher.answers.reset();
-    const [cpu, start] = [stage.cpu(), now()];
-    await load(duration ?? DURATION);
-    const used = difference(stage.cpu(), cpu);
+    const watch = stage.stopwatch();
+    const result = await load(duration);
+    const { cpu } = watch;
     const loads = await stage.load();
-    const result = await generator.report("streams");
 
     const deliveries = result.tally.received - before.received;
-    const seconds = (result.lastReceipt - start) / 1e6;
-    const { cpu: busy } = saturation(loads);
+    const seconds = watch.seconds(result.lastReceipt);
     return outcome(result, publisher, {
       figures: {
-        cpuPerDelivery: per(used, deliveries, 1e6),
+        cpuPerDelivery: per(cpu, deliveries, 1e6),
         deliveriesPerSecond: deliveries / seconds,
         eventsPerSecond: (publisher.accepted - events) / seconds,
         bytesPerStream,
         answerP99: percentiles(publisher.answers).p99,
         generatorCpu: Math.max(...loads.map((each) => each.cpu)),
       },
-      notes: busy === null ? [] : [`deliveries/s is a lower bound: ${busy}`],
+      notes: lowerBound("deliveries/s", loads),
     });
   },
 };

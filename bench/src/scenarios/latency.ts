@@ -1,8 +1,7 @@
 import { percentiles } from "../histogram.ts";
 import { openLoop } from "../open-loop.ts";
 import type { Case, Scenario } from "../scenario.ts";
-import { channelsOf } from "../publisher.ts";
-import { difference, FINISH_WITHIN, outcome, per, Stage } from "../stage.ts";
+import { outcome, per, Stage } from "../stage.ts";
 
 const DURATION = 10_000;
 const RATE = 100;
@@ -49,22 +48,20 @@ export const latency: Scenario<LatencyCase> = {
       };
     }),
 
-  async run(peer, { streams, rate }, { duration, payload, processes }) {
-    await using stage = await Stage.set(peer, { streams, processes, payloadBytes: payload ?? undefined });
-    await stage.open("streams", { streams, channels: channelsOf(1, IN_FLIGHT) });
+  async run(peer, { streams, rate }, settings) {
+    await using stage = await Stage.set(peer, streams, settings);
+    await stage.open("streams", { streams, channels: IN_FLIGHT });
     await stage.settle();
     const publisher = stage.publisher(IN_FLIGHT);
-    const [cpu, start] = [stage.cpu(), performance.now()];
-    const trust = await openLoop(stage, publisher, rate, duration ?? DURATION);
-    const used = difference(stage.cpu(), cpu);
-    const seconds = (performance.now() - start) / 1000;
-    await stage.generator.finish("streams", publisher.published, FINISH_WITHIN);
-    const result = await stage.generator.report("streams");
+    const watch = stage.stopwatch();
+    const trust = await openLoop(stage, publisher, rate, settings.duration ?? DURATION);
+    const cpu = per(watch.cpu, watch.seconds());
+    const result = await stage.finish("streams", publisher);
     return outcome(result, publisher, {
       figures: {
         ...percentiles(result.latency),
         answerP99: percentiles(publisher.answers).p99,
-        cpu: per(used, seconds),
+        cpu,
         lateness: percentiles(publisher.lateness).p99,
       },
       ...trust,

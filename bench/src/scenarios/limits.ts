@@ -2,7 +2,7 @@ import { addTally, emptyTally, type Tally } from "../ledger.ts";
 import { availableBytes, descriptorLimit, listenOverflows, openDescriptors } from "../procfs.ts";
 import type { RunningPeer } from "../peers/peer.ts";
 import type { Scenario } from "../scenario.ts";
-import { difference, FINISH_WITHIN, outcome, per, Stage } from "../stage.ts";
+import { difference, outcome, per, Stage } from "../stage.ts";
 
 const MAX_STREAMS = 50_000;
 const STEP = 1000;
@@ -41,13 +41,13 @@ export const limits: Scenario = {
     },
   ],
 
-  async run(peer, { streams }, { duration, payload, processes }) {
-    await using stage = await Stage.set(peer, { streams, processes, payloadBytes: payload ?? undefined });
+  async run(peer, { streams }, settings) {
+    await using stage = await Stage.set(peer, streams, settings);
     const { generator } = stage;
     const { groups, open, held, memory, cpu, overflows, seconds, gave } = await ramp(
       stage,
       streams,
-      duration ?? DURATION,
+      settings.duration ?? DURATION,
     );
     if (gave !== null && groups.length > 1) {
       // A server without a free descriptor cannot take the publisher's connection either.
@@ -60,8 +60,7 @@ export const limits: Scenario = {
     const tally: Tally = emptyTally();
     let dropped = 0;
     for (const group of groups) {
-      await generator.finish(group, publisher.published, FINISH_WITHIN);
-      const result = await generator.report(group);
+      const result = await stage.finish(group, publisher);
       addTally(tally, result.tally);
       dropped += result.dropped;
     }
@@ -100,8 +99,7 @@ interface Ramp {
 /** Opens streams until something gives way. */
 async function ramp(stage: Stage, streams: number, duration: number): Promise<Ramp> {
   const { generator, peer } = stage;
-  const [cpuBefore, overflowsBefore] = [stage.cpu(), listenOverflows()];
-  const start = performance.now();
+  const [watch, overflowsBefore] = [stage.stopwatch(), listenOverflows()];
   const groups: string[] = [];
   let open = 0;
   let held = 0;
@@ -123,9 +121,9 @@ async function ramp(stage: Stage, streams: number, duration: number): Promise<Ra
     held += count;
     if (held === STEP) firstMemory = stage.resident();
     else memory = per(difference(stage.resident(), firstMemory), held - STEP);
-    cpu = difference(stage.cpu(), cpuBefore);
+    ({ cpu } = watch);
     if ((availableBytes() ?? Infinity) < SPARE_BYTES) gave = "memory: the machine has less than 512 MiB left";
-    else if (performance.now() - start >= duration && held < streams) gave = "nothing, the time was over";
+    else if (watch.seconds() * 1000 >= duration && held < streams) gave = "nothing, the time was over";
   }
   return {
     groups,
@@ -134,7 +132,7 @@ async function ramp(stage: Stage, streams: number, duration: number): Promise<Ra
     memory,
     cpu,
     overflows: difference(listenOverflows(), overflowsBefore),
-    seconds: (performance.now() - start) / 1000,
+    seconds: watch.seconds(),
     gave,
   };
 }

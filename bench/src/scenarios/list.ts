@@ -3,7 +3,6 @@ import { churn } from "./churn.ts";
 import { fanout } from "./fanout.ts";
 import { latency } from "./latency.ts";
 import { limits } from "./limits.ts";
-import { profile } from "./profile.ts";
 import { publish } from "./publish.ts";
 import { replay } from "./replay.ts";
 import { slow } from "./slow.ts";
@@ -21,5 +20,4 @@ export const SCENARIOS: readonly Scenario[] = [
   slow,
   churn,
   limits,
-  profile,
 ];

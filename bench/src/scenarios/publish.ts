@@ -1,9 +1,8 @@
 import autocannon from "autocannon";
-import { LoadMeter, saturation } from "../load-meter.ts";
+import { LoadMeter, lowerBound } from "../load-meter.ts";
 import { createMark, payload as payloadText } from "../payload.ts";
-import { cpuSeconds } from "../procfs.ts";
 import type { Case, Scenario } from "../scenario.ts";
-import { difference, outcome, PAYLOAD_BYTES, per, TOPIC } from "../stage.ts";
+import { outcome, PAYLOAD_BYTES, per, Stopwatch, TOPIC } from "../stage.ts";
 import { now } from "../clock.ts";
 
 interface PublishCase extends Case {
@@ -42,7 +41,7 @@ export const publish: Scenario<PublishCase> = {
     const event = { topic: TOPIC, data: payloadText(createMark(), 0, 0, now(), payload ?? PAYLOAD_BYTES) };
     const body = JSON.stringify(batch === 1 ? event : Array.from({ length: batch }, () => event));
     using meter = new LoadMeter();
-    const cpu = cpuSeconds(peer.pids);
+    const watch = new Stopwatch(peer);
     const seconds = (duration ?? DURATION) / 1000;
     const result = await autocannon({
       url: peer.jsonUrl,
@@ -52,20 +51,19 @@ export const publish: Scenario<PublishCase> = {
       connections,
       duration: seconds,
     });
-    const used = difference(cpuSeconds(peer.pids), cpu);
+    const { cpu } = watch;
     const events = result["2xx"] * batch;
-    const { cpu: busy } = saturation([meter.report()]);
     const refused = { "status not 2xx": result.non2xx, errors: result.errors, timeouts: result.timeouts };
     return outcome(null, null, {
       published: events,
       figures: {
         eventsPerSecond: events / result.duration,
         requestsPerSecond: result["2xx"] / result.duration,
-        cpuPerEvent: per(used, events, 1e6),
+        cpuPerEvent: per(cpu, events, 1e6),
         p99: result.latency.p99,
       },
       refused: Object.fromEntries(Object.entries(refused).filter(([, count]) => count > 0)),
-      notes: busy === null ? [] : [`events/s is a lower bound: ${busy}`],
+      notes: lowerBound("events/s", [meter.report()]),
     });
   },
 };

@@ -1,7 +1,6 @@
-import { now } from "../clock.ts";
-import { saturation } from "../load-meter.ts";
+import { lowerBound } from "../load-meter.ts";
 import type { Scenario } from "../scenario.ts";
-import { difference, FINISH_WITHIN, outcome, per, Stage } from "../stage.ts";
+import { outcome, per, Stage } from "../stage.ts";
 
 const STREAMS = 1000;
 const EVENTS = 10_000;
@@ -31,41 +30,36 @@ export const replay: Scenario = {
     return [{ label, streams: count }];
   },
 
-  async run(peer, { streams }, { events, payload, processes }) {
-    await using stage = await Stage.set(peer, {
-      streams: streams + 1,
-      processes,
-      payloadBytes: payload ?? undefined,
-    });
+  async run(peer, { streams }, settings) {
+    await using stage = await Stage.set(peer, streams + 1, settings);
     const { generator } = stage;
     await stage.open("probe", { streams: 1, channels: 1 });
     await stage.settle();
     const before = stage.publisher(IN_FLIGHT);
     await before.publish(1);
-    await generator.finish("probe", before.published, FINISH_WITHIN);
+    await stage.finish("probe", before);
     const cursor = await generator.cursor("probe");
     await generator.disconnect("probe");
 
     // Of channel 0 too, which these streams count from its first number on: the event before the cursor is under another mark.
     stage.renewMark();
     const publisher = stage.publisher(IN_FLIGHT);
-    await publisher.publish(events ?? EVENTS);
+    await publisher.publish(settings.events ?? EVENTS);
     await stage.measure();
-    const [cpu, start] = [stage.cpu(), now()];
+    const watch = stage.stopwatch();
     await stage.open("streams", { streams, channels: 1, headers: { "last-event-id": cursor } });
-    await generator.finish("streams", publisher.published, FINISH_WITHIN);
-    const used = difference(stage.cpu(), cpu);
-    const { cpu: busy } = saturation(await stage.load());
-    const result = await generator.report("streams");
-    const seconds = (result.lastReceipt - start) / 1e6;
+    const result = await stage.finish("streams", publisher);
+    const { cpu } = watch;
+    const loads = await stage.load();
+    const seconds = watch.seconds(result.lastReceipt);
     return outcome(result, publisher, {
       figures: {
         all: seconds,
         deliveriesPerSecond: result.tally.received / seconds,
-        cpuPerDelivery: per(used, result.tally.received, 1e6),
+        cpuPerDelivery: per(cpu, result.tally.received, 1e6),
         resident: stage.resident(),
       },
-      notes: busy === null ? [] : [`deliveries/s is a lower bound: ${busy}`],
+      notes: lowerBound("deliveries/s", loads),
     });
   },
 };

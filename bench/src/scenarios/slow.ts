@@ -1,8 +1,7 @@
 import { percentiles } from "../histogram.ts";
 import { openLoop } from "../open-loop.ts";
 import type { Case, Scenario } from "../scenario.ts";
-import { channelsOf } from "../publisher.ts";
-import { difference, FINISH_WITHIN, outcome, Stage } from "../stage.ts";
+import { difference, outcome, Stage } from "../stage.ts";
 
 interface SlowCase extends Case {
   /** How many of the streams never read. */
@@ -45,24 +44,24 @@ export const slow: Scenario<SlowCase> = {
     ];
   },
 
-  async run(peer, { streams, stalled }, { duration, rate, events, processes }) {
-    await using stage = await Stage.set(peer, { streams, processes, payloadBytes: EVENT_BYTES });
+  async run(peer, { streams, stalled }, settings) {
+    const { duration, rate, events } = settings;
+    await using stage = await Stage.set(peer, streams, { ...settings, payload: EVENT_BYTES });
     const { generator } = stage;
-    const channels = channelsOf(1, IN_FLIGHT);
+    const channels = IN_FLIGHT;
     await stage.open("reading", { streams: streams - stalled, channels });
     if (stalled > 0) await stage.open("stalled", { streams: stalled, channels, stalls: true });
     await stage.settle();
     const empty = stage.resident();
     const publisher = stage.publisher(IN_FLIGHT);
     await publisher.publish(events ?? FILL_BYTES / EVENT_BYTES, () => generator.leastReceived);
-    await generator.finish("reading", publisher.published, FINISH_WITHIN);
+    await stage.finish("reading", publisher);
 
     publisher.payloadBytes = 64;
     const { voids, notes } = await openLoop(stage, publisher, rate ?? RATE, duration ?? DURATION);
-    await generator.finish("reading", publisher.published, FINISH_WITHIN);
+    const result = await stage.finish("reading", publisher);
     const resident = stage.resident();
     const grown = difference(resident, empty);
-    const result = await generator.report("reading");
     const cut = stalled === 0 ? 0 : (await generator.report("stalled")).dropped;
     return outcome(result, publisher, {
       figures: { ...percentiles(result.latency), resident, grown },

@@ -1,8 +1,6 @@
-import { now } from "../clock.ts";
 import { percentiles } from "../histogram.ts";
 import type { Case, Scenario } from "../scenario.ts";
-import { channelsOf } from "../publisher.ts";
-import { difference, FINISH_WITHIN, outcome, per, Stage } from "../stage.ts";
+import { outcome, per, Stage } from "../stage.ts";
 
 interface StormCase extends Case {
   readonly resume: boolean;
@@ -45,43 +43,43 @@ export const storm: Scenario<StormCase> = {
     ];
   },
 
-  async run(peer, { streams, resume }, { events, payload, processes }) {
-    await using stage = await Stage.set(peer, { streams, processes, payloadBytes: payload ?? undefined });
+  async run(peer, { streams, resume }, settings) {
+    await using stage = await Stage.set(peer, streams, settings);
     const { generator } = stage;
-    const common = { streams, channels: channelsOf(1, IN_FLIGHT), openWithin: OPEN_WITHIN };
+    const common = { streams, channels: IN_FLIGHT, openWithin: OPEN_WITHIN };
     const publisher = stage.publisher(IN_FLIGHT);
-    let [cpu, start] = [stage.cpu(), now()];
+    let watch = stage.stopwatch();
     if (resume) {
       // Each resumes from where it was itself, so all are decoded.
       await stage.open("streams", { ...common, sampleEvery: 1 });
       await stage.settle();
       await publisher.publish(EVENTS);
-      await generator.finish("streams", publisher.published, FINISH_WITHIN);
+      await stage.finish("streams", publisher);
       await generator.disconnect("streams");
       await Bun.sleep(GONE);
-      await publisher.publish(events ?? MISSED);
+      await publisher.publish(settings.events ?? MISSED);
       await generator.measure(Infinity);
-      [cpu, start] = [stage.cpu(), now()];
+      watch = stage.stopwatch();
       await generator.reconnect("streams", streams);
-      await generator.finish("streams", publisher.published, FINISH_WITHIN);
+      await stage.finish("streams", publisher);
     } else {
       await stage.open("streams", { ...common, inFlight: streams });
     }
-    const used = difference(stage.cpu(), cpu);
+    const { cpu } = watch;
     if (!resume) {
       // Open is not yet served: they have to get events as well.
       await stage.settle();
       await publisher.publish(EVENTS);
-      await generator.finish("streams", publisher.published, FINISH_WITHIN);
+      await stage.finish("streams", publisher);
     }
     const result = await generator.report("streams");
     const opening = percentiles(result.opening);
     return outcome(result, publisher, {
       figures: {
-        all: ((resume ? Math.max(result.lastReceipt, result.lastOpen) : result.lastOpen) - start) / 1e6,
+        all: watch.seconds(resume ? Math.max(result.lastReceipt, result.lastOpen) : result.lastOpen),
         openP50: opening.p50,
         openP99: opening.p99,
-        cpuPerStream: per(used, result.open, 1e6),
+        cpuPerStream: per(cpu, result.open, 1e6),
       },
     });
   },

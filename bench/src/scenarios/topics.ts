@@ -1,5 +1,5 @@
 import type { Scenario } from "../scenario.ts";
-import { difference, FINISH_WITHIN, outcome, per, Stage } from "../stage.ts";
+import { outcome, per, Stage } from "../stage.ts";
 import { pathOf } from "../target.ts";
 
 const FEW = 10;
@@ -32,8 +32,9 @@ export const topics: Scenario = {
       streams: count,
     })),
 
-  async run(peer, { streams }, { duration, payload, processes }) {
-    await using stage = await Stage.set(peer, { streams, processes, payloadBytes: payload ?? undefined });
+  async run(peer, { streams }, settings) {
+    await using stage = await Stage.set(peer, streams, settings);
+    const duration = settings.duration ?? DURATION;
     const { generator } = stage;
     const names = Array.from({ length: streams }, (_, index) => `bench/${index}`);
     const bytesPerStream = await stage.memoryPerStream(streams, () =>
@@ -45,27 +46,19 @@ export const topics: Scenario = {
       }),
     );
     const publisher = stage.publisher(Math.min(IN_FLIGHT, streams), names);
-    const load = async (milliseconds: number): Promise<void> => {
-      const end = performance.now() + milliseconds;
-      await publisher.asFastAsAnswered(
-        () => performance.now() >= end,
-        () => generator.progress.received,
-        1,
-      );
-    };
-    await load(Math.min(WARM_UP, duration ?? DURATION));
-    await generator.finish("streams", publisher.published, FINISH_WITHIN);
+    const load = (milliseconds: number): Promise<void> =>
+      publisher.during(milliseconds, () => generator.progress.received, 1);
+    await load(Math.min(WARM_UP, duration));
+    await stage.finish("streams", publisher);
     await stage.measure();
-    const [cpu, start, before] = [stage.cpu(), performance.now(), publisher.accepted];
-    await load(duration ?? DURATION);
-    const seconds = (performance.now() - start) / 1000;
-    await generator.finish("streams", publisher.published, FINISH_WITHIN);
-    const used = difference(stage.cpu(), cpu);
-    const result = await generator.report("streams");
+    const [watch, before] = [stage.stopwatch(), publisher.accepted];
+    await load(duration);
+    const seconds = watch.seconds();
+    const result = await stage.finish("streams", publisher);
     const events = publisher.accepted - before;
     return outcome(result, publisher, {
       figures: {
-        cpuPerEvent: per(used, events, 1e6),
+        cpuPerEvent: per(watch.cpu, events, 1e6),
         eventsPerSecond: events / seconds,
         bytesPerStream,
       },

@@ -9,7 +9,7 @@ import { until, WireServer } from "./wire-server.ts";
 describe("attempts that fail", () => {
   test("are made ever more rarely, up to the cap, and as before once something came", async () => {
     await using server = await WireServer.start((exchange, number) => {
-      if (number === 7) exchange.stream(":\n\n").finish();
+      if (number === 7) exchange.stream(":\n").finish();
       else exchange.cut();
     });
     using recorder = new Recorder(server.url, { retry: 1000, maxRetry: 10_000 });
@@ -189,7 +189,7 @@ describe("silence", () => {
     const bytes = (): Promise<void> => until(() => clock.waits[0] === 45_000);
     await bytes();
     clock.pass(40_000);
-    server.exchanges[1]!.send(":\n\n");
+    server.exchanges[1]!.send(":\n");
     await bytes();
     clock.pass(44_999);
     expect(recorder.log.length).toBe(3);
@@ -270,7 +270,7 @@ describe("an end", () => {
 });
 
 test("comments are told to who asks", async () => {
-  await using server = await WireServer.start((exchange) => exchange.stream(": hi\n:\n\n"));
+  await using server = await WireServer.start((exchange) => exchange.stream(": hi\n:\n"));
   const comments: string[] = [];
   using _ = new Recorder(server.url, { onComment: (text) => comments.push(text) });
   await until(() => comments.length === 2);

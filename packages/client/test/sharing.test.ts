@@ -18,7 +18,7 @@ class NumbersServer implements AsyncDisposable {
       const given = exchange.request.headers["last-event-id"];
       const all = exchange.request.target.includes("replay=all");
       const cursor = given === undefined ? (all ? 0 : server.last) : Number(given);
-      exchange.stream(`event: sse:ready\nid: ${cursor}\ndata: {}\n\n`);
+      exchange.stream(`event: sse:ready\ndata: {}\nid: ${cursor}\n\n`);
       for (let id = cursor + 1; id <= server.last; id++) exchange.send(event(id));
     };
     const server: NumbersServer = new NumbersServer(await WireServer.start(begin));
@@ -41,7 +41,7 @@ class NumbersServer implements AsyncDisposable {
   }
 }
 
-const event = (id: number): string => `id: ${id}\ndata: ${id}\n\n`;
+const event = (id: number): string => `data: ${id}\nid: ${id}\n\n`;
 const numbers = (to: number, from = 1): string[] =>
   Array.from({ length: to - from + 1 }, (_, at) => String(from + at));
 

@@ -7,9 +7,9 @@ interface Order {
   total: number;
 }
 
-const READY = 'event: sse:ready\nid: 0\ndata: {"resume":"fresh","replayed":0}\n\n';
-const GAP = 'event: sse:gap\nid: 5\ndata: {"reason":"evicted","from":"1","to":"5"}\n\n';
-const event = (id: number): string => `id: ${id}\nevent: paid\ndata: {"total":${id}}\n\n`;
+const READY = 'event: sse:ready\ndata: {"resume":"fresh","replayed":0}\nid: 0\n\n';
+const GAP = 'event: sse:gap\ndata: {"reason":"evicted","from":"1","to":"5"}\nid: 5\n\n';
+const event = (id: number): string => `event: paid\ndata: {"total":${id}}\nid: ${id}\n\n`;
 
 describe("a subscription", () => {
   test("asks for its topics, and hands out typed events, with what the hub says in its place", async () => {

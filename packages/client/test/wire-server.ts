@@ -77,7 +77,7 @@ export class Flood {
     const data = "x".repeat(64 * 1024);
     const more = (): void => {
       while (!exchange.gone && this.written < 4096) {
-        exchange.send(`id: ${++this.written}\ndata: "${data}"\n\n`);
+        exchange.send(`data: "${data}"\nid: ${++this.written}\n\n`);
         if (exchange.socket.writableNeedDrain) return void exchange.socket.once("drain", more);
       }
     };

@@ -78,7 +78,7 @@ export class Admission {
   }
 
   /** Whom a stream is counted for. */
-  holders(
+  quotaKeys(
     request: Request,
     server: At,
     access: Access | undefined,
@@ -88,7 +88,7 @@ export class Admission {
     return { ...(address !== undefined && { address }), ...(principal !== null && { principal }) };
   }
 
-  /** Whether anybody's events are counted: only then does {@link takeEvents} look at its server. */
+  /** Whether anybody's events are counted: only then does {@link checkPublishRate} look at its server. */
   get countsEvents(): boolean {
     return this.#rate !== null;
   }
@@ -98,7 +98,7 @@ export class Admission {
    *
    * @throws Refusal 429
    */
-  takeEvents(request: Request, server: At, access: Access | undefined, count: number): void {
+  checkPublishRate(request: Request, server: At, access: Access | undefined, count: number): void {
     if (this.#rate === null) return;
     const client = access?.principal ?? `at ${this.#address(request, server) ?? "an unknown address"}`;
     const wait = this.#rate.take(client, count);

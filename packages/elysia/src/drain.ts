@@ -1,12 +1,13 @@
 import type { Hub } from "@sse/hub";
+import { fieldNames, parseJson, requireFields } from "./json.ts";
 import { requireKnownOrigin } from "./origin.ts";
 import { Refusal } from "./problem.ts";
-import { fieldNames, parseJson, readText, requireFields } from "./publish.ts";
+import { readText } from "./request-body.ts";
 
 const FIELDS = fieldNames("topics", "within");
 
 /**
- * `POST /drain`: tells streams to come back, and closes them in parts; see `sendAway` of the hub. Answered at once, with how
+ * `POST /drain`: tells streams to come back, and closes them in parts; see `drain` of the hub. Answered at once, with how
  * many they are.
  *
  * @throws Refusal 400 or 413 for a wrong body, 403 for a page of another origin. HubError `bad-selector` or `bad-request`
@@ -24,7 +25,7 @@ export async function drain(
   if (within !== undefined && typeof within !== "number")
     throw new Refusal(400, "within must be a number of milliseconds");
   return Response.json({
-    streams: hub.sendAway({ ...(topics && { topics }), ...(within !== undefined && { within }) }),
+    streams: hub.drain({ ...(topics && { topics }), ...(within !== undefined && { within }) }),
   });
 }
 

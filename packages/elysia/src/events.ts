@@ -1,39 +1,28 @@
-import {
-  directStream,
-  HubError,
-  type LagPolicy,
-  type MaybePromise,
-  type Start,
-  type StreamRequest,
-} from "@sse/hub";
+import { directStream, type LagPolicy, type MaybePromise, type Opening, type StreamRequest } from "@sse/hub";
 import type { Server } from "bun";
 import type { Admission } from "./admission.ts";
 import { type Access, type Authorize, requireSubscribe, withAccess } from "./auth/access.ts";
 import { Refusal, STREAM_HEADERS } from "./problem.ts";
-import { queryOf, readQuery, remembering } from "./query.ts";
-import { closing, sendAway } from "./refuse.ts";
+import { headerCursor, lastValue, memoiseLast, queryCursor, queryOf, readQuery } from "./query.ts";
+import { refuseInStream } from "./refuse.ts";
 import { traceSubscribe } from "./tracing.ts";
 
 /** The topic of streams that ask for none. */
 export const DEFAULT_TOPIC = "default";
 
-const PARAMETERS = ["topic", "lastEventId", "replay", "lag"];
-/** The ticket was used before this is read; where nobody has to authenticate there is none. */
-const PARAMETERS_WITH_TICKET = [...PARAMETERS, "ticket"];
+/** The ticket was used before this is read. */
+const PARAMETERS = ["topic", "lastEventId", "replay", "lag", "ticket"];
 
-const encoder = new TextEncoder();
-const NOBODY = { gone: () => {} };
+const readLastQuery = memoiseLast(readStreamQuery);
 
-const parseQuery = remembering((text) => readStreamQuery(text, PARAMETERS));
-
-function readStreamQuery(text: string, parameters: readonly string[]): StreamRequest {
-  const query = readQuery(text, parameters, ["topic"]);
+function readStreamQuery(text: string): StreamRequest {
+  const query = readQuery(text, PARAMETERS);
   const wanted = query.getAll("topic");
   return {
     topics: wanted.length > 0 ? wanted : [DEFAULT_TOPIC],
-    lastEventId: query.get("lastEventId") ?? "",
-    replay: parseReplay(query.get("replay")),
-    lag: (query.get("lag") ?? undefined) as LagPolicy | undefined, // the hub checks it
+    lastEventId: queryCursor(query),
+    replay: parseReplay(lastValue(query, "replay")),
+    lag: (lastValue(query, "lag") ?? undefined) as LagPolicy | undefined, // the hub checks it
   };
 }
 
@@ -44,10 +33,9 @@ function streamRequest(
   access: Access | undefined,
 ): StreamRequest {
   const query = queryOf(request.url);
-  // A ticket is no one's to remember, and makes each query another one.
-  const hasTicket = access?.isAnonymous === false && query.includes("ticket=");
-  const asks = hasTicket ? readStreamQuery(query, PARAMETERS_WITH_TICKET) : parseQuery(query);
-  const lastEventId = request.headers.get("last-event-id") || asks.lastEventId;
+  // A ticket is a secret, and makes each query another one.
+  const asks = query.includes("ticket=") ? readStreamQuery(query) : readLastQuery(query);
+  const lastEventId = headerCursor(request) || asks.lastEventId;
   const topics = only ?? asks.topics;
   const wanted = { topics, lastEventId, replay: asks.replay, lag: asks.lag };
   if (access === undefined) return wanted;
@@ -87,9 +75,9 @@ export function events(
       open(admission, request, server, access, topics),
     );
     if (!(answer instanceof Promise)) return answer;
-    return answer.catch((error: unknown) => sendAway(admission, request, error));
+    return answer.catch((error: unknown) => refuseInStream(admission, request, error));
   } catch (error) {
-    return sendAway(admission, request, error);
+    return refuseInStream(admission, request, error);
   }
 }
 
@@ -103,31 +91,13 @@ function open(
   const { hub } = admission;
   const wanted = {
     ...streamRequest(request, topics, access),
-    ...admission.holders(request, server, access),
+    ...admission.quotaKeys(request, server, access),
   };
-  const begin = (start: Start): Response => {
-    if (start.over) return new Response(null, { status: 204 });
+  const answer = (opening: Opening): Response => {
+    if (opening.over) return new Response(null, { status: 204 });
     server?.timeout(request, 0);
-    return new Response(streamBody(admission, { ...wanted, start }), STREAM);
+    return new Response(directStream(opening, server?.development), STREAM);
   };
-  const start = traceSubscribe(request, wanted, () => hub.locate(wanted));
-  return start instanceof Promise ? start.then(begin) : begin(start);
-}
-
-function streamBody(
-  admission: Admission,
-  wanted: StreamRequest & { start: Start },
-): ReadableStream<Uint8Array> {
-  return directStream((sink) => {
-    try {
-      return admission.hub.subscribe({ ...wanted, sink });
-    } catch (error) {
-      // There was room when it was asked for; what took it came before Bun wanted the first bytes.
-      if (!(error instanceof HubError)) throw error;
-      admission.onRefused(error.code);
-      void sink.write(encoder.encode(closing(admission, error.code)));
-      sink.close();
-      return NOBODY;
-    }
-  });
+  const opening = traceSubscribe(request, wanted, () => hub.open(wanted));
+  return opening instanceof Promise ? opening.then(answer) : answer(opening);
 }

@@ -1,3 +1,4 @@
+import { nearestName } from "./nearest-name.ts";
 import { Refusal } from "./problem.ts";
 
 /** Read from the text of the URL: without a `Host` header, as in HTTP/1.0, it is a path only. */
@@ -6,11 +7,11 @@ export function queryOf(url: string): string {
   return start === -1 ? "" : url.slice(start + 1);
 }
 
-/** Reads a text anew only when it is not the one of the last time: when requests come in thousands, they are alike. */
-export function remembering<T>(read: (text: string) => T): (text: string) => T {
+/** Parses a text again only when it differs from the last one: requests that come in thousands are alike. */
+export function memoiseLast<T>(parse: (text: string) => T): (text: string) => T {
   let last: { text: string; value: T } | null = null;
   return (text) => {
-    if (last?.text !== text) last = { text, value: read(text) };
+    if (last?.text !== text) last = { text, value: parse(text) };
     return last.value;
   };
 }
@@ -26,28 +27,50 @@ function isEncoded(text: string): boolean {
 }
 
 /**
- * The query's parameters.
+ * The query's known parameters. Others are ignored, because proxies, gateways and libraries add their own (`_`, `utm_source`),
+ * unless the name is a known one misspelt.
  *
- * @param repeatable the parameters that may be given several times
- * @throws Refusal 400 for a parameter that is not known, which may be a misspelt one, or given twice
+ * @param misplaced names that the request has elsewhere, and that are lost in the query
+ * @throws Refusal 400 for a misspelt or a misplaced parameter
  */
 export function readQuery(
   text: string,
   known: readonly string[],
-  repeatable: readonly string[] = [],
+  misplaced: readonly string[] = [],
 ): URLSearchParams {
   if (!isEncoded(text)) throw new Refusal(400, "the query is not UTF-8 in percent-encoding");
-  const query = new URLSearchParams(text);
-  for (const name of query.keys()) {
-    if (!known.includes(name)) {
-      throw new Refusal(
-        400,
-        `unknown parameter ${JSON.stringify(name.slice(0, 64))}; known ${known.length > 0 ? `are ${known.join(", ")}` : "is none here"}`,
-      );
+  const query = new URLSearchParams();
+  for (const [name, value] of new URLSearchParams(text)) {
+    if (known.includes(name)) {
+      query.append(name, value);
+      continue;
     }
-    if (!repeatable.includes(name) && query.getAll(name).length > 1) {
-      throw new Refusal(400, `${name} is given twice; there can be one`);
-    }
+    if (misplaced.includes(name)) throw new Refusal(400, `${name} is not for the query of this request`);
+    const meant = nearestName(name, [...known, ...misplaced]);
+    if (meant === null) continue;
+    throw new Refusal(400, `unknown parameter ${JSON.stringify(name)}; did you mean ${meant}?`);
   }
   return query;
+}
+
+/** The value of a parameter. Where it comes twice, the last counts: wrappers append theirs to a URL that already has one. */
+export function lastValue(query: URLSearchParams, name: string): string | null {
+  return query.getAll(name).at(-1) ?? null;
+}
+
+/** The cursor in a query; "" for none. An empty one is of a client that has seen no event yet, and no cursor. */
+export function queryCursor(query: URLSearchParams): string {
+  return query.getAll("lastEventId").findLast((id) => id !== "") ?? "";
+}
+
+/** As {@link queryCursor}, in the header, where Fetch joins two into one value. */
+export function headerCursor({ headers }: Request): string {
+  const given = headers.get("last-event-id");
+  if (given === null || !given.includes(",")) return given ?? "";
+  return (
+    given
+      .split(",")
+      .map((id) => id.trim())
+      .findLast((id) => id !== "") ?? ""
+  );
 }

@@ -9,6 +9,7 @@ import {
   type RefusalReason,
   STREAM_HEADERS,
 } from "./problem.ts";
+import { headerCursor, queryCursor, queryOf } from "./query.ts";
 
 const STATUS_OF: Record<HubErrorCode, ProblemStatus> = {
   "bad-topic": 400,
@@ -55,17 +56,28 @@ function refusalOf(error: unknown): Refusal | null {
  *
  * @throws the error, for {@link answerErrors}, when that is not what it is, or the client takes other answers too
  */
-export function sendAway(admission: Admission, request: Request, error: unknown): Response {
+export function refuseInStream(admission: Admission, request: Request, error: unknown): Response {
   const refusal = refusalOf(error);
   const isTemporary = refusal?.status === 429 || refusal?.status === 503;
   if (!isTemporary || request.headers.get("accept") !== CONTENT_TYPE) throw error;
   admission.onRefused(refusal.reason);
-  return new Response(closing(admission, refusal.reason), { headers: STREAM_HEADERS });
+  return new Response(closing(admission, request, refusal.reason), { headers: STREAM_HEADERS });
 }
 
-/** What a client is told in a stream that is not opened. */
-export function closing({ hub }: Admission, reason: RefusalReason): string {
+/**
+ * What a client is told in a stream that is not opened. Its id is the cursor that came with the request: clients that take
+ * the last event's id would otherwise come back without one, and miss what they were behind.
+ */
+function closing({ hub }: Admission, request: Request, reason: RefusalReason): string {
   const retry = hub.returnTime();
   const data = JSON.stringify({ reason: reason === "closed" ? "drain" : "overload", retry });
-  return encodeEvent({ event: "sse:closing", retry, data });
+  return encodeEvent({ event: "sse:closing", retry, id: safeCursor(request), data });
+}
+
+/** Printable ASCII survives any header; what else a request may bring (a line end in a query) never was an id of ours. */
+const SAFE_ID = /^[\x20-\x7e]{1,128}$/;
+
+function safeCursor(request: Request): string | undefined {
+  const id = headerCursor(request) || queryCursor(new URLSearchParams(queryOf(request.url)));
+  return SAFE_ID.test(id) ? id : undefined;
 }

@@ -17,8 +17,7 @@ export function ticketRoutes(admission: Admission, authorize: Authorize, tickets
     .post(
       "/tickets",
       ({ request }) => {
-        const query = queryOf(request.url);
-        if (query !== "") readQuery(query, []); // no ticket may bring forth another
+        readQuery(queryOf(request.url), [], ["ticket"]); // a ticket must not buy another one
         return withAccess(authorize, request, (access) => {
           const { ticket, expires } = tickets.issue(access!);
           const body = { ticket, expires: new Date(expires).toISOString() };

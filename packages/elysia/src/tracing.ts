@@ -9,7 +9,7 @@ import {
   SpanStatusCode,
   trace,
 } from "@opentelemetry/api";
-import type { MaybePromise, Start, StreamRequest } from "@sse/hub";
+import type { MaybePromise, Opening, StreamRequest } from "@sse/hub";
 
 /*
  * Spans of OpenTelemetry, named as its conventions for messaging have it: `publish`, from when the events have passed all
@@ -33,13 +33,13 @@ const PUBLISH: Kind<string | readonly string[]> = {
   told: (ids) => (typeof ids === "string" ? { "messaging.message.id": ids } : {}),
 };
 
-const SUBSCRIBE: Kind<Start> = {
+const SUBSCRIBE: Kind<Opening> = {
   name: "subscribe",
   kind: SpanKind.CONSUMER,
   told: ({ resume, replayed, gap }) => ({
     "sse.resume": resume,
     "sse.replayed": replayed,
-    ...(gap !== null && { "sse.gap": gap.reason }),
+    ...(gap !== null && { "sse.gap": gap }),
   }),
 };
 
@@ -62,14 +62,14 @@ export function tracePublish<Ids extends string | readonly string[]>(
   }) as Promise<Ids>;
 }
 
-/** @param locate finds out where the stream begins */
+/** @param open opens the stream, and asks the log where it begins */
 export function traceSubscribe(
   request: Request,
   { topics, lag }: StreamRequest,
-  locate: () => MaybePromise<Start>,
-): MaybePromise<Start> {
-  if (!isTraced()) return locate();
-  return inSpan(request, SUBSCRIBE, locate, {
+  open: () => MaybePromise<Opening>,
+): MaybePromise<Opening> {
+  if (!isTraced()) return open();
+  return inSpan(request, SUBSCRIBE, open, {
     "messaging.operation.type": "receive",
     "messaging.operation.name": "subscribe",
     "messaging.destination.name": topics.join(" "),

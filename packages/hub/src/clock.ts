@@ -4,6 +4,8 @@ export interface Clock {
   now(): number;
   /** Runs the task once, after the current turn of the event loop and after the I/O that is ready by then. */
   defer(task: () => void): void;
+  /** Runs the task once, after so many milliseconds, unless the returned function is called before. */
+  after(milliseconds: number, task: () => void): () => void;
   /** Runs the task every so many milliseconds until the returned function is called. Does not keep a process alive. */
   every(milliseconds: number, task: () => void): () => void;
 }
@@ -13,6 +15,10 @@ export const systemClock: Clock = {
   now: () => performance.now(),
   defer: (task) => {
     setImmediate(task);
+  },
+  after: (milliseconds, task) => {
+    const timer = setTimeout(task, milliseconds);
+    return () => clearTimeout(timer);
   },
   every: (milliseconds, task) => {
     const timer = setInterval(task, milliseconds);

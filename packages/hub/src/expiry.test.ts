@@ -1,6 +1,6 @@
 import { expect, test } from "bun:test";
 import { connect, control, dataOf, decode } from "../test/client.ts";
-import { ManualClock } from "../test/manual-clock.ts";
+import { ManualClock } from "./testing/manual-clock.ts";
 import { createHub, type HubOptions, MemoryLog } from "./index.ts";
 
 /* Streams whose permission to read ends. */

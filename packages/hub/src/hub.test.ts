@@ -1,8 +1,8 @@
 import { describe, expect, test } from "bun:test";
 import { asyncLog } from "../test/async-log.ts";
 import { connect, control, dataOf, decode } from "../test/client.ts";
-import { newEvent } from "../test/log-contract.ts";
-import { ManualClock } from "../test/manual-clock.ts";
+import { newEvent } from "./testing/log-contract.ts";
+import { ManualClock } from "./testing/manual-clock.ts";
 import { MortalLog } from "../test/mortal-log.ts";
 import {
   createHub,
@@ -497,10 +497,11 @@ describe("a new life of the log", () => {
     for (const data of ["1", "2"]) log.append([newEvent("t", data)]);
     const answer = Promise.withResolvers<Awaited<ReturnType<MemoryLog["read"]>>>();
     late.read = () => answer.promise;
-    const { sink, stream } = connect(hub, { replay: "all" });
+    const connection = connect(hub, { replay: "all" });
+    const { sink } = connection;
     await clock.settle();
-    expect(stream.state).toBe("catching-up");
-    const page = log.read(0, stream.cohort.selectors, { bytes: Infinity, upTo: Infinity });
+    expect(connection.stream.state).toBe("catching-up");
+    const page = log.read(0, connection.stream.cohort.selectors, { bytes: Infinity, upTo: Infinity });
     late.read = (...query) => log.read(...query);
     const next = new MemoryLog({ clock });
     next.append([newEvent("t", "new")]);
@@ -511,14 +512,13 @@ describe("a new life of the log", () => {
     expect(seen(sink)).toEqual(["sse:ready", "sse:gap", "new"]);
   });
 
-  test("that begins while a stream is being located is where the stream begins", async () => {
+  test("that begins while a stream is being opened is where the stream begins", async () => {
     const { hub, publish, reset, clock } = setUpMortal();
     const lastEventId = await publish("1");
-    const request = { topics: ["t"], lastEventId };
-    const start = await hub.locate(request);
+    const opening = await hub.open({ topics: ["t"], lastEventId });
     reset("2");
     const sink = new RecordingSink();
-    hub.subscribe({ ...request, start, sink });
+    opening.attach(sink);
     await clock.settle();
     expect(seen(sink)).toEqual(["sse:ready", "sse:gap", "2"]);
     expect(control(sink, "sse:ready")).toEqual([{ resume: "reset", replayed: 1, reason: "epoch" }]);
@@ -533,8 +533,7 @@ describe("a new life of the log", () => {
     const [told, untold] = sinks.map((sink) => decode(sink).slice(2));
     expect(told).toMatchObject([
       { type: "sse:gap", lastEventId: to },
-      { type: "message", data: "2" },
-      { type: "sse:closing" },
+      { type: "sse:closing", lastEventId: to },
     ]);
     expect(untold).toMatchObject([{ type: "sse:closing", lastEventId: from }]);
   });
@@ -575,9 +574,9 @@ describe("the end of topics", () => {
     const first = hub.publish("a", { data: "1" });
     const end = hub.end("a");
     await clock.settle();
-    expect(hub.locate({ topics: ["a"], lastEventId: await end })).toMatchObject({ over: true });
-    expect(hub.locate({ topics: ["a", "b"], lastEventId: await end })).toMatchObject({ over: false });
-    expect(hub.locate({ topics: ["*"], lastEventId: await end })).toMatchObject({ over: false });
+    expect(await hub.open({ topics: ["a"], lastEventId: await end })).toMatchObject({ over: true });
+    expect(await hub.open({ topics: ["a", "b"], lastEventId: await end })).toMatchObject({ over: false });
+    expect(await hub.open({ topics: ["*"], lastEventId: await end })).toMatchObject({ over: false });
     const { sink } = connect(hub, { topics: ["a"], lastEventId: await first });
     await clock.settle();
     expect(control(sink, "sse:end")).toEqual([{ topic: "a" }]);
@@ -593,7 +592,7 @@ describe("the end of topics", () => {
     await clock.settle();
     expect(decode(sink).map(({ type }) => type)).toEqual(["sse:ready", "sse:end"]);
     expect(closed.length).toBe(1);
-    expect(hub.locate({ topics: ["a"], lastEventId: decode(sink).at(-1)!.lastEventId })).toMatchObject({
+    expect(await hub.open({ topics: ["a"], lastEventId: decode(sink).at(-1)!.lastEventId })).toMatchObject({
       over: true,
     });
   });
@@ -612,7 +611,7 @@ describe("the end of topics", () => {
 });
 
 describe("heartbeats", () => {
-  const comments = (sink: RecordingSink): number => sink.text.split(":\n\n").length - 1;
+  const comments = (sink: RecordingSink): number => sink.text.split(/^:$/m).length - 1;
 
   test("go to quiet streams, within the time promised, spread out", async () => {
     const { hub, clock } = setUp();
@@ -734,7 +733,7 @@ describe("closing", () => {
     const streams = Array.from({ length: 40 }, () => connect(hub, { topics: ["t", "u"] }));
     const other = connect(hub, { topics: ["*"] });
     await clock.settle();
-    expect(hub.sendAway({ topics: ["u"], within: 1000 })).toBe(40);
+    expect(hub.drain({ topics: ["u"], within: 1000 })).toBe(40);
     await clock.advance(500);
     expect(closed.length).toBeGreaterThan(10);
     expect(closed.length).toBeLessThan(30);
@@ -749,7 +748,7 @@ describe("closing", () => {
     expect(control(streams.find(({ stream }) => stream === first)!.sink, "sse:closing")).toEqual([
       { reason: "drain", retry: expect.any(Number) },
     ]);
-    expect(hub.sendAway({ within: 0 })).toBe(2);
+    expect(hub.drain({ within: 0 })).toBe(2);
     expect(closed.length).toBe(42);
     expect(hub.stats().closes.drain).toBe(42);
     await hub.close();
@@ -760,7 +759,7 @@ describe("closing", () => {
     const { hub, clock, closed } = setUp();
     for (let at = 0; at < 40; at++) connect(hub);
     await clock.settle();
-    hub.sendAway({ within: 3_600_000 });
+    hub.drain({ within: 3_600_000 });
     await hub.close();
     expect(closed.length).toBe(40);
     expect(clock.timers).toBe(0);
@@ -775,7 +774,7 @@ describe("closing", () => {
   ])("sends nobody away for %j", (options, problem) => {
     const { hub, closed } = setUp();
     connect(hub);
-    expect(() => hub.sendAway(options)).toThrow(problem);
+    expect(() => hub.drain(options)).toThrow(problem);
     expect(closed).toEqual([]);
   });
 

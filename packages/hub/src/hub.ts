@@ -1,22 +1,20 @@
 import type { TopicMap, TopicOf } from "@sse/protocol";
 import type { Clock } from "./clock.ts";
-import { endEvent, gapEvent, readyEvent } from "./control.ts";
-import type { EventId } from "./cursor.ts";
-import { Delivery } from "./delivery.ts";
+import { startDeadlines } from "./deliver/deadlines.ts";
+import { Delivery } from "./deliver/delivery.ts";
 import { HubError } from "./errors.ts";
-import { inEvent, type NewEvent, parseMessage } from "./event.ts";
-import { locate, type Start, type StreamRequest } from "./locate.ts";
-import type { EventLog, MaybePromise } from "./log.ts";
+import { inEvent, type NewEvent, parseMessage } from "./publish/message.ts";
+import { Opening } from "./subscribe/opening.ts";
+import { parseRequest, type StreamRequest } from "./subscribe/request.ts";
+import type { EventId } from "./log/event-id.ts";
+import type { EventLog, MaybePromise } from "./log/event-log.ts";
 import { type HubOptions, type HubSettings, resolveOptions } from "./options.ts";
-import { Partings } from "./partings.ts";
-import { Publications } from "./publications.ts";
-import { type InputOf, Schemas, type TopicSchemas } from "./schemas.ts";
-import type { Sink } from "./sink.ts";
+import { Drain } from "./deliver/drain.ts";
+import { GroupCommit } from "./publish/group-commit.ts";
+import { type InputOf, Schemas, type TopicSchemas } from "./publish/schemas.ts";
 import type { HubStats, SlowStream } from "./stats.ts";
-import type { Stream } from "./stream.ts";
-import { startSweep } from "./sweep.ts";
-import { parseTopic, SelectorSet } from "./topic.ts";
-import type { Known, MapOf, MessageFor, MessagesFor } from "./topic-map.ts";
+import { parseTopic, SelectorSet } from "./topics/topic.ts";
+import type { Known, MapOf, MessageFor, MessagesFor } from "./topics/topic-map.ts";
 
 /** An hour: nobody waits longer for streams to be closed. */
 const LONGEST_CLOSING = 3_600_000;
@@ -34,10 +32,10 @@ class EventHub {
   readonly #clock: Clock;
   readonly #delivery: Delivery;
   readonly #schemas: Schemas | null;
-  readonly #stopSweep: () => void;
+  readonly #stopDeadlines: () => void;
   readonly #stopTail: () => void;
-  readonly #publications: Publications;
-  readonly #partings: Partings;
+  readonly #groupCommit: GroupCommit;
+  readonly #drain: Drain;
   #turnDue = false;
   #closing: Promise<void> | null = null;
 
@@ -45,15 +43,11 @@ class EventHub {
     this.#settings = resolveOptions(options);
     this.#clock = this.#settings.clock;
     this.#schemas = this.#settings.schemas === null ? null : new Schemas(this.#settings.schemas);
-    this.#publications = new Publications(this.#settings);
+    this.#groupCommit = new GroupCommit(this.#settings);
     this.#delivery = new Delivery(this.#settings, () => this.#takeTurn());
-    this.#partings = new Partings(this.#delivery, this.#clock);
-    this.#stopTail = this.#settings.log.tail({
-      append: (entries) => this.#delivery.route(entries),
-      reset: () => this.#delivery.reset(),
-      skip: () => this.#delivery.skip(),
-    });
-    this.#stopSweep = startSweep(this.#delivery, this.#settings);
+    this.#drain = new Drain(this.#delivery, this.#clock);
+    this.#stopTail = this.#settings.log.tail(this.#delivery);
+    this.#stopDeadlines = startDeadlines(this.#delivery, this.#settings);
   }
 
   /** True once {@link close} was called: nothing is published or opened any more. */
@@ -115,7 +109,7 @@ class EventHub {
   #submit(events: readonly NewEvent[]): Promise<readonly EventId[]> {
     if (this.#closing !== null)
       throw new HubError("closed", "the server is shutting down; publish again later");
-    const ids = this.#publications.add(events);
+    const ids = this.#groupCommit.add(events);
     this.#takeTurn();
     return ids;
   }
@@ -128,81 +122,31 @@ class EventHub {
       // What this turn commits goes out in the next one, so that the answers to its publishers do not wait for a large
       // fan-out; or at once, together with what is due anyway.
       const due = this.#delivery.hasWork;
-      this.#publications.commit();
+      this.#groupCommit.commit();
       if (due && this.#delivery.run()) this.#takeTurn();
     });
   }
 
   /**
-   * Finds out where a stream for this request begins, before there is one.
+   * Opens a stream in two steps: takes its quotas, registers it, and asks the log once where it begins; then
+   * {@link Opening.attach} gives it a sink. Answers at once when the log does.
    *
-   * @throws HubError `bad-selector` or `bad-request`; `closed` when the hub is closing; `too-many-streams`, or one of its
-   *   kind, when there is no room for the stream
+   * @throws HubError (or rejects) `bad-selector` or `bad-request`; `closed` when the hub is closing; `too-many-streams`, or one
+   *   of its kind, when there is no room for the stream; `log-failed` when the log cannot be asked now
    */
-  locate(request: StreamRequest): MaybePromise<Start> {
+  open(request: StreamRequest): MaybePromise<Opening> {
     if (this.#closing !== null)
       throw new HubError("closed", "the server is shutting down; connect again later");
-    this.#delivery.occupancy.require(request);
-    return locate(this.#settings.log, request, this.#settings.maxSelectors);
-  }
-
-  /**
-   * Opens a stream on a sink, writes its first bytes, and gives it every selected event after its start, in order and
-   * once, until one side closes it.
-   *
-   * @param start from {@link locate}; when left out it is looked for first
-   * @throws HubError as `locate`
-   */
-  subscribe(request: StreamRequest & { sink: Sink; start?: Start | undefined }): Stream {
-    const start = request.start ?? this.locate(request);
-    if (this.#closing !== null)
-      throw new HubError("closed", "the server is shutting down; connect again later");
-    this.#delivery.occupancy.require(request); // others may have come while its start was looked for
-    const selectors = start instanceof Promise ? new SelectorSet(request.topics) : start.selectors;
-    const stream = this.#delivery.open(selectors, request.sink, request);
-    this.#open(stream, request, start);
-    return stream;
-  }
-
-  #open(stream: Stream, request: StreamRequest, start: MaybePromise<Start>): void {
-    if (start instanceof Promise) {
-      start.then(
-        (found) => this.#open(stream, request, found),
-        () => this.#delivery.close(stream, "error"),
-      );
-    } else if (start.epoch === this.#delivery.epoch) this.#begin(stream, start);
-    else this.#open(stream, request, locate(this.#settings.log, request, this.#settings.maxSelectors));
-  }
-
-  #begin(stream: Stream, start: Start): void {
-    if (stream.state === "closed") return;
-    stream.cursor = start.cursor;
-    const { cohort } = stream;
-    const id = this.#delivery.id(start.cursor);
-    const { resume, replayed, gap } = start;
-    this.#delivery.counters.resumes[resume]++;
-    let text = readyEvent(
-      id,
-      this.#delivery.retry(),
-      gap === null ? { resume, replayed } : { resume, replayed, reason: gap.reason },
-    );
-    if (gap !== null) {
-      this.#delivery.counters.gaps[gap.reason]++;
-      text += gapEvent(gap.reason, gap.from, id);
-    }
-    for (const [index, topic] of cohort.selectors.topics.entries()) {
-      const end = start.ends[index]!;
-      if (end === 0) continue;
-      cohort.learnEnd(topic, end);
-      // It ended before this stream began: nothing else will tell it.
-      if (end <= start.cursor) text += endEvent(id, topic);
-    }
-    this.#delivery.start(stream, text);
+    const delivery = this.#delivery;
+    const stream = delivery.register(parseRequest(request, this.#settings.maxSelectors), request);
+    const position = delivery.position(stream);
+    if (!(position instanceof Promise)) return new Opening(delivery, stream, position);
+    return position.then((found) => new Opening(delivery, stream, found));
   }
 
   /** What the hub holds and has done. Counters count from its start. */
   stats(): HubStats {
-    const { streams, counters, cohorts, occupancy } = this.#delivery;
+    const { streams, counters, cohorts, quotas } = this.#delivery;
     let catchingUp = 0;
     let blocked = 0;
     for (const { state } of streams) {
@@ -213,11 +157,11 @@ class EventHub {
     return {
       streams: streams.length,
       cohorts,
-      addresses: occupancy.addresses,
-      principals: occupancy.principals,
+      addresses: quotas.addresses,
+      principals: quotas.principals,
       catchingUp,
       blocked,
-      published: this.#publications.kept,
+      published: this.#groupCommit.published,
       ...counters,
       log: {
         ...log.bounds(),
@@ -265,7 +209,7 @@ class EventHub {
    * @param options.within milliseconds until the last stream is closed; default 0, at once
    */
   close({ within = 0 }: { within?: number } = {}): Promise<void> {
-    this.#closing ??= this.#drain(within);
+    this.#closing ??= this.#shutDown(within);
     return this.#closing;
   }
 
@@ -278,7 +222,7 @@ class EventHub {
    * @returns how many streams these are
    * @throws HubError `bad-selector` or `bad-request`
    */
-  sendAway({ topics, within = 5000 }: { topics?: readonly string[]; within?: number } = {}): number {
+  drain({ topics, within = 5000 }: { topics?: readonly string[]; within?: number } = {}): number {
     if (!Number.isInteger(within) || within < 0 || within > LONGEST_CLOSING) {
       const most = `at most ${LONGEST_CLOSING}`;
       throw new HubError("bad-request", `within must be a whole number of milliseconds, ${most}`);
@@ -289,17 +233,17 @@ class EventHub {
       ({ cohort }) => wanted === null || cohort.selectors.words.some((word) => wanted.has(word)),
     );
     const { length } = chosen;
-    void this.#partings.close(chosen, within);
+    void this.#drain.close(chosen, within);
     return length;
   }
 
-  async #drain(within: number): Promise<void> {
-    this.#publications.commit();
+  async #shutDown(within: number): Promise<void> {
+    this.#groupCommit.commit();
     this.#delivery.run();
-    await this.#partings.close(this.#delivery.streams.slice(), within);
-    this.#partings.stop();
-    this.#stopSweep();
-    await this.#publications.settled();
+    await this.#drain.close(this.#delivery.streams.slice(), within);
+    this.#drain.stop();
+    this.#stopDeadlines();
+    await this.#groupCommit.settled();
     this.#stopTail();
     await this.#settings.log.close();
   }

@@ -1,21 +1,32 @@
 export { type Clock, systemClock } from "./clock.ts";
-export { firstUncovered } from "./coverage.ts";
-export type { ClosingReason, GapReason, Resume } from "./control.ts";
-export { type EventId, parseEventId } from "./cursor.ts";
-export { directStream } from "./direct-sink.ts";
+export { firstUncovered } from "./topics/coverage.ts";
+export type { CloseReason, ClosingReason, GapReason, Resume } from "./control-events.ts";
+export { type EventId, parseEventId } from "./log/event-id.ts";
+export { directStream } from "./sinks/bun-direct.ts";
 export { HubError, type HubErrorCode } from "./errors.ts";
-export type { LogEntry, Message, NewEvent } from "./event.ts";
+export type { StoredEvent, Message, NewEvent } from "./publish/message.ts";
 export { createHub, type Hub } from "./hub.ts";
 export type { HubStats, SlowStream } from "./stats.ts";
-export type { Start, StreamRequest } from "./locate.ts";
-export type { Bounds, Connection, EventLog, MaybePromise, Page, ReadLimits, TailListener } from "./log.ts";
-export { MEMORY_LOG_DEFAULTS, MemoryLog } from "./logs/memory-log.ts";
-export type { Retention } from "./logs/retention.ts";
+export type { Opening } from "./subscribe/opening.ts";
+export type { LagPolicy, StreamRequest } from "./subscribe/request.ts";
+export type {
+  Bounds,
+  Connection,
+  EventLog,
+  MaybePromise,
+  Page,
+  Position,
+  PositionRequest,
+  ReadLimits,
+  TailListener,
+} from "./log/event-log.ts";
+export { MEMORY_LOG_DEFAULTS, MemoryLog } from "./log/memory/memory-log.ts";
+export type { Retention } from "./log/retention.ts";
 export { HUB_DEFAULTS, type HubObserver, type HubOptions } from "./options.ts";
-export { RecordingSink } from "./recording-sink.ts";
-export type { InputOf, OutputOf, TopicSchemas } from "./schemas.ts";
-export type { Sink } from "./sink.ts";
-export type { CloseReason, LagPolicy, Stream, StreamState } from "./stream.ts";
+export { RecordingSink } from "./sinks/recording.ts";
+export type { InputOf, OutputOf, TopicSchemas } from "./publish/schemas.ts";
+export type { Sink } from "./sinks/sink.ts";
+export type { Stream, StreamState } from "./subscribe/stream.ts";
 export type { DataFor, SelectorFor, TopicMap, TopicOf } from "@sse/protocol";
-export type { Known, MessageFor } from "./topic-map.ts";
-export { MAX_TOPIC_BYTES, parseTopic, SelectorSet, type Topic } from "./topic.ts";
+export type { Known, MessageFor } from "./topics/topic-map.ts";
+export { MAX_TOPIC_BYTES, parseTopic, SelectorSet, type Topic } from "./topics/topic.ts";

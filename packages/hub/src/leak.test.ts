@@ -1,7 +1,7 @@
 import { expect, test } from "bun:test";
 import { heapStats } from "bun:jsc";
 import { connect } from "../test/client.ts";
-import { ManualClock } from "../test/manual-clock.ts";
+import { ManualClock } from "./testing/manual-clock.ts";
 import { createHub } from "./index.ts";
 
 const count = (type: string): number => {

@@ -2,8 +2,8 @@ import { describe, expect, test } from "bun:test";
 import { createDecoder, type Decoder } from "@sse/protocol";
 import fc from "fast-check";
 import { asyncLog } from "../test/async-log.ts";
-import { newEvent } from "../test/log-contract.ts";
-import { ManualClock } from "../test/manual-clock.ts";
+import { newEvent } from "./testing/log-contract.ts";
+import { ManualClock } from "./testing/manual-clock.ts";
 import { MortalLog } from "../test/mortal-log.ts";
 import {
   createHub,
@@ -55,11 +55,10 @@ class Client {
     if (this.over || (this.stream !== null && this.stream.state !== "closed")) return;
     this.read(Infinity);
     const { topics, lag, replay, lastEventId } = this;
-    const request = { topics, lag, replay, lastEventId };
-    const located = hub.locate(request);
-    if (located instanceof Promise) await clock.settle();
-    const start = await located;
-    if (start.over) {
+    const opened = hub.open({ topics, lag, replay, lastEventId });
+    if (opened instanceof Promise) await clock.settle();
+    const opening = await opened;
+    if (opening.over) {
       this.over = true;
       return;
     }
@@ -72,7 +71,7 @@ class Client {
         this.seen.push({ type, data, id });
       },
     });
-    this.stream = hub.subscribe({ ...request, start, sink: this.sink });
+    this.stream = opening.attach(this.sink);
   }
 
   /** Takes so many of the bytes that are on the way. */

@@ -1,8 +1,9 @@
 import { type Clock, systemClock } from "./clock.ts";
-import type { CloseReason, Stream } from "./stream.ts";
-import type { EventLog } from "./log.ts";
-import { MemoryLog } from "./logs/memory-log.ts";
-import type { TopicSchemas } from "./schemas.ts";
+import type { CloseReason } from "./control-events.ts";
+import type { Stream } from "./subscribe/stream.ts";
+import type { EventLog } from "./log/event-log.ts";
+import { MemoryLog } from "./log/memory/memory-log.ts";
+import type { TopicSchemas } from "./publish/schemas.ts";
 
 /** Who wants to know how long things take. Called once for many events or streams, not for each one. */
 export interface HubObserver {
@@ -68,6 +69,11 @@ export interface HubOptions {
   schemas?: TopicSchemas | null | undefined;
   /** Told how long things took. Default: nobody is. */
   observer?: HubObserver | undefined;
+  /**
+   * Told what a callback of these options, a log or a sink has thrown: it harms the stream that it concerns and no other.
+   * Default: it is written to standard error.
+   */
+  onError?: ((error: unknown) => void) | undefined;
   /** Called after a stream has closed. */
   onClose?: ((stream: Stream, reason: CloseReason) => void) | undefined;
   /** Default: the process's own. */
@@ -106,20 +112,41 @@ const NULLABLE = new Set([
   "maxAge",
 ]);
 
+/** The callback, which harms nobody when it throws or rejects. */
+function guarded<Args extends unknown[]>(
+  callback: (...args: Args) => unknown,
+  onError: (error: unknown) => void,
+): (...args: Args) => void {
+  return (...args) => {
+    try {
+      const result = callback(...args);
+      if (result instanceof Promise) result.catch(onError);
+    } catch (error) {
+      onError(error);
+    }
+  };
+}
+
 /** @throws RangeError naming the option and its value */
 export function resolveOptions(options: HubOptions): HubSettings {
   const given = Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined));
   const { clock = systemClock, random = Math.random } = options;
+  const onError = guarded(options.onError ?? ((error) => console.error(error)), () => {});
+  const observer = options.observer ?? NOBODY;
   const log = options.log ?? new MemoryLog({ clock, random });
   const settings: HubSettings = {
     ...HUB_DEFAULTS,
     schemas: null,
-    observer: NOBODY,
-    onClose: () => {},
     clock,
     random,
     log,
     ...given,
+    onError,
+    onClose: guarded(options.onClose ?? (() => {}), onError),
+    observer: {
+      committed: guarded((duration: number) => observer.committed(duration), onError),
+      fannedOut: guarded((duration: number) => observer.fannedOut(duration), onError),
+    },
   };
   for (const name of Object.keys(HUB_DEFAULTS) as (keyof typeof HUB_DEFAULTS)[]) {
     const value: unknown = settings[name];

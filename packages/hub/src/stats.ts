@@ -1,9 +1,9 @@
-import type { Counters } from "./delivery.ts";
-import type { Bounds, EventLog } from "./log.ts";
-import type { StreamState } from "./stream.ts";
+import type { Counters } from "./counters.ts";
+import type { Bounds, EventLog } from "./log/event-log.ts";
+import type { StreamState } from "./subscribe/stream.ts";
 
 /** What a hub holds, and what it has done since its start. */
-export interface HubStats {
+export interface HubStats extends Counters {
   /** Open streams. */
   streams: number;
   /** Sets of streams with the same selectors. */
@@ -18,20 +18,6 @@ export interface HubStats {
   blocked: number;
   /** Events that the log took from publishers of this hub. */
   published: number;
-  /** See {@link Counters}. */
-  deliveries: number;
-  /** Bytes that sinks took. */
-  bytes: number;
-  /** Comments to quiet streams. */
-  heartbeats: number;
-  /** Bytes of events that came into the log, as they go over the wire. */
-  bytesTaken: number;
-  /** Streams by how they began. */
-  resumes: Counters["resumes"];
-  /** Gaps that streams were told of, by reason. */
-  gaps: Counters["gaps"];
-  /** Streams that have closed, by reason. */
-  closes: Counters["closes"];
   /** `fault` and `connection`: see {@link EventLog}. */
   log: Bounds & Pick<EventLog, "fault" | "connection">;
 }

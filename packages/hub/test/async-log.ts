@@ -4,7 +4,10 @@ import type { EventLog } from "../src/index.ts";
 export function asyncLog(log: EventLog, delay: () => number): EventLog {
   const late = async <T>(answer: () => T): Promise<Awaited<T>> => {
     for (let turns = delay(); turns > 0; turns--) await Promise.resolve();
-    return await answer();
+    const view = await answer();
+    // What was true then is told later.
+    for (let turns = delay(); turns > 0; turns--) await Promise.resolve();
+    return view;
   };
   return {
     get fault() {
@@ -12,9 +15,7 @@ export function asyncLog(log: EventLog, delay: () => number): EventLog {
     },
     append: async (batch) => log.append(batch),
     read: (...query) => late(() => log.read(...query)),
-    survey: (...query) => late(() => log.survey(...query)),
-    rewind: (...query) => late(() => log.rewind(...query)),
-    ends: (...query) => late(() => log.ends(...query)),
+    position: (request) => late(() => log.position(request)),
     tail: (listener) => log.tail(listener),
     bounds: () => log.bounds(),
     close: () => log.close(),

@@ -1,5 +1,5 @@
 import { createDecoder, type ServerSentEvent } from "@sse/protocol";
-import { type Hub, RecordingSink, type Stream, type StreamRequest } from "../src/index.ts";
+import { type Hub, type Opening, RecordingSink, type Stream, type StreamRequest } from "../src/index.ts";
 
 /** What a browser would have seen of a sink. */
 export function decode(sink: RecordingSink): ServerSentEvent[] {
@@ -22,12 +22,34 @@ export function control(sink: RecordingSink, type: string): unknown[] {
     .map(({ data }) => JSON.parse(data) as unknown);
 }
 
-export interface Connection {
-  sink: RecordingSink;
-  stream: Stream;
+/** A client that is attached as soon as the log has answered. */
+export class Connection {
+  readonly sink = new RecordingSink();
+  /** Null until the log has answered. */
+  opening: Opening | null = null;
+  /** Why it was not opened. */
+  refused: unknown = null;
+  #stream: Stream | null = null;
+
+  constructor(hub: Hub, request: StreamRequest) {
+    const attach = (opening: Opening): void => {
+      this.opening = opening;
+      if (!opening.over) this.#stream = opening.attach(this.sink);
+    };
+    const opened = hub.open(request);
+    if (opened instanceof Promise) {
+      opened.then(attach, (error: unknown) => {
+        this.refused = error;
+      });
+    } else attach(opened);
+  }
+
+  get stream(): Stream {
+    if (this.#stream === null) throw new Error("the stream is not attached");
+    return this.#stream;
+  }
 }
 
 export function connect(hub: Hub, request: Partial<StreamRequest> = {}): Connection {
-  const sink = new RecordingSink();
-  return { sink, stream: hub.subscribe({ topics: ["t"], ...request, sink }) };
+  return new Connection(hub, { topics: ["t"], ...request });
 }

@@ -1,15 +1,18 @@
-import type { Cursor, EventId } from "../src/cursor.ts";
-import type { NewEvent } from "../src/event.ts";
+import { type Clock, systemClock } from "../src/clock.ts";
+import type { Cursor, EventId } from "../src/log/event-id.ts";
+import type { NewEvent } from "../src/publish/message.ts";
 import {
   type Broker,
   type BrokerPage,
+  type BrokerPosition,
+  type BrokerQuestion,
   BrokerRefusal,
   type BrokerSession,
   type BrokerState,
-  type Kept,
-  OtherLife,
-} from "../src/logs/broker/broker.ts";
-import type { SelectorSet } from "../src/topic.ts";
+  type BrokerRecord,
+  EpochMismatch,
+} from "../src/log/broker/broker.ts";
+import type { SelectorSet, Topic } from "../src/topics/topic.ts";
 
 /** A broker in this process, to which everything happens when told to. */
 export class FakeBroker implements Broker {
@@ -20,7 +23,7 @@ export class FakeBroker implements Broker {
   epoch = "";
   inherited: Cursor = 0;
   first: Cursor = 1;
-  kept: Kept[] = [];
+  kept: BrokerRecord[] = [];
   /** Fails every question, and every connection. */
   isDown = false;
   /** Why it takes no events. */
@@ -31,10 +34,25 @@ export class FakeBroker implements Broker {
   isHeld = false;
   /** Keeps what is appended, and gives no answer. */
   isMute = false;
+  /** Gives no answer to appends, and keeps nothing. */
+  isHanging = false;
+  /** When it answers questions for a position, by what it had when it was asked. */
+  positions: Promise<void> = Promise.resolve();
   /** Why reads of what is not in memory fail, although everything else goes on. */
   unreadable: Error | null = null;
+  /** Topics whose last event ended them and is evicted. */
+  readonly ended = new Map<Topic, Cursor>();
+  readonly clock: Clock;
+  readonly #date: () => number;
   #marks = 0;
+  /** Of the newest event, which can be evicted. */
+  #mark = "";
   #arrival = Promise.withResolvers<void>();
+
+  constructor(clock: Clock = systemClock, date: () => number = Date.now) {
+    this.clock = clock;
+    this.#date = date;
+  }
 
   get last(): Cursor {
     return this.kept.at(-1)?.seq ?? this.first - 1;
@@ -43,21 +61,54 @@ export class FakeBroker implements Broker {
   put(...events: readonly NewEvent[]): Cursor[] {
     const seqs = events.map((event) => {
       const seq = this.last + 1;
-      this.kept.push({ seq, time: Date.now(), mark: `${this.#marks++}`, event });
+      const mark = `${++this.#marks}`;
+      this.kept.push({ seq, time: this.#date(), mark, follows: this.#mark, event });
+      this.#mark = mark;
       return seq;
     });
     this.wake();
     return seqs;
   }
 
+  /** The newest event has one also when it is evicted. */
+  markOf(seen: Cursor): string | null {
+    return this.kept.find(({ seq }) => seq === seen)?.mark ?? (seen === this.last ? this.#mark : null);
+  }
+
   evict(count: number): void {
     this.first += count;
-    this.kept = this.kept.slice(count);
+    for (const { seq, event } of this.kept.splice(0, count)) {
+      if (event.end) this.ended.set(event.topic, seq);
+      else this.ended.delete(event.topic);
+    }
   }
 
   /** As one that was put back: the newest events are gone, and their numbers are free. */
   lose(count: number): void {
-    this.kept = this.kept.slice(0, -count);
+    const lost = this.kept.splice(-count);
+    this.#mark = lost[0]!.follows!;
+  }
+
+  /** A copy of the log, and how it is put back. */
+  copy(): () => void {
+    const { epoch, inherited, first, kept } = this;
+    const [copies, ended, mark] = [kept.slice(), [...this.ended], this.#mark];
+    return () => {
+      Object.assign(this, { epoch, inherited, first, kept: copies.slice() });
+      this.ended.clear();
+      for (const [topic, seq] of ended) this.ended.set(topic, seq);
+      this.#mark = mark;
+      this.wake();
+    };
+  }
+
+  /** As one that has lost everything. */
+  wipe(): void {
+    this.epoch = "";
+    this.inherited = 0;
+    this.first = 1;
+    this.kept = [];
+    this.ended.clear();
   }
 
   wake(): void {
@@ -66,7 +117,9 @@ export class FakeBroker implements Broker {
   }
 
   async arrival(wait: number): Promise<void> {
-    await Promise.race([this.#arrival.promise, Bun.sleep(wait)]);
+    const cancel = this.clock.after(wait, this.#arrival.resolve);
+    await this.#arrival.promise;
+    cancel();
   }
 
   async connect(): Promise<BrokerSession> {
@@ -85,48 +138,52 @@ class FakeSession implements BrokerSession {
 
   #ask(epoch: string = this.#broker.epoch): FakeBroker {
     if (this.#broker.isDown || this.#closed) throw new Error("down");
-    if (epoch !== this.#broker.epoch) throw new OtherLife("another life");
+    if (epoch !== this.#broker.epoch) throw new EpochMismatch("another epoch");
     return this.#broker;
   }
 
-  async state(seen: Cursor, fresh: string): Promise<BrokerState> {
+  async state(seen: Cursor): Promise<BrokerState | null> {
     const broker = this.#ask();
-    if (broker.epoch === "") broker.epoch = fresh;
-    const { epoch, first, last, kept, inherited } = broker;
-    const mark = kept.find(({ seq }) => seq === seen)?.mark ?? null;
-    return {
-      epoch,
-      first,
-      last,
-      events: kept.length,
-      bytes: 0,
-      recent: first - 1,
-      inherited,
-      mark,
-      refusal: this.#broker.refusal,
-    };
+    const { epoch, first, last, kept, inherited, refusal } = broker;
+    if (epoch === "") return null;
+    const mark = broker.markOf(seen);
+    const recent = first - 1;
+    return { epoch, first, last, events: kept.length, bytes: 0, recent, inherited, mark, refusal };
+  }
+
+  async create(epoch: string): Promise<void> {
+    const broker = this.#ask();
+    if (broker.epoch === "") broker.epoch = epoch;
   }
 
   async renew(epoch: string, fresh: string): Promise<void> {
-    const broker = this.#ask(epoch);
+    const broker = this.#ask();
+    if (broker.epoch !== epoch) return;
     broker.epoch = fresh;
     broker.inherited = broker.last;
   }
 
-  async next(epoch: string, after: Cursor, wait: number): Promise<{ from: Cursor; kept: readonly Kept[] }> {
-    if (this.#ask(epoch).last <= after) await this.#broker.arrival(wait);
+  async next(
+    epoch: string,
+    after: Cursor,
+    wait: number,
+  ): Promise<{ from: Cursor; kept: readonly BrokerRecord[] }> {
+    const broker = this.#ask(epoch);
+    if (broker.last <= after) await broker.arrival(wait);
     const { first, kept, isHeld } = this.#ask(epoch);
     if (isHeld) {
-      await Bun.sleep(1);
+      await new Promise<void>((resolve) => void broker.clock.after(1, resolve));
       return { from: after, kept: [] };
     }
     return { from: Math.max(after, first - 1), kept: kept.filter(({ seq }) => seq > after) };
   }
 
-  async append(epoch: string, _seen: Cursor, batch: readonly NewEvent[]): Promise<readonly Cursor[]> {
+  async append(epoch: string, seen: Cursor, batch: readonly NewEvent[]): Promise<readonly Cursor[]> {
     this.#broker.appends.push(batch.length);
+    if (this.#broker.isHanging) return await new Promise<never>(() => {});
     if (this.#broker.isAtLimit) throw new BrokerRefusal("full");
-    const seqs = this.#ask(epoch).put(...batch);
+    if (this.#ask(epoch).last < seen) throw new EpochMismatch("its end is lost");
+    const seqs = this.#broker.put(...batch);
     if (this.#broker.isMute) this.#broker.isDown = true;
     this.#ask(epoch);
     return seqs;
@@ -138,32 +195,36 @@ class FakeSession implements BrokerSession {
     selectors: SelectorSet,
     { upTo }: { upTo: Cursor },
   ): Promise<BrokerPage> {
-    const { kept, first, unreadable } = this.#ask(epoch);
+    const { unreadable } = this.#ask(epoch);
     if (unreadable !== null) throw unreadable;
+    const { from, kept } = this.#select(after, selectors, upTo);
+    return { from, kept, outdated: new Set(), cursor: Math.max(from, upTo) };
+  }
+
+  #select(after: Cursor, selectors: SelectorSet, upTo: Cursor) {
+    const { kept, first } = this.#broker;
     const from = Math.max(after, first - 1);
-    const selected = kept.filter(
-      ({ seq, event }) => seq > from && seq <= upTo && selectors.matches(event.topic),
-    );
-    return { from, kept: selected, outdated: new Set(), cursor: Math.max(from, upTo) };
+    const isSelected = ({ seq, event }: BrokerRecord): boolean =>
+      seq > from && seq <= upTo && selectors.matches(event.topic);
+    return { from, kept: kept.filter(isSelected) };
   }
 
-  async survey(
+  async position(
     epoch: string,
-    after: Cursor,
-    selectors: SelectorSet,
-    upTo: Cursor,
-  ): Promise<{ from: Cursor; events: number }> {
-    const { from, kept } = await this.page(epoch, after, selectors, { upTo });
-    return { from, events: kept.length };
-  }
-
-  async rewind(epoch: string): Promise<Cursor> {
-    return this.#ask(epoch).first - 1;
-  }
-
-  async ends(epoch: string, topics: readonly string[]): Promise<readonly Cursor[]> {
-    this.#ask(epoch);
-    return topics.map(() => 0);
+    { selectors, after, last, upTo, counted }: BrokerQuestion,
+  ): Promise<BrokerPosition> {
+    const { unreadable, kept, ended, positions } = this.#ask(epoch);
+    if (unreadable !== null) throw unreadable;
+    const all = this.#select(0, selectors, upTo);
+    const begin = after ?? (last === 0 ? upTo : (all.kept.at(-last)?.seq ?? 1) - 1);
+    const found = this.#select(begin, selectors, upTo);
+    const ends = selectors.topics.map((topic) => {
+      const newest = kept.findLast(({ event }) => event.topic === topic);
+      const end = newest === undefined ? (ended.get(topic) ?? 0) : newest.event.end ? newest.seq : 0;
+      return end > upTo ? 0 : end;
+    });
+    await positions;
+    return { from: found.from, replayed: counted ? found.kept.length : 0, ends };
   }
 
   close(): void {

@@ -21,9 +21,7 @@ export class MortalLog implements EventLog {
   fault: string | null = null;
   append = (...batch: Parameters<EventLog["append"]>) => this.#store.append(...batch);
   read = (...query: Parameters<EventLog["read"]>) => this.#store.read(...query);
-  survey = (...query: Parameters<EventLog["survey"]>) => this.#store.survey(...query);
-  rewind = (...query: Parameters<EventLog["rewind"]>) => this.#store.rewind(...query);
-  ends = (...query: Parameters<EventLog["ends"]>) => this.#store.ends(...query);
+  position = (...query: Parameters<EventLog["position"]>) => this.#store.position(...query);
   bounds = () => this.#store.bounds();
   close = () => this.#store.close();
 

@@ -34,42 +34,49 @@ export function detached(text: string): string {
   return toText(bytes, 0, bytes.length);
 }
 
-/** What is held as bytes; longer lines are turned into text as they arrive. */
+/** An unfinished line is held as bytes. Whenever there are this many of them, they become text. */
 const CAPACITY = 64 * 1024;
 const FIRST_CAPACITY = 256;
-/** A piece of this size becomes text where it is: copying it first would gain nothing. */
-const LARGE_PIECE = 4 * 1024;
 /** Up to here a loop costs less than the view that `set` needs. */
 const FEW_BYTES = 16;
-/** As much of a line's beginning as its name needs, and the colon and space after it. */
-const HEAD = 8;
 
-/** The beginning of a line that waits for its end. */
+/**
+ * The beginning of a line that waits for its end. All bytes go through one buffer, however they are cut into pieces, so that
+ * nothing can depend on the size of a piece.
+ */
 export class UnfinishedLine {
   /** Bytes of the line so far. */
   length = 0;
-  /** What has not yet become text; of these, the first `#held` are in use. */
+  /** What has not become text yet; the first `#held` of these bytes are in use. */
   #bytes = new Uint8Array(FIRST_CAPACITY);
   #held = 0;
-  /** What came before that, as text, and how the line began. */
+  /** What came before that, as text. */
   #texts: string[] = [];
+  /** The bytes of the first text. */
   #head = this.#bytes;
+  /** Keeps a character that is cut off at the end of a text. */
+  #decoder = decoder;
 
-  /** The line's first bytes, {@link HEAD} at least if there are so many. */
+  /** The line's first bytes: the first {@link CAPACITY} of a long line, all of a short one. */
   get head(): Uint8Array {
     return this.#texts.length > 0 ? this.#head : this.#bytes;
   }
 
-  /** The line's text when it is long; "" for a short one, which is left as bytes, in `head`. */
-  get text(): string {
+  /** Called when the line has ended. The text of a long line; "" for a short one, all of which is in `head`. */
+  finish(): string {
     if (this.#texts.length === 0) return "";
-    return [...this.#texts, toText(this.#bytes, 0, this.#held)].join("");
+    return [...this.#texts, this.#decoder.decode(this.#bytes.subarray(0, this.#held))].join("");
   }
 
   append(source: Uint8Array, start: number, end: number): void {
-    this.length += end - start;
-    if (end - start >= LARGE_PIECE) this.#appendText(source, start, end);
-    else this.#hold(source, start, end);
+    const count = end - start;
+    this.length += count;
+    const bytes = this.#bytes;
+    const held = this.#held;
+    if (count <= FEW_BYTES && held + count <= bytes.length) {
+      for (let at = 0; at < count; at++) bytes[held + at] = source[start + at] as number;
+      this.#held = held + count;
+    } else this.#appendMany(source, start, end);
   }
 
   clear(): void {
@@ -80,61 +87,32 @@ export class UnfinishedLine {
     this.#bytes = new Uint8Array(FIRST_CAPACITY);
   }
 
-  #hold(source: Uint8Array, start: number, end: number): void {
-    const count = end - start;
-    if (this.#held + count > this.#bytes.length) this.#makeRoom(count);
-    const bytes = this.#bytes;
-    const held = this.#held;
-    if (count > FEW_BYTES) bytes.set(source.subarray(start, end), held);
-    else for (let at = 0; at < count; at++) bytes[held + at] = source[start + at] as number;
-    this.#held = held + count;
-  }
-
-  #makeRoom(count: number): void {
-    if (this.#held + count > CAPACITY) {
-      const cut = characterEnd(this.#bytes, 0, this.#held);
-      this.#becomeText(this.#bytes, 0, cut);
-      this.#bytes.copyWithin(0, cut, this.#held);
-      this.#held -= cut;
-    } else {
-      const bytes = new Uint8Array(Math.max(this.#held + count, this.#bytes.length * 2));
-      bytes.set(this.#bytes.subarray(0, this.#held));
-      this.#bytes = bytes;
+  #appendMany(source: Uint8Array, start: number, end: number): void {
+    for (let from = start; from < end;) {
+      if (this.#held === CAPACITY) this.#becomeText();
+      const to = Math.min(end, from + CAPACITY - this.#held);
+      this.#makeRoom(this.#held + to - from);
+      this.#bytes.set(source.subarray(from, to), this.#held);
+      this.#held += to - from;
+      from = to;
     }
   }
 
-  #appendText(source: Uint8Array, start: number, end: number): void {
-    let from = start;
-    if (this.#held > 0) {
-      // A character that the held bytes may have begun goes on for three more bytes at most.
-      while (from < start + 3 && isContinuation(source[from] as number)) from++;
-      this.#hold(source, start, from);
-      this.#becomeText(this.#bytes, 0, this.#held);
-      this.#held = 0;
+  #makeRoom(needed: number): void {
+    if (needed <= this.#bytes.length) return;
+    const bytes = new Uint8Array(Math.min(CAPACITY, Math.max(needed, this.#bytes.length * 2)));
+    bytes.set(this.#bytes.subarray(0, this.#held));
+    this.#bytes = bytes;
+  }
+
+  #becomeText(): void {
+    const isFirst = this.#texts.length === 0;
+    if (isFirst) this.#decoder = new TextDecoder("utf-8", { ignoreBOM: true });
+    this.#texts.push(this.#decoder.decode(this.#bytes, { stream: true }));
+    if (isFirst) {
+      this.#head = this.#bytes;
+      this.#bytes = new Uint8Array(CAPACITY);
     }
-    const cut = characterEnd(source, from, end);
-    this.#becomeText(source, from, cut);
-    this.#hold(source, cut, end);
+    this.#held = 0;
   }
-
-  #becomeText(bytes: Uint8Array, start: number, end: number): void {
-    if (this.#texts.length === 0) this.#head = bytes.slice(start, start + HEAD);
-    this.#texts.push(toText(bytes, start, end));
-  }
-}
-
-function isContinuation(byte: number): boolean {
-  return (byte & 0xc0) === 0x80;
-}
-
-/**
- * Where the bytes can be cut so that both parts decode as the whole would: not behind the first bytes of a character that may
- * go on. Whatever is malformed ends before the next byte that is no continuation, or after four bytes.
- */
-function characterEnd(bytes: Uint8Array, start: number, end: number): number {
-  for (let place = end - 1; place >= start && place >= end - 3; place--) {
-    const byte = bytes[place] as number;
-    if (!isContinuation(byte)) return byte < 0x80 ? end : place;
-  }
-  return end;
 }

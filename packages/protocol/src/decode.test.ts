@@ -151,6 +151,55 @@ describe("maxEventBytes", () => {
   });
 });
 
+describe("long lines", () => {
+  const letters = "x".repeat(100_000);
+
+  test("are read the same when their first bytes come in a piece of their own", () => {
+    for (const size of [5000, 100_000]) {
+      for (let cut = 1; cut < 10; cut++) {
+        const { decoder, data } = recorded();
+        const line = `data: ${letters.slice(0, size)}`;
+        decoder.feed(`id: 1\n${line.slice(0, cut)}`);
+        decoder.feed(`${line.slice(cut)}\n\n`);
+        expect(data()).toEqual([line.slice("data: ".length)]);
+
+        const limited = recorded({ maxEventBytes: size });
+        limited.decoder.feed(line.slice(0, cut));
+        expect(caught(() => limited.decoder.feed(line.slice(cut)))).toBeInstanceOf(EventTooLargeError);
+      }
+    }
+  });
+
+  test("an id with a NUL anywhere is ignored", () => {
+    const { decoder } = recorded();
+    decoder.feed("id: 1\n\nid: ");
+    decoder.feed(letters);
+    decoder.feed("\0\n\n");
+    expect(decoder.lastEventId).toBe("1");
+  });
+});
+
+describe("chunks that hold one event", () => {
+  test("may have several lines, ended in any way", () => {
+    for (const lineEnd of ["\n", "\r", "\r\n"]) {
+      const { decoder, data } = recorded();
+      decoder.feed(`data: the first of two lines${lineEnd}data: the second\n\n`);
+      expect(data()).toEqual(["the first of two lines\nthe second"]);
+    }
+  });
+
+  test("and what comes between its lines does not part them", () => {
+    for (const count of [1, 2, 3]) {
+      const { decoder, data } = recorded();
+      const lines = Array.from({ length: count }, (_, index) => `line ${index}`);
+      decoder.feed(lines.map((line) => `data: ${line}\n`).join(""));
+      decoder.feed(`: ${"x".repeat(50_000)}\n`);
+      decoder.feed("data: end\n\n");
+      expect(data()).toEqual([[...lines, "end"].join("\n")]);
+    }
+  });
+});
+
 describe("events that are held for long", () => {
   test("are put together again after their lines have been packed", () => {
     const { decoder, events } = recorded();
@@ -219,6 +268,13 @@ test("lines that are skipped end where they end, and no further", () => {
       expect(data()).toEqual(["a\nb", "c"]);
     }
   }
+});
+
+test("the id of an earlier connection is the same before and after other text is let go", () => {
+  const { decoder } = recorded({ lastEventId: "\ud800" });
+  expect(decoder.lastEventId).toBe("\ufffd");
+  decoder.feed(`id: 1\n: ${"x".repeat(100_000)}\n`);
+  expect(decoder.lastEventId).toBe("\ufffd");
 });
 
 test("the caller may reuse its array", () => {

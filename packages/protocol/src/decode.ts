@@ -129,7 +129,8 @@ export function createDecoder(options: DecoderOptions): Decoder {
   let type = "";
   /** Types that came before, with their lines. */
   const knownTypes: { line: Uint8Array; type: string }[] = [];
-  let id = options.lastEventId ?? "";
+  // A lone surrogate becomes U+FFFD here, not at some later chunk that makes `detachHeld` run.
+  let id = detached(options.lastEventId ?? "");
   let lastEventId = id;
   /** `id` or `lastEventId` may be a part of a chunk's text. */
   let idAttached = false;
@@ -331,34 +332,37 @@ export function createDecoder(options: DecoderOptions): Decoder {
   /** Keeps the beginning of a line that ends in a later chunk. */
   function hold(chunk: Uint8Array, start: number): void {
     if (skipping) return;
-    if (unfinished.length < LONGEST_NAME && !isOfUse(chunk, start)) {
-      skipping = true;
-      unfinished.clear();
-      return;
+    let from = start;
+    if (unfinished.length < LONGEST_NAME) {
+      // Only the name at first: a long line that nobody wants is then dropped without being copied.
+      from = Math.min(chunk.length, start + LONGEST_NAME);
+      unfinished.append(chunk, start, from);
+      if (!isOfUse(unfinished.head, unfinished.length)) {
+        skipping = true;
+        unfinished.clear();
+        return;
+      }
     }
-    unfinished.append(chunk, start, chunk.length);
-    if (unfinished.length > LONGEST_NAME) checkLine(unfinished.length);
+    unfinished.append(chunk, from, chunk.length);
+    checkLine(unfinished.length);
   }
 
-  /** Whether the unfinished line, continued by the chunk, can still become a field or a comment that somebody wants. */
-  function isOfUse(chunk: Uint8Array, start: number): boolean {
-    const held = unfinished.length;
-    const { head } = unfinished;
-    const length = Math.min(held + chunk.length - start, LONGEST_NAME);
-    const first = held > 0 ? head[0] : chunk[start];
+  /** Whether a line that begins like this can still become a field, or a comment that somebody wants. */
+  function isOfUse(line: Uint8Array, length: number): boolean {
+    const first = line[0];
     if (first === COLON) return onComment !== undefined;
     const name = NAMES.find((each) => each[0] === first);
     if (name === undefined) return false;
     for (let at = 1; at < length && at <= name.length; at++) {
-      const byte = at < held ? head[at] : chunk[start + at - held];
-      if (byte !== (at < name.length ? name[at] : COLON)) return false;
+      if (line[at] !== (at < name.length ? name[at] : COLON)) return false;
     }
     return true;
   }
 
   function finishLine(chunk: Uint8Array, start: number, end: number): void {
     unfinished.append(chunk, start, end);
-    const { head, length, text } = unfinished;
+    const { head, length } = unfinished;
+    const text = unfinished.finish();
     unfinished.clear();
     readLine(head, 0, length, text);
   }
@@ -438,8 +442,12 @@ export function createDecoder(options: DecoderOptions): Decoder {
 
   /** The data of the event that a blank line completes; nothing is held afterwards. */
   function takeData(): string {
-    const data =
-      blocks.length > 0 ? [...blocks, ...lines].join("\n") : lines.length > 1 ? lines.join("\n") : lines[0]!;
+    if (lines.length === 1 && blocks.length === 0) {
+      // Most events have one line. Taking it out keeps the array for the next event.
+      dataBytes = 0;
+      return lines.pop()!;
+    }
+    const data = [...blocks, ...lines].join("\n");
     dropData();
     return data;
   }

@@ -2,10 +2,32 @@ import { describe, expect, test } from "bun:test";
 import { encodeComment, encodeEvent } from "./encode.ts";
 
 describe("encodeEvent", () => {
-  test("writes every field, data last, and a blank line", () => {
+  test("writes every field, and a blank line", () => {
     expect(encodeEvent({ data: "x", event: "tick", id: "7", retry: 1000 })).toBe(
-      "event: tick\nretry: 1000\nid: 7\ndata: x\n\n",
+      "event: tick\nretry: 1000\ndata: x\nid: 7\n\n",
     );
+  });
+
+  test("writes id last, so that a client has it only once it has the data", () => {
+    expect(encodeEvent({ id: "7", data: "a\nid: 8\n\nb" })).toBe(
+      "data: a\ndata: id: 8\ndata: \ndata: b\nid: 7\n\n",
+    );
+  });
+
+  test("an id may be a number", () => {
+    expect(encodeEvent({ id: 0, data: "x" })).toBe("data: x\nid: 0\n\n");
+    expect(encodeEvent({ id: -1.5, data: "x" })).toBe("data: x\nid: -1.5\n\n");
+    for (const id of [Number.NaN, Infinity, -Infinity]) {
+      expect(() => encodeEvent({ id, data: "x" })).toThrow(
+        `id must be a string or a finite number; got ${id}`,
+      );
+    }
+  });
+
+  test("null means absent, as undefined does", () => {
+    expect(encodeEvent({ event: null, id: null, retry: null, data: "x" })).toBe("data: x\n\n");
+    expect(encodeEvent({ event: undefined, id: undefined, retry: undefined, data: "x" })).toBe("data: x\n\n");
+    expect(encodeEvent({ id: "7", data: null })).toBe("id: 7\n\n");
   });
 
   test("splits data at CRLF, LF and CR", () => {
@@ -18,7 +40,7 @@ describe("encodeEvent", () => {
   });
 
   test("an empty event is left out, an empty id is written", () => {
-    expect(encodeEvent({ event: "", id: "", data: "" })).toBe("id: \ndata: \n\n");
+    expect(encodeEvent({ event: "", id: "", data: "" })).toBe("data: \nid: \n\n");
   });
 
   test("data may be missing", () => {
@@ -37,7 +59,7 @@ describe("encodeEvent", () => {
     });
   }
 
-  test.each([-1, 1.5, 1e21, Number.NaN, Infinity, -Infinity, "3", null])("refuses retry %p", (retry) => {
+  test.each([-1, 1.5, 1e21, Number.NaN, Infinity, -Infinity, "3"])("refuses retry %p", (retry) => {
     const encode = () => encodeEvent({ retry: retry as number, data: "x" });
     expect(encode).toThrow(TypeError);
     expect(encode).toThrow(/^retry must be/);
@@ -47,7 +69,8 @@ describe("encodeEvent", () => {
     const smuggled = ["a\nevent: pwned"] as unknown as string;
     for (const field of ["event", "id", "data"]) {
       expect(() => encodeEvent({ [field]: smuggled })).toThrow(`${field} must be a string`);
-      expect(() => encodeEvent({ [field]: 5 as unknown as string })).toThrow(TypeError);
+      expect(() => encodeEvent({ [field]: true as unknown as string })).toThrow(TypeError);
+      if (field !== "id") expect(() => encodeEvent({ [field]: 5 as unknown as string })).toThrow(TypeError);
     }
   });
 });

@@ -1,13 +1,13 @@
-/** An event to be written. Every field may be left out (`undefined`). */
+/** An event to be written. Every field may be left out; `null` and `undefined` both mean that it is. */
 export interface EncodableEvent {
   /** The payload, any text. CRLF, CR and LF all arrive as LF; a lone surrogate arrives as U+FFFD. Without it nothing is dispatched. */
-  data?: string | undefined;
+  data?: string | null | undefined;
   /** The type that a client listens for. `""` and none mean `"message"`. No CR, LF or NUL. */
-  event?: string | undefined;
-  /** What the client sends back as `Last-Event-ID`. `""` makes it forget the last one. No CR, LF or NUL. */
-  id?: string | undefined;
+  event?: string | null | undefined;
+  /** What the client sends back as `Last-Event-ID`. `""` makes it forget the last one. No CR, LF or NUL; no `NaN` or infinity. */
+  id?: string | number | null | undefined;
   /** The reconnection time in milliseconds: a non-negative safe integer. */
-  retry?: number | undefined;
+  retry?: number | null | undefined;
 }
 
 /** The media type of a stream (WHATWG HTML 9.2.5). It needs no `charset`: a stream is always UTF-8. */
@@ -16,8 +16,11 @@ export const CONTENT_TYPE = "text/event-stream";
 const LINE_END = /\r\n?|\n/g;
 
 /**
- * Encodes one event with the blank line that ends it (WHATWG HTML 9.2.5). Fields left out are not written; an event with neither
+ * Encodes one event with the blank line that ends it (WHATWG HTML 9.2.5). Fields left out are not written; an event without
  * `data` is legal, and sets the id or the reconnection time without an event at the client.
+ *
+ * `id` is the last field: clients in wide use store an id as soon as its line is read, and would resume after an event whose data
+ * a dropped connection has cut off.
  *
  * @throws {TypeError} naming the field, when `event` or `id` has a CR, LF or NUL, when `retry` is not a non-negative safe integer,
  *   or when a field has the wrong type. A line end would let its author write fields and events of their own; clients ignore the
@@ -26,11 +29,10 @@ const LINE_END = /\r\n?|\n/g;
 export function encodeEvent(message: EncodableEvent): string {
   const { data, event, id, retry } = message;
   let text = "";
-  if (event !== undefined && event !== "") text = `event: ${singleLine("event", event)}\n`;
-  if (retry !== undefined) text += `retry: ${milliseconds(retry)}\n`;
-  if (id !== undefined) text += `id: ${singleLine("id", id)}\n`;
-  if (data === undefined) return `${text}\n`;
-  return `${text}data: ${prefixedLines("data", data, "\ndata: ")}\n\n`;
+  if (event != null && event !== "") text = `event: ${singleLine("event", event)}\n`;
+  if (retry != null) text += `retry: ${milliseconds(retry)}\n`;
+  const end = id == null ? "\n" : `id: ${typeof id === "number" ? finite(id) : singleLine("id", id)}\n\n`;
+  return data == null ? text + end : `${text}data: ${prefixedLines("data", data, "\ndata: ")}\n${end}`;
 }
 
 /**
@@ -66,6 +68,11 @@ function singleLine(field: string, text: string): string {
 
 function requireString(field: string, value: unknown): void {
   if (typeof value !== "string") throw new TypeError(`${field} must be a string; got ${typeof value}`);
+}
+
+function finite(id: number): number {
+  if (Number.isFinite(id)) return id;
+  throw new TypeError(`id must be a string or a finite number; got ${id}`);
 }
 
 function milliseconds(retry: number): number {

@@ -23,13 +23,13 @@ export function findLineEnd(bytes: Uint8Array, start: number): number {
   return length;
 }
 
-/**
- * The place of the byte at or after `start`, or the length. Up to some bytes a loop costs less than a call; data lines are
- * longer than that, mostly.
- */
+/** Up to here a loop over the bytes costs less than a call. Data lines are longer than that, mostly. */
+const NEAR = 16;
+
+/** The place of the byte at or after `start`, or the length. */
 export function find(bytes: Uint8Array, byte: number, start: number): number {
   const { length } = bytes;
-  const near = Math.min(length, start + (bytes[start] === DATA[0] ? 2 : 16));
+  const near = Math.min(length, start + (bytes[start] === DATA[0] ? 2 : NEAR));
   for (let place = start; place < near; place++) if (bytes[place] === byte) return place;
   if (near === length) return length;
   const place = bytes.indexOf(byte, near);

@@ -64,7 +64,7 @@ test("random streams, cut at random, decode as the standard says", () => {
   fc.assert(
     fc.property(chunks, (pieces) => {
       const bytes = concatenated(pieces);
-      const expected = decodeWhole(bytes);
+      const { steps: _, ...expected } = decodeWhole(bytes);
       expect(outcomeOf(pieces)).toEqual(expected);
       expect(outcomeOf(byteByByte(bytes))).toEqual(expected);
     }),
@@ -83,7 +83,8 @@ test("every short stream, cut everywhere, decodes as the standard says", () => {
       }
       // The blank line shows what is left in the buffers.
       const bytes = utf8(`${text}\n\n`);
-      const expected = JSON.stringify(decodeWhole(bytes));
+      const { steps: _, ...outcome } = decodeWhole(bytes);
+      const expected = JSON.stringify(outcome);
       for (const pieces of chunkings(bytes)) {
         const actual = JSON.stringify(outcomeOf(pieces));
         if (actual !== expected) {

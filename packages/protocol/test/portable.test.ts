@@ -66,7 +66,7 @@ async function runIn(command: string[]): Promise<unknown> {
   }
 }
 
-const passed = { vectors: vectors.length, failures: [], encoded: "id: 1\ndata: a\ndata: b\n\n" };
+const passed = { vectors: vectors.length, failures: [], encoded: "data: a\ndata: b\nid: 1\n\n" };
 
 describe("the bundle", () => {
   test("imports nothing and uses no API of one runtime", async () => {

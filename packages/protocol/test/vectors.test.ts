@@ -61,7 +61,7 @@ describe("decode vectors", () => {
     expect(expectOutcome(vector, asText)).toEqual(promptness);
 
     const whole = concatenated(given);
-    expect(decodeWhole(whole, vector.initialLastEventId).events).toEqual(vector.events);
+    expect(decodeWhole(whole, { lastEventId: vector.initialLastEventId }).events).toEqual(vector.events);
     // A stream of a few kilobytes is cut at every place in its first and last 300 bytes only.
     for (const chunks of chunkings(whole)) {
       const [first, last] = chunks;

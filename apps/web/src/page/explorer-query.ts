@@ -13,11 +13,10 @@ export function parseSelectors(text: string): string[] {
   return [...new Set(text.split(/[\s,]+/).filter((selector) => selector !== ""))];
 }
 
-/** The stream of a query for a reader at a cursor, which stands in place of a replay. */
-export function explorerUrl({ selectors, replay, lag }: ExplorerQuery, cursor: string): string {
+/** The stream of a query. A reader that resumes is not given the replay. */
+export function explorerUrl({ selectors, replay, lag }: ExplorerQuery): string {
   const query = new URLSearchParams(selectors.map((selector): [string, string] => ["topic", selector]));
-  if (cursor !== "") query.set("lastEventId", cursor);
-  else if (replay !== "") query.set("replay", replay);
+  if (replay !== "") query.set("replay", replay);
   if (lag !== "" && lag !== "catch-up") query.set("lag", lag);
   return `/events?${query}`;
 }

@@ -123,7 +123,7 @@ export class Explorer {
   #open(query: ExplorerQuery, cursor: string): void {
     this.#reader = new WireReader(
       {
-        url: (at) => explorerUrl(query, at),
+        url: explorerUrl(query),
         onEvent: (event) => {
           this.#ring.add(event);
           this.#list.draw();

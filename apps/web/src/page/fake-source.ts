@@ -1,32 +1,27 @@
-import type { EventSourceLike, FeedPlatform, SourceEvent } from "./feed.ts";
+import { EventSourceErrorEvent, type Failure } from "@sse/client";
+import type { FeedPlatform, Source } from "./feed.ts";
 
-type Listener = (event: SourceEvent) => void;
-
-/** A scripted EventSource for tests: what the server and the network do is called by hand. */
-class FakeSource implements EventSourceLike {
-  readyState = 0;
+/** A scripted source for tests: what the server and the network do is called by hand. */
+class FakeSource implements Source {
   readonly url: string;
   /** Where it was asked to begin. */
   readonly cursor: string;
-  readonly #listeners = new Map<string, Listener[]>();
+  readonly #hear: (event: Event) => void;
+  closed = false;
 
-  constructor(url: string, cursor: string) {
+  constructor(url: string, cursor: string, hear: (event: Event) => void) {
     this.url = url;
     this.cursor = cursor;
-  }
-
-  addEventListener(type: string, listener: Listener): void {
-    this.#listeners.set(type, [...(this.#listeners.get(type) ?? []), listener]);
+    this.#hear = hear;
   }
 
   close(): void {
-    this.readyState = 2;
+    this.closed = true;
   }
 
   /** One event from the server. */
   emit(type: string, data: string, lastEventId = ""): void {
-    this.readyState = 1;
-    for (const listener of this.#listeners.get(type) ?? []) listener({ data, lastEventId });
+    this.#tell(new MessageEvent(type, { data, lastEventId }));
   }
 
   ready(resume: string, replayed: number, cursor: string, reason?: string): void {
@@ -35,35 +30,42 @@ class FakeSource implements EventSourceLike {
 
   /** There is a stream, of which another tab has heard the beginning. */
   open(): void {
-    this.readyState = 1;
-    for (const listener of this.#listeners.get("open") ?? []) listener({});
+    this.#tell(new Event("open"));
   }
 
-  /** The stream ended or broke, or was refused for now: a real one connects again by itself. */
-  drop(status: number | null = null): void {
-    this.#fail(0, status);
+  /** The stream ended or broke: a real one connects again by itself. */
+  drop(): void {
+    this.#fail({ code: "network", status: null, retryIn: 3_000 });
   }
 
-  /** An answer that is final: a real one is dead from here on. */
-  refuse(status = 404): void {
-    this.#fail(2, status);
+  /** An answer that is no stream; a real one connects again by itself, but for 204. */
+  refuse(status: number): void {
+    this.#fail({ code: "status", status, retryIn: status === 204 ? null : 3_000 });
   }
 
-  #fail(readyState: number, status: number | null): void {
-    this.readyState = readyState;
-    for (const listener of this.#listeners.get("error") ?? []) listener({ status });
+  /** An answer that nobody can read: a real one does not ask again. */
+  fail(): void {
+    this.#fail({ code: "content-type", status: 200, retryIn: null });
+  }
+
+  #fail(failure: Failure): void {
+    this.#tell(new EventSourceErrorEvent(failure));
+    if (failure.retryIn === null) this.closed = true;
+  }
+
+  #tell(event: Event): void {
+    if (!this.closed) this.#hear(event);
   }
 }
 
-/** A platform whose sources, time and chance belong to the test. `random` is always a half. */
+/** A platform whose sources and time belong to the test. */
 export function createFakePlatform() {
   const sources: FakeSource[] = [];
   const timers = new Set<{ at: number; task: () => void }>();
   let now = 0;
-  const connections = () => sources.filter((source) => source.readyState !== 2).length;
   const platform: FeedPlatform = {
-    openSource(url, cursor) {
-      const source = new FakeSource(url, cursor);
+    openSource(url, cursor, hear) {
+      const source = new FakeSource(url, cursor, hear);
       sources.push(source);
       return source;
     },
@@ -73,7 +75,6 @@ export function createFakePlatform() {
       return () => timers.delete(timer);
     },
     now: () => now,
-    random: () => 0.5,
   };
   return {
     platform,
@@ -82,7 +83,7 @@ export function createFakePlatform() {
     source: (topic: string) =>
       sources.findLast((source) => new URLSearchParams(source.url.split("?")[1]).get("topic") === topic)!,
     /** Sources that hold, or are about to hold, a connection. */
-    connections,
+    connections: () => sources.filter(({ closed }) => !closed).length,
     advance: (ms: number): void => {
       now += ms;
       for (const timer of timers)

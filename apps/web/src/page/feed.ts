@@ -1,8 +1,9 @@
-import { fields } from "./wire-reader.ts";
+import { CLIENT_DEFAULTS, EventSourceErrorEvent, type Failure } from "@sse/client";
+import { fields } from "./fields.ts";
 
 /**
  * How a feed stands. `idle` has not been opened yet. `open`, `resumed` and `gap` are how the current stream began (or what it was told since).
- * `retrying` goes on by itself. `failed` is an answer that the client does not try again after; the feed makes a new one.
+ * `retrying` goes on by itself. `failed` is a refusal, which only somebody's doing will change; it is tried again all the same.
  */
 export type FeedState =
   "idle" | "connecting" | "open" | "resumed" | "gap" | "retrying" | "closing" | "ended" | "failed" | "paused";
@@ -31,21 +32,6 @@ export type FeedEntry =
       readonly at: number;
     };
 
-/** What a source tells its listeners: an event's data and id, or why there is no stream. */
-export interface SourceEvent {
-  readonly data?: unknown;
-  readonly lastEventId?: string;
-  /** The status that a stream was refused with; null or none when there was no answer. */
-  readonly status?: number | null;
-}
-
-/** The part of an EventSource that a feed uses. */
-export interface EventSourceLike {
-  readonly readyState: number;
-  addEventListener(type: string, listener: (event: SourceEvent) => void): void;
-  close(): void;
-}
-
 /** Why events are missing, in words for a reader; which ones, the entry says. */
 const GAP_WORDS: Readonly<Record<string, string>> = {
   epoch: "the server has restarted, and what it held is gone",
@@ -69,14 +55,18 @@ function wordsOfClosing(reason: string): string {
   return CLOSING_WORDS[reason] ?? `after ${reason}`;
 }
 
-/** What a feed needs from its surroundings; injected, so that tests own time and chance. */
+/** What a feed needs from its surroundings; injected, so that tests own time and network. */
 export interface FeedPlatform {
-  /** Opens a stream at a cursor, "" for none. */
-  openSource(url: string, cursor: string): EventSourceLike;
+  /** Opens a stream at a cursor, "" for none, and hands on whatever an EventSource tells. */
+  openSource(url: string, cursor: string, hear: (event: Event) => void): Source;
   /** Runs `task` once after `ms`; the answer cancels it. */
   after(ms: number, task: () => void): () => void;
   now(): number;
-  random(): number;
+}
+
+/** A stream that was opened; it says nothing any more once it is closed. */
+export interface Source {
+  close(): void;
 }
 
 export interface FeedOptions {
@@ -92,24 +82,14 @@ export const MAX_DATA_LENGTH = 8192;
 /** What stands beside a feed whose refusal was for want of a token. */
 export const WANTS_TOKEN = "the server wants a token";
 
-const RETRY_FLOOR_MS = 2_000;
-const RETRY_CEILING_MS = 30_000;
-const OPEN = 1;
-const CLOSED = 2;
-
-// An EventSource hands out only the types that it was asked for; the demos use these.
-const EVENT_TYPES = ["message", "add", "probe", "progress", "stats", "status"];
-
 /** One stream, read through one EventSource after another, with its state and its cursor. */
 export class Feed {
   readonly #options: FeedOptions;
-  #source: EventSourceLike | null = null;
-  #cancelRetry: (() => void) | null = null;
+  #source: Source | null = null;
   #status: FeedStatus = { state: "idle", detail: "" };
   #cursor = "";
   #ended = false;
   #closingReason = "";
-  #refusals = 0;
   #replaysLeft = 0;
 
   constructor(options: FeedOptions) {
@@ -127,9 +107,10 @@ export class Feed {
 
   /** Opens the EventSource, from the cursor if there is one. Does nothing while the feed is active already. */
   open(): void {
-    if (this.#source !== null || this.#cancelRetry !== null || this.state === "ended") return;
+    if (this.#source !== null || this.state === "ended") return;
     this.#set("connecting");
-    this.#connect();
+    const { url, platform } = this.#options;
+    this.#source = platform.openSource(url, this.#cursor, (event) => this.#hear(event));
   }
 
   /** Closes the EventSource and keeps the cursor, so that {@link open} goes on where it was. */
@@ -141,47 +122,36 @@ export class Feed {
 
   /** Lets go of the connection without a word: the feed is being replaced. */
   close(): void {
-    this.#cancelRetry?.();
-    this.#cancelRetry = null;
     this.#source?.close();
     this.#source = null;
   }
 
-  #connect(): void {
-    const source = this.#options.platform.openSource(this.#options.url, this.#cursor);
-    this.#source = source;
-    const on = (type: string, handle: (data: string) => void) =>
-      source.addEventListener(type, (event) => {
-        if (source !== this.#source) return;
-        // Control events carry ids too: sse:ready's id is the cursor before the first event has come.
-        if (event.lastEventId) this.#cursor = event.lastEventId;
-        handle(String(event.data));
-      });
+  #hear(event: Event): void {
+    if (event instanceof EventSourceErrorEvent) this.#onFailure(event);
+    else if (event instanceof MessageEvent) this.#onEvent(event as MessageEvent<string>);
     // Who joins the stream of another tab hears of no beginning but this.
-    source.addEventListener("open", () => {
-      if (source === this.#source && !this.connected) this.#set("open");
-    });
-    for (const type of EVENT_TYPES) on(type, (data) => this.#onEvent(type, data));
-    on("sse:ready", (data) => this.#onReady(fields(data)));
-    on("sse:gap", (data) => this.#onGap(fields(data)));
-    on("sse:closing", (data) => {
+    else if (!this.connected) this.#set("open");
+  }
+
+  #onEvent({ type, data, lastEventId }: MessageEvent<string>): void {
+    // Control events carry ids too: sse:ready's id is the cursor before the first event has come.
+    if (lastEventId !== "") this.#cursor = lastEventId;
+    if (!type.startsWith("sse:")) this.#add(type, data);
+    else if (type === "sse:ready") this.#onReady(fields(data));
+    else if (type === "sse:gap") this.#onGap(fields(data));
+    else if (type === "sse:closing") {
       this.#closingReason = text(fields(data)["reason"]);
       this.#set("closing", this.#closingReason);
-    });
-    // No close() here: the client comes back once, is answered 204, and stops by itself. That is the contract.
-    on("sse:end", () => {
+    } else if (type === "sse:end") {
+      // No close() here: the client comes back once, is answered 204, and stops by itself. That is the contract.
       this.#ended = true;
       this.#set("closing", "topic ended");
-    });
-    source.addEventListener("error", (event) => {
-      if (source === this.#source) this.#onError(source, event);
-    });
+    }
   }
 
   #onReady(ready: Record<string, unknown>): void {
     this.#ended = false;
     this.#closingReason = "";
-    this.#refusals = 0;
     const replayed = Number(ready["replayed"]) || 0;
     this.#replaysLeft = replayed;
     const reason = text(ready["reason"]);
@@ -197,7 +167,7 @@ export class Feed {
     this.#options.onEntry({ kind: "gap", reason, from, to, at: this.#options.platform.now() });
   }
 
-  #onEvent(type: string, data: string): void {
+  #add(type: string, data: string): void {
     const replayed = this.#replaysLeft > 0;
     if (replayed) this.#replaysLeft--;
     const rest = data.length - MAX_DATA_LENGTH;
@@ -212,34 +182,18 @@ export class Feed {
     });
   }
 
-  #onError(source: EventSourceLike, { status }: SourceEvent): void {
-    // An event of the type "error" arrives here as well, on a stream that is open.
-    if (source.readyState === OPEN) return;
-    if (source.readyState !== CLOSED) {
-      if (this.#ended) return;
-      const lost = status ? `the server answered ${status}` : "connection lost";
-      this.#set("retrying", this.#closingReason ? wordsOfClosing(this.#closingReason) : lost);
-      return;
+  #onFailure({ code, status, retryIn }: Failure): void {
+    if (retryIn === null) this.#source = null;
+    if (status === 204) return this.#set("ended");
+    if (this.#ended) return;
+    const answer = code === "status" ? status! : null;
+    if (retryIn === null) return this.#set("failed", "refused");
+    if (answer !== null && !CLIENT_DEFAULTS.retryStatuses.includes(answer)) {
+      const why = answer === 401 || answer === 403 ? WANTS_TOKEN : "refused";
+      return this.#set("failed", `${why}, next try in ${Math.ceil(retryIn / 1000)} s`);
     }
-    this.#source = null;
-    if (this.#ended) {
-      this.#set("ended");
-      return;
-    }
-    const wait = this.#backoff();
-    const why = status === 401 || status === 403 ? WANTS_TOKEN : "refused";
-    this.#set("failed", `${why}, next try in ${Math.ceil(wait / 1000)} s`);
-    this.#cancelRetry = this.#options.platform.after(wait, () => {
-      this.#cancelRetry = null;
-      this.#set("connecting");
-      this.#connect();
-    });
-  }
-
-  /** 2 s and a random part that doubles with each refusal, up to 30 s: refused pages must not come back as one. */
-  #backoff(): number {
-    const ceiling = Math.min(RETRY_CEILING_MS, RETRY_FLOOR_MS * 2 ** ++this.#refusals);
-    return RETRY_FLOOR_MS + this.#options.platform.random() * (ceiling - RETRY_FLOOR_MS);
+    const lost = answer === null ? "connection lost" : `the server answered ${answer}`;
+    this.#set("retrying", this.#closingReason ? wordsOfClosing(this.#closingReason) : lost);
   }
 
   #set(state: FeedState, detail = ""): void {

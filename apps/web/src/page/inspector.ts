@@ -1,7 +1,8 @@
 import { find, make } from "./element.ts";
 import { bytes } from "./quantity.ts";
 import { wireLines } from "./wire-lines.ts";
-import { MAX_RAW_BYTES, type WireEvent } from "./wire-reader.ts";
+import type { WireEvent } from "./wire-reader.ts";
+import { MAX_RAW_BYTES } from "./wire-splitter.ts";
 
 const MARKS = { LF: "\\n", CR: "\\r", CRLF: "\\r\\n", "": "" } as const;
 const time = new Intl.DateTimeFormat("en-GB", {

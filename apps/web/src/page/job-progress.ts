@@ -1,5 +1,6 @@
 import { events } from "./events.ts";
 import type { FeedEntry } from "./feed.ts";
+import { fields } from "./fields.ts";
 
 /** What the job's entries say so far. */
 interface JobProgress {
@@ -14,12 +15,8 @@ export function jobProgress(entries: readonly FeedEntry[]): JobProgress {
   for (const event of events(entries)) {
     if (event.type === "status" && event.data === "Done") return { completion: 100, done: true };
     if (event.type !== "progress") continue;
-    try {
-      const { completion: reported } = JSON.parse(event.data) as { completion?: unknown };
-      if (typeof reported === "number") completion = Math.max(0, Math.min(100, reported));
-    } catch {
-      // Kept: the log shows the line as it came.
-    }
+    const { completion: reported } = fields(event.data);
+    if (typeof reported === "number") completion = Math.max(0, Math.min(100, reported));
   }
   return { completion, done: false };
 }

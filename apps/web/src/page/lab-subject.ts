@@ -1,6 +1,7 @@
+import { fields } from "./fields.ts";
 import { Ledger } from "./ledger.ts";
 import { post } from "./post.ts";
-import { fields, type WireEvent, WireReader, type WireState } from "./wire-reader.ts";
+import { type WireEvent, WireReader, type WireState } from "./wire-reader.ts";
 
 /** Events in one request, and bytes of data in it: both well under what the server takes. */
 const BATCH_EVENTS = 500;
@@ -30,8 +31,7 @@ export class LabSubject {
     this.#options = options;
     const { topic, lag } = options;
     this.reader = new WireReader({
-      url: (cursor) =>
-        `/events?${new URLSearchParams({ topic, lag, ...(cursor === "" ? {} : { lastEventId: cursor }) })}`,
+      url: `/events?${new URLSearchParams({ topic, lag })}`,
       onEvent: (event) => this.#onEvent(event),
       onState: (state) => this.#onState(state),
     });

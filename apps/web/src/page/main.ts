@@ -28,7 +28,6 @@ const feeds = new Feeds({
       return () => clearTimeout(timer);
     },
     now: Date.now,
-    random: Math.random,
   },
   onStatus(name, status) {
     statuses.set(name, status);

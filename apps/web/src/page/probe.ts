@@ -1,3 +1,4 @@
+import { fields } from "./fields.ts";
 import type { PostResult } from "./post.ts";
 
 export interface ProbeOptions {
@@ -36,15 +37,10 @@ export class Probe {
 
   /** Takes the data of a `probe` event, of whichever tab it is. */
   arrived(data: string): void {
-    let probe: { tab?: unknown; number?: unknown } | null;
-    try {
-      probe = JSON.parse(data) as typeof probe;
-    } catch {
-      return;
-    }
-    if (probe?.tab !== this.#options.tab || typeof probe.number !== "number") return;
-    const sent = this.#sent.get(probe.number);
+    const { tab, number } = fields(data);
+    if (tab !== this.#options.tab || typeof number !== "number") return;
+    const sent = this.#sent.get(number);
     // Once: a resumed stream may not double it, but a foreign publisher could.
-    if (this.#sent.delete(probe.number)) this.#options.onLatency(this.#options.now() - sent!);
+    if (this.#sent.delete(number)) this.#options.onLatency(this.#options.now() - sent!);
   }
 }

@@ -1,3 +1,5 @@
+import { fields } from "./fields.ts";
+
 /** What the server says of itself once a second, as far as the page draws it. */
 export interface StatsSample {
   /** The server's clock, in milliseconds since 1970. */
@@ -51,8 +53,9 @@ export class StatsHistory {
 
   /** Takes the data of a `stats` event; false for what is none. */
   add(data: string): boolean {
-    const sample = parse(data);
-    if (sample === null) return false;
+    const said: Partial<StatsSample> = fields(data);
+    if (typeof said.time !== "number" || typeof said.streams !== "number") return false;
+    const sample = said as StatsSample;
     const before = this.latest?.sample;
     // A server that has started anew counts from nothing: there is no rate between two lives.
     const step = before === undefined ? 0 : sample.time - before.time;
@@ -70,16 +73,5 @@ export class StatsHistory {
 
   clear(): void {
     this.#points = [];
-  }
-}
-
-function parse(data: string): StatsSample | null {
-  try {
-    const value = JSON.parse(data) as Partial<StatsSample> | null;
-    return typeof value?.time === "number" && typeof value.streams === "number"
-      ? (value as StatsSample)
-      : null;
-  } catch {
-    return null;
   }
 }

@@ -1,6 +1,7 @@
-import { createDecoder } from "@sse/protocol";
+import { EventSourceErrorEvent, type Failure, type Fetch } from "@sse/client";
+import { AllEventsSource } from "./all-events-source.ts";
+import { fields } from "./fields.ts";
 import { problemOf } from "./post.ts";
-import { authorization } from "./token.ts";
 import { WireSplitter } from "./wire-splitter.ts";
 
 /** An event, and the bytes that it came as. */
@@ -8,7 +9,7 @@ export interface WireEvent {
   readonly type: string;
   readonly data: string;
   readonly id: string;
-  /** Its first bytes on the wire, at most {@link MAX_RAW_BYTES}. */
+  /** Its first bytes on the wire. */
   readonly raw: Uint8Array;
   /** How many bytes it took on the wire. */
   readonly size: number;
@@ -21,42 +22,30 @@ export type WireState =
   | { readonly is: "closed" | "connecting" | "ended" }
   | { readonly is: "open"; readonly resume: string; readonly replayed: number; readonly reason: string }
   | { readonly is: "waiting"; readonly why: string; readonly wait: number }
-  | { readonly is: "refused"; readonly status: number; readonly problem: string };
+  | { readonly is: "refused"; readonly status: number | null; readonly problem: string };
 
 export interface WireReaderOptions {
-  /** The stream, for a reader at this cursor; "" for one without. */
-  readonly url: (cursor: string) => string;
+  readonly url: string;
   /** Default: the browser's. */
-  fetch?: (url: string, init: RequestInit) => Promise<Response>;
-  /** Runs `task` once after `ms`; the answer cancels it. Default: a timer. */
-  after?: (ms: number, task: () => void) => () => void;
-  /** Default `Math.random`. */
-  random?: () => number;
+  readonly fetch?: Fetch;
   readonly onEvent: (event: WireEvent) => void;
   readonly onState: (state: WireState) => void;
 }
 
-/** Bytes kept of one event. */
-export const MAX_RAW_BYTES = 16 * 1024;
 /** An event larger than this is more than a page should hold. */
 const MAX_EVENT_BYTES = 8 * 1024 * 1024;
-const RETRY_CEILING_MS = 30_000;
 
-/**
- * A reader of one stream that keeps the bytes and can be ill-treated: cut off, or kept from reading. Otherwise it does
- * what an EventSource does, and what the hub asks of a client: it resumes from its cursor, waits as long as it is told
- * to, and stays away after 204.
- */
+/** A client of one stream that shows the bytes, and can be ill-treated: cut off, or kept from reading. */
 export class WireReader {
   readonly #options: WireReaderOptions;
   #state: WireState = { is: "closed" };
-  #abort: AbortController | null = null;
-  #cancelWait: (() => void) | null = null;
+  #source: AllEventsSource | null = null;
+  #splitter = new WireSplitter();
   #stalled: PromiseWithResolvers<void> | null = null;
+  #timer: ReturnType<typeof setTimeout> | undefined;
   #cursor: string;
-  #retry = 2_000;
-  #failures = 0;
   #closing = "";
+  #problem = "";
 
   /** @param cursor where to resume; default: nowhere */
   constructor(options: WireReaderOptions, cursor = "") {
@@ -73,13 +62,21 @@ export class WireReader {
   }
 
   open(): void {
-    if (this.#abort !== null) return;
-    this.#cancelWait?.();
-    this.#cancelWait = null;
-    const abort = new AbortController();
-    this.#abort = abort;
-    this.#set({ is: "connecting" });
-    void this.#run(abort);
+    if (this.#source !== null) return;
+    clearTimeout(this.#timer);
+    this.#source = new AllEventsSource(
+      this.#options.url,
+      {
+        lastEventId: this.#cursor,
+        maxEventBytes: MAX_EVENT_BYTES,
+        maxSilence: null, // who is kept from reading hears nothing
+        fetch: (url, init) => this.#fetch(url, init),
+      },
+      (event) => {
+        if (event instanceof EventSourceErrorEvent) this.#failed(event);
+        else if (event instanceof MessageEvent) this.#event(event as MessageEvent<string>);
+      },
+    );
   }
 
   /** Ends for good. */
@@ -91,7 +88,8 @@ export class WireReader {
   /** Aborts the connection as a lost network would, and comes back after `wait` milliseconds. */
   cut(wait: number): void {
     this.#drop();
-    this.#wait("cut", wait);
+    this.#set({ is: "waiting", why: "cut", wait });
+    this.#timer = setTimeout(() => this.open(), wait);
   }
 
   /** Stops reading: what the server sends fills the buffers between it and here, and then its patience is tried. */
@@ -107,77 +105,52 @@ export class WireReader {
 
   #drop(): void {
     this.unstall();
-    this.#cancelWait?.();
-    this.#cancelWait = null;
-    this.#abort?.abort();
-    this.#abort = null;
+    clearTimeout(this.#timer);
+    this.#source?.close();
+    this.#source = null;
   }
 
-  async #run(abort: AbortController): Promise<void> {
-    const { fetch = globalThis.fetch.bind(globalThis), url } = this.#options;
-    try {
-      const response = await fetch(url(this.#cursor), {
-        headers: { accept: "text/event-stream", ...authorization() },
-        cache: "no-store",
-        signal: abort.signal,
-      });
-      if (abort.signal.aborted) return;
-      if (!(await this.#accepts(response))) return;
-      await this.#read(response.body!, abort);
-      this.#lost(abort, this.#closing === "" ? "the connection has ended" : `closed: ${this.#closing}`);
-    } catch (error) {
-      const isNetwork = error instanceof TypeError || error instanceof DOMException;
-      this.#lost(abort, isNetwork ? "the connection was lost" : String(error));
-    }
-  }
-
-  /** What is not a stream: 204 and refusals are final, and who is told to come back later does. */
-  async #accepts(response: Response): Promise<boolean> {
-    const { status } = response;
-    if (status === 200) return true;
-    const signal = this.#abort?.signal;
-    const problem = status === 204 ? "" : await problemOf(response);
-    if (signal?.aborted) return false;
-    this.#abort = null;
-    if (status === 204) this.#set({ is: "ended" });
-    else if (status === 429 || status >= 500) {
-      const seconds = Number(response.headers.get("retry-after"));
-      this.#wait(problem, seconds > 0 ? seconds * 1000 : this.#backoff());
-    } else this.#set({ is: "refused", status, problem });
-    return false;
-  }
-
-  async #read(body: ReadableStream<Uint8Array>, abort: AbortController): Promise<void> {
+  async #fetch(url: string, init: RequestInit): Promise<Response> {
     this.#closing = "";
-    let block = new Uint8Array();
-    const decoder = createDecoder({
-      lastEventId: this.#cursor,
-      maxEventBytes: MAX_EVENT_BYTES,
-      onRetry: (retry) => (this.#retry = Math.min(retry, RETRY_CEILING_MS)),
-      onEvent: ({ type, data, lastEventId }) => {
-        this.#cursor = lastEventId;
-        if (type === "sse:ready") this.#ready(data);
-        if (type === "sse:closing") this.#closing = String(fields(data)["reason"]);
-        const raw = block.slice(0, MAX_RAW_BYTES);
-        this.#options.onEvent({ type, data, id: lastEventId, raw, size: block.length, at: Date.now() });
-      },
-    });
-    const splitter = new WireSplitter((bytes) => {
-      block = bytes as Uint8Array<ArrayBuffer>;
-      decoder.feed(bytes);
-    });
+    this.#set({ is: "connecting" });
+    const { fetch = globalThis.fetch } = this.#options;
+    const response = await fetch(url, init);
+    this.#problem = response.ok ? "" : await problemOf(response);
+    return response.status === 200 ? new Response(this.#watched(response.body!), response) : response;
+  }
+
+  /** The body, read no sooner than the client asks, and a block at a time: so the block at hand is that of the event. */
+  #watched(body: ReadableStream<Uint8Array>): ReadableStream<Uint8Array> {
+    const pieces = this.#pieces(body);
+    const pull = async (controller: ReadableStreamDefaultController<Uint8Array>): Promise<void> => {
+      const { done, value } = await pieces.next();
+      if (done) controller.close();
+      else controller.enqueue(value);
+    };
+    return new ReadableStream({ pull }, { highWaterMark: 0 });
+  }
+
+  async *#pieces(body: ReadableStream<Uint8Array>): AsyncGenerator<Uint8Array, undefined> {
     const reader = body.getReader();
-    while (!abort.signal.aborted) {
-      if (this.#stalled !== null) await this.#stalled.promise;
+    this.#splitter = new WireSplitter();
+    for (;;) {
+      await this.#stalled?.promise;
       const { done, value } = await reader.read();
-      if (done) return;
-      if (!abort.signal.aborted) splitter.feed(value);
+      if (done) return undefined;
+      yield* this.#splitter.pieces(value);
     }
+  }
+
+  #event({ type, data, lastEventId }: MessageEvent<string>): void {
+    this.#cursor = lastEventId;
+    if (type === "sse:ready") this.#ready(data);
+    if (type === "sse:closing") this.#closing = String(fields(data)["reason"]);
+    const { raw, size } = this.#splitter;
+    this.#options.onEvent({ type, data, id: lastEventId, raw, size, at: Date.now() });
   }
 
   #ready(data: string): void {
     const { resume, replayed, reason } = fields(data);
-    this.#failures = 0;
     this.#set({
       is: "open",
       resume: String(resume),
@@ -186,41 +159,22 @@ export class WireReader {
     });
   }
 
-  #lost(abort: AbortController, why: string): void {
-    if (abort.signal.aborted || this.#abort !== abort) return;
-    this.#abort = null;
-    this.#wait(why, this.#backoff());
+  #failed({ code, status, retryIn }: Failure): void {
+    if (retryIn !== null)
+      return this.#set({ is: "waiting", why: this.#why(code), wait: Math.round(retryIn) });
+    this.#source = null;
+    if (status === 204) this.#set({ is: "ended" });
+    else this.#set({ is: "refused", status, problem: this.#problem || `This cannot be read: ${code}` });
   }
 
-  #wait(why: string, wait: number): void {
-    this.#set({ is: "waiting", why, wait });
-    const after = this.#options.after ?? defaultAfter;
-    this.#cancelWait = after(wait, () => this.open());
-  }
-
-  /** What the server asked for, doubled with each failure, and spread so that readers do not come back as one. */
-  #backoff(): number {
-    const ceiling = Math.min(RETRY_CEILING_MS, this.#retry * 2 ** this.#failures++);
-    return Math.round(ceiling * (0.5 + (this.#options.random ?? Math.random)() / 2));
+  #why(code: Failure["code"]): string {
+    if (code === "status") return this.#problem;
+    if (code !== "ended") return "the connection was lost";
+    return this.#closing === "" ? "the connection has ended" : `closed: ${this.#closing}`;
   }
 
   #set(state: WireState): void {
     this.#state = state;
     this.#options.onState(state);
-  }
-}
-
-function defaultAfter(ms: number, task: () => void): () => void {
-  const timer = setTimeout(task, ms);
-  return () => clearTimeout(timer);
-}
-
-/** The fields of a control event's data; none when it is no object. */
-export function fields(data: string): Record<string, unknown> {
-  try {
-    const value: unknown = JSON.parse(data);
-    return typeof value === "object" && value !== null ? (value as Record<string, unknown>) : {};
-  } catch {
-    return {};
   }
 }

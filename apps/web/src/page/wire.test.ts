@@ -1,51 +1,58 @@
 import { describe, expect, test } from "bun:test";
-import { createDecoder, encodeComment, encodeEvent } from "@sse/protocol";
+import { encodeComment, encodeEvent } from "@sse/protocol";
 import { wireLines } from "./wire-lines.ts";
-import { WireSplitter } from "./wire-splitter.ts";
+import { MAX_RAW_BYTES, WireSplitter } from "./wire-splitter.ts";
 
 const bytes = (text: string) => new TextEncoder().encode(text);
 const text = (block: Uint8Array) => new TextDecoder().decode(block);
 
+/** The blocks that pieces of the stream belong to, as a reader sees them. */
 function split(stream: string, size: number): string[] {
   const blocks: string[] = [];
-  const splitter = new WireSplitter((block) => blocks.push(text(block)));
+  const splitter = new WireSplitter();
   const all = bytes(stream);
-  for (let at = 0; at < all.length; at += size) splitter.feed(all.subarray(at, at + size));
+  for (let at = 0; at < all.length; at += size) {
+    for (const piece of splitter.pieces(all.subarray(at, at + size))) {
+      if (splitter.size > piece.length) blocks.pop();
+      blocks.push(text(splitter.raw));
+    }
+  }
   return blocks;
 }
 
 describe("blocks", () => {
   test.each([1, 2, 3, 5, 1_000])("are what stands between blank lines, in pieces of %d bytes", (size) => {
-    const stream = `retry: 5\n\n${encodeEvent({ data: "ä\nb", id: "1" })}${encodeComment("x")}\nid: 2\ndata: rest\n\nunfinished`;
-    const blocks = split(stream, size);
-    expect(blocks).toEqual([
+    const stream = `retry: 5\n\n${encodeEvent({ data: "ä\nb", id: "1" })}id: 2\r\ndata: rest\r\n\r\nunfinished`;
+    expect(split(stream, size)).toEqual([
       "retry: 5\n\n",
-      "id: 1\ndata: ä\ndata: b\n\n",
-      ": x\n\n",
-      "id: 2\ndata: rest\n\n",
+      "data: ä\ndata: b\nid: 1\n\n",
+      "id: 2\r\ndata: rest\r\n\r\n",
+      "unfinished",
     ]);
   });
 
-  test.each([1, 2, 3, 4, 1_000])("end with any line end, in pieces of %d bytes", (size) => {
-    expect(split("data: 1\r\n\r\ndata: 2\n\ndata: 3\r\n\n:\n\n", size)).toEqual([
-      "data: 1\r\n\r\n",
-      "data: 2\n\n",
-      "data: 3\r\n\n",
-      ":\n\n",
-    ]);
-    // The LF that might follow a lone CR has to be waited for.
-    expect(split("data: 1\r\rdata: 2\r\r\n:", size)).toEqual(["data: 1\r\r", "data: 2\r\r\n"]);
-  });
+  test.each([1, 2, 3, 4, 1_000])(
+    "do not hold the comments before an event, in pieces of %d bytes",
+    (size) => {
+      const stream = `${encodeComment()}: a\n\ndata: 1\n: within\ndata: 2\n\n${encodeComment()}data: 3\n\n`;
+      expect(split(stream, size)).toEqual([
+        ":\n",
+        ": a\n",
+        "\n",
+        "data: 1\n: within\ndata: 2\n\n",
+        ":\n",
+        "data: 3\n\n",
+      ]);
+    },
+  );
 
-  test("bring a decoder that is fed them to the same events", () => {
-    const stream = "data: 1\r\rdata\r\n\r\nevent: a\ndata: 2\n\n: c\n\n";
-    const decode = (pieces: string[]) => {
-      const events: string[] = [];
-      const decoder = createDecoder({ onEvent: ({ type, data }) => events.push(`${type} ${data}`) });
-      for (const piece of pieces) decoder.feed(bytes(piece));
-      return events;
-    };
-    expect(decode(split(stream, 3))).toEqual(decode([stream]));
+  test("are kept in part when they are large, and counted whole", () => {
+    const splitter = new WireSplitter();
+    const stream = bytes(`data: ${"x".repeat(2 * MAX_RAW_BYTES)}\n\n`);
+    const pieces = [...splitter.pieces(stream.subarray(0, 7)), ...splitter.pieces(stream.subarray(7))];
+    expect(pieces.reduce((sum, { length }) => sum + length, 0)).toBe(stream.length);
+    expect(splitter.size).toBe(stream.length);
+    expect(splitter.raw).toEqual(stream.subarray(0, MAX_RAW_BYTES));
   });
 });
 

@@ -1,5 +1,5 @@
 import { requireOwnPage } from "../origin.ts";
-import { queryOf } from "../query.ts";
+import { lastValue, queryOf } from "../query.ts";
 import type { MaybePromise } from "@sse/hub";
 import { type Access, accessOf, type Authorize, malformed, unauthorized } from "./access.ts";
 import type { Verify } from "./jwt.ts";
@@ -74,7 +74,7 @@ function bearerOf(header: string): string {
 
 function ticketOf(request: Request): string | null {
   const query = queryOf(request.url);
-  return query.includes("ticket=") ? new URLSearchParams(query).get("ticket") : null;
+  return query.includes("ticket=") ? lastValue(new URLSearchParams(query), "ticket") : null;
 }
 
 function cookieOf(request: Request, name: string): string | null {

@@ -1,1 +1,0 @@
-export { PEERS } from "./peers.ts";

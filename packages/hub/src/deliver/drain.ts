@@ -1,0 +1,59 @@
+import type { Clock } from "../clock.ts";
+import type { Delivery } from "./delivery.ts";
+import type { Stream } from "../subscribe/stream.ts";
+
+/** Parts in which the streams are closed, at least, so that neither the closes nor the reconnects come all at once. */
+const CLOSING_PARTS = 20;
+/** The most streams of one part: some milliseconds, in which nothing else is done. */
+const CLOSING_PART = 256;
+
+/** Closes many streams spread over a time: neither the closes nor the reconnects come all at once. */
+export class Drain {
+  readonly #delivery: Delivery;
+  readonly #clock: Clock;
+  /** Stop the timers that are at work. */
+  readonly #timers = new Set<() => void>();
+
+  constructor(delivery: Delivery, clock: Clock) {
+    this.#delivery = delivery;
+    this.#clock = clock;
+  }
+
+  /**
+   * Tells each to come back at a time of its own. Resolves when the last is closed.
+   *
+   * @param streams is emptied
+   * @param within milliseconds; 0 is at once
+   */
+  async close(streams: Stream[], within: number): Promise<void> {
+    const parts = Math.max(CLOSING_PARTS, Math.ceil(streams.length / CLOSING_PART));
+    const part = Math.ceil(streams.length / parts);
+    if (within > 0 && streams.length > 0) {
+      await new Promise<void>((resolve) => {
+        const stop = this.#clock.every(within / parts, () => {
+          this.#closeSome(streams, part);
+          if (streams.length > 0) return;
+          stop();
+          this.#timers.delete(stop);
+          resolve();
+        });
+        this.#timers.add(stop);
+      });
+    }
+    this.#closeSome(streams, streams.length);
+  }
+
+  #closeSome(streams: Stream[], count: number): void {
+    for (let left = count; left > 0 && streams.length > 0;) {
+      const stream = streams.pop()!;
+      if (stream.state === "closed") continue; // it has gone by itself
+      this.#delivery.close(stream, "drain");
+      left--;
+    }
+  }
+
+  /** Closes no more. */
+  stop(): void {
+    for (const stop of this.#timers) stop();
+  }
+}

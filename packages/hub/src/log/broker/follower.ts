@@ -1,0 +1,219 @@
+import type { Clock } from "../../clock.ts";
+import { type StoredEvent, storedEvent } from "../../publish/message.ts";
+import type { Cursor } from "../event-id.ts";
+import type { Bounds } from "../event-log.ts";
+import { RecentEvents } from "../recent-events.ts";
+import type { Limits } from "../retention.ts";
+import { Tail } from "../tail.ts";
+import {
+  type Broker,
+  type BrokerRecord,
+  type BrokerSession,
+  type BrokerState,
+  EpochMismatch,
+} from "./broker.ts";
+import { BrokerConnection, type SessionUser } from "./connection.ts";
+import type { Epochs } from "./epochs.ts";
+import type { BrokerFault } from "./fault.ts";
+import { within } from "./timing.ts";
+
+/** How long the broker may take to answer, in milliseconds: longer than that, and it is taken for lost. */
+export const ANSWER_WITHIN = 3000;
+/** How long the broker is asked to wait for new events, in milliseconds. */
+const LONGEST_WAIT = 1000;
+
+export interface FollowerSettings {
+  /** Of what is kept in memory. */
+  readonly limits: Limits;
+  /** How often the broker is asked for its state, in milliseconds. */
+  readonly checkEvery: number;
+  readonly clock: Clock;
+  readonly date: () => number;
+  readonly epochs: Epochs;
+  readonly fault: BrokerFault;
+}
+
+/**
+ * What a node knows of a broker's log: what it is, and the newest part of it. Reads on from there, and asks again and again
+ * whether it is still the same log; the only place where anything is created in a broker.
+ */
+export class Follower implements SessionUser {
+  readonly connection: BrokerConnection;
+  readonly tail = new Tail();
+  readonly #broker: Broker;
+  readonly #settings: FollowerSettings;
+  #state: BrokerState;
+  #recent: RecentEvents;
+  /** The mark of the newest event that is here. */
+  #mark: string | null = null;
+  /** What the broker was found to have that has yet to come, and since when. */
+  #behind: { readonly last: Cursor; readonly since: number } | null = null;
+  /** Those who wait until an event has come. */
+  readonly #arrivals = new Set<{ readonly cursor: Cursor; readonly resolve: () => void }>();
+  /** Settled, and made anew, when the broker has told its state. */
+  #checked = Promise.withResolvers<void>();
+
+  constructor(broker: Broker, session: BrokerSession, state: BrokerState, settings: FollowerSettings) {
+    this.#broker = broker;
+    this.#settings = settings;
+    this.#state = state;
+    this.#recent = this.#recentOf(state);
+    this.connection = new BrokerConnection(broker, session, settings.clock, this);
+    this.connection.start();
+  }
+
+  get epoch(): string {
+    return this.#state.epoch;
+  }
+
+  /** What is in memory; what is too old is gone. Another one when the log is in another epoch, or goes on after a hole. */
+  get recent(): RecentEvents {
+    this.#recent.evict(this.#settings.date());
+    return this.#recent;
+  }
+
+  bounds(): Bounds {
+    const { epoch, inherited, events, bytes } = this.#state;
+    const { last } = this.recent;
+    const first = Math.min(this.#state.first, last + 1);
+    const isEmpty = first > last;
+    return { epoch, inherited, first, last, events: isEmpty ? 0 : events, bytes: isEmpty ? 0 : bytes };
+  }
+
+  /** For how long, in milliseconds, the broker has had events that are not here; 0: it has none. */
+  get behind(): number {
+    return this.#behind === null ? 0 : this.#settings.clock.now() - this.#behind.since;
+  }
+
+  /**
+   * Resolves when the event is here, or the epoch is over.
+   *
+   * @param timeout in milliseconds; it is rejected when that takes longer
+   */
+  async arrival(cursor: Cursor, timeout: number): Promise<void> {
+    if (cursor <= this.#recent.last) return;
+    const { promise, resolve } = Promise.withResolvers<void>();
+    const arrival = { cursor, resolve };
+    this.#arrivals.add(arrival);
+    try {
+      await within(this.#settings.clock, timeout, promise);
+    } finally {
+      this.#arrivals.delete(arrival);
+    }
+  }
+
+  /** Resolves when the broker has answered a question for its state that was not asked before now. */
+  async checked(): Promise<void> {
+    await this.#checked.promise; // of one that may have been under way
+    await this.#checked.promise;
+  }
+
+  async close(): Promise<void> {
+    for (const { resolve } of this.#arrivals) resolve();
+    await this.connection.close();
+  }
+
+  reached(fault: string | null): void {
+    this.#settings.fault.reach(fault);
+  }
+
+  /** Finds out whether this is still the log that it was, and begins another epoch when it is not. */
+  async begin(session: BrokerSession): Promise<void> {
+    const { epochs, fault, clock } = this.#settings;
+    const { epoch } = this.#state;
+    const { last } = this.#recent;
+    const mark = this.#mark;
+    const ask = async (): Promise<BrokerState> => {
+      const answer = await within(clock, ANSWER_WITHIN, epochs.stateOf(session, last, epoch));
+      // Late answers of a session that is over must not undo what has been learned since.
+      if (!this.connection.isCurrent(session)) throw new Error("the session is over");
+      return answer;
+    };
+    let state = await ask();
+    const isLost = state.last < last || (state.mark !== null && mark !== null && state.mark !== mark);
+    // An epoch that was left comes back with an old copy of the log: its numbers have been given to other events since.
+    if (state.epoch === epoch ? isLost : epochs.hasLeft(state.epoch)) {
+      await within(clock, ANSWER_WITHIN, session.renew(state.epoch, epochs.create(state.epoch)));
+      state = await ask();
+    }
+    this.#state = state;
+    fault.check(state.refusal === null ? null : `${this.#broker.name}: ${state.refusal}`);
+    if (state.epoch !== epoch) this.#leave(epoch);
+    // The newest event can have been evicted before this node was there: it is known by its mark all the same.
+    else if (this.#mark === null && this.#recent.last === last) this.#mark = state.mark;
+    // What is gone from there as well will not come.
+    const isBehind = state.last > this.#recent.last && state.first <= state.last;
+    if (!isBehind || state.epoch !== epoch) this.#behind = null;
+    else this.#behind ??= { last: state.last, since: clock.now() };
+  }
+
+  /** Reads on, and checks now and then, until one of them fails. */
+  async follow(session: BrokerSession): Promise<void> {
+    await Promise.race([this.#read(session), this.#watch(session)]);
+  }
+
+  async #read(session: BrokerSession): Promise<void> {
+    while (this.connection.isCurrent(session)) {
+      const { epoch } = this.#state;
+      const { last } = this.#recent;
+      const next = session.next(epoch, last, LONGEST_WAIT);
+      const { from, kept } = await within(this.#settings.clock, LONGEST_WAIT + ANSWER_WITHIN, next);
+      if (!this.connection.isCurrent(session) || this.#state.epoch !== epoch) continue; // of an epoch that is over
+      if (from > last) this.#skip(from);
+      if (kept.length > 0) this.#take(kept);
+    }
+  }
+
+  async #watch(session: BrokerSession): Promise<void> {
+    while (this.connection.isCurrent(session)) {
+      await this.connection.pause(this.#settings.checkEvery);
+      if (this.connection.isCurrent(session)) await this.begin(session);
+      this.#checked.resolve();
+      this.#checked = Promise.withResolvers();
+    }
+  }
+
+  /** The log is in another epoch, which this follows. */
+  #leave(epoch: string): void {
+    this.#settings.epochs.leave(epoch);
+    this.#recent = this.#recentOf(this.#state);
+    this.#mark = null;
+    for (const { resolve } of this.#arrivals) resolve();
+    this.tail.reset();
+  }
+
+  /** For all that follows; and for some of what stands before it, which streams that come back want. */
+  #recentOf({ recent, inherited }: BrokerState): RecentEvents {
+    return new RecentEvents(this.#settings.limits, Math.max(recent, inherited));
+  }
+
+  /** What stood before this cursor came too late, or never: it is evicted. */
+  #skip(from: Cursor): void {
+    this.#recent = new RecentEvents(this.#settings.limits, from);
+    this.#mark = null;
+    this.#arrived();
+    this.tail.skip();
+  }
+
+  #take(kept: readonly BrokerRecord[]): void {
+    const [first] = kept;
+    if (this.#mark !== null && (first!.follows ?? this.#mark) !== this.#mark)
+      throw new EpochMismatch("what the log goes on with does not follow what it had");
+    const entries: StoredEvent[] = [];
+    for (const { seq, event, time } of kept) {
+      const entry = storedEvent(this.#state.epoch, seq, event);
+      entries.push(entry);
+      this.#recent.push(entry, time);
+    }
+    this.#mark = kept.at(-1)!.mark;
+    this.#recent.evict(this.#settings.date());
+    this.#arrived();
+    this.tail.append(entries);
+  }
+
+  #arrived(): void {
+    const { last } = this.#recent;
+    if (this.#behind !== null && last >= this.#behind.last) this.#behind = null;
+    for (const { cursor, resolve } of this.#arrivals) if (cursor <= last) resolve();
+  }
+}

@@ -1,0 +1,9 @@
+export { createEpoch, type Cursor, type EventId, formatEventId, parseEventId } from "./event-id.ts";
+export { type NewEvent, storedEvent, type StoredEvent } from "../publish/message.ts";
+export { numberBatch } from "./numbering.ts";
+export { PageBuilder } from "./page-builder.ts";
+export { type LastSeen, parseLastEventId, toPosition } from "./position.ts";
+export { RecentEvents } from "./recent-events.ts";
+export { ENDS, type Limits, limitsOf, type Retention, sizeOf } from "./retention.ts";
+export { Tail } from "./tail.ts";
+export { TopicIndex } from "./topic-index.ts";

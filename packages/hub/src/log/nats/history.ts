@@ -1,0 +1,238 @@
+import type { ConsumerInfo, StoredMsg } from "@nats-io/jetstream";
+import type { Cursor } from "../event-id.ts";
+import { SelectorSet, type Topic } from "../../topics/topic.ts";
+import { type BrokerPage, type BrokerRecord, EpochMismatch } from "../broker/broker.ts";
+import { idempotencyName } from "../numbering.ts";
+import { Semaphore } from "../broker/semaphore.ts";
+import { firstOf, recordsOf, SLOTS } from "./message.ts";
+import type { NatsClient } from "./client.ts";
+import { NatsReader } from "./reader.ts";
+import { type Amount, Scan } from "./scan.ts";
+import { keySubject, mixedSubject, selectedSubjects } from "./subjects.ts";
+
+/** The most messages that are asked for at once by a page. */
+const PAGE = 256;
+/** The most messages, and bytes of them, that are asked for at once by what looks at many. */
+const MANY: Amount = { messages: 4096, bytes: 8 * 1024 * 1024 };
+/** A survey looks into as many messages as this. */
+export const COUNTED = 4 * MANY.messages;
+/** The first look back of a rewind, in messages; the next ones go so many times further. */
+const LOOK_BACK = 1024;
+const FURTHER = 8;
+/** How long a consumer outlives a node that has not taken it back, in milliseconds. */
+const CONSUMER_LIFE = 10_000;
+/** The most reads that wait to be gone on with, and for how long, in milliseconds. */
+const MOST_SCANS = 32;
+const SCAN_LIFE = CONSUMER_LIFE / 2;
+/** The most bytes that may be on their way here: beyond 64 MiB (`max_pending`) the server closes the connection. */
+const READING = 24 * 1024 * 1024;
+
+/** What stands in the stream, for those who ask. */
+export class NatsHistory {
+  protected readonly client: NatsClient;
+  /** No message of several topics comes after this one, up to where the tail is; Infinity while that is not known. */
+  protected lastMixed = Infinity;
+  /** Mean size of the stream's messages. */
+  protected messageBytes = 1024;
+  /** Reads of pages that are gone on with, the latest used last: a consumer with a filter is dear to make. */
+  readonly #scans = new Map<Scan, number>();
+  readonly #reading = new Semaphore(READING);
+
+  constructor(client: NatsClient) {
+    this.client = client;
+  }
+
+  async page(
+    epoch: string,
+    after: Cursor,
+    selectors: SelectorSet,
+    { bytes, upTo, latest }: { bytes: number; upTo: Cursor; latest: boolean },
+  ): Promise<BrokerPage> {
+    const from = Math.max(after, (await this.#first(epoch)) - 1);
+    if (from >= upTo) return { from, kept: [], outdated: new Set(), cursor: from };
+    const messages = Math.max(16, Math.min(PAGE, Math.ceil(bytes / this.messageBytes)));
+    const scan = this.#resume(from, selectors) ?? (await this.#scan(from, selectors));
+    let found;
+    try {
+      found = await scan.read(from, upTo, { messages, bytes: Math.min(bytes, MANY.bytes) });
+    } catch (error) {
+      scan.close();
+      throw error;
+    }
+    if (found.cursor < upTo) this.#keep(scan);
+    else scan.close();
+    // A scan skips what is evicted before it comes there. Only what still stands after it is known to be without a hole.
+    const floor = Math.max(from, (await this.#first(epoch)) - 1);
+    const kept = found.kept.filter(({ seq }) => seq > floor);
+    const outdated = latest ? await this.#outdated(kept) : new Set<Cursor>();
+    return { from: floor, cursor: Math.max(found.cursor, floor), kept, outdated };
+  }
+
+  /** A scan that was kept, to go on after the cursor. */
+  #resume(after: Cursor, selectors: SelectorSet): Scan | null {
+    for (const [scan, since] of this.#scans) {
+      const isOld = performance.now() - since > SCAN_LIFE;
+      if (!isOld && !scan.goesOn(after, selectors, this.#hasMixed(after))) continue;
+      this.#scans.delete(scan);
+      if (!isOld) return scan;
+      scan.close();
+    }
+    return null;
+  }
+
+  #keep(scan: Scan): void {
+    this.#scans.set(scan, performance.now());
+    if (this.#scans.size <= MOST_SCANS) return;
+    const [oldest] = this.#scans.keys();
+    this.#scans.delete(oldest!);
+    oldest!.close();
+  }
+
+  /** Whether messages of several topics come after the cursor. */
+  #hasMixed(after: Cursor): boolean {
+    return this.lastMixed * SLOTS > after;
+  }
+
+  /** As far as subjects tell, which is not of what arrays with several keys or topics hold. */
+  async #outdated(kept: readonly BrokerRecord[]): Promise<ReadonlySet<Cursor>> {
+    const newest = new Map<string, BrokerRecord>();
+    const outdated = new Set<Cursor>();
+    for (const each of kept) {
+      if (each.event.end) continue;
+      const name = idempotencyName(each.event.topic, each.event.key);
+      const older = newest.get(name);
+      if (older !== undefined) outdated.add(older.seq);
+      newest.set(name, each);
+    }
+    const lasts = [...newest.values()].map(async ({ seq, event }) => {
+      const message = await this.last(keySubject(this.client.prefix, event));
+      if (message !== null && message.seq > Math.ceil(seq / SLOTS)) outdated.add(seq);
+    });
+    await Promise.all(lasts);
+    return outdated;
+  }
+
+  /** Counts the events in as many messages as {@link COUNTED}. */
+  async survey(
+    epoch: string,
+    after: Cursor,
+    selectors: SelectorSet,
+    upTo: Cursor,
+  ): Promise<{ from: Cursor; events: number; left: number }> {
+    const from = Math.max(after, (await this.#first(epoch)) - 1);
+    const found: Cursor[] = [];
+    const left = await this.#visit(from, upTo, selectors, ({ seq }) => void found.push(seq), COUNTED);
+    const floor = Math.max(from, (await this.#first(epoch)) - 1);
+    return { from: floor, events: found.filter((seq) => seq > floor).length, left };
+  }
+
+  async rewind(epoch: string, count: number, selectors: SelectorSet, upTo: Cursor): Promise<Cursor> {
+    const oldest = (await this.#first(epoch)) - 1;
+    if (!Number.isFinite(count)) return oldest;
+    let lasts: Cursor[] = [];
+    let span = Math.max(LOOK_BACK, count) * SLOTS;
+    for (let end = upTo; end > oldest && lasts.length < count; span *= FURTHER) {
+      const start = Math.max(oldest, end - span);
+      const found: Cursor[] = [];
+      await this.#visit(start, end, selectors, ({ seq }) => void found.push(seq));
+      lasts = found.concat(lasts);
+      end = start;
+    }
+    const floor = (await this.#first(epoch)) - 1;
+    lasts = lasts.filter((seq) => seq > floor);
+    const nth = lasts.at(-count);
+    return count > lasts.length || nth === undefined ? floor : nth - 1;
+  }
+
+  async ends(epoch: string, topics: readonly Topic[], upTo: Cursor): Promise<readonly Cursor[]> {
+    const first = await this.#first(epoch);
+    const ends = await Promise.all(topics.map((topic) => this.#end(topic, first, upTo)));
+    const floor = await this.#first(epoch); // what followed an end that is gone may have gone unseen
+    return ends.map((end) => (end < floor ? 0 : end));
+  }
+
+  async #end(topic: Topic, first: Cursor, upTo: Cursor): Promise<Cursor> {
+    const selectors = new SelectorSet([topic]);
+    const message = await this.last(selectedSubjects(this.client.prefix, selectors)[0]!);
+    const kept = message === null ? [] : recordsOf(message.seq, message.data, "");
+    let last = kept.findLast(({ seq }) => seq <= upTo);
+    await this.#visit(last?.seq ?? first - 1, this.lastMixed * SLOTS, selectors, (each) => {
+      last = each;
+    });
+    return last?.event.end === true ? last.seq : 0;
+  }
+
+  /** The oldest number from which nothing is missing. @throws EpochMismatch */
+  async #first(epoch: string): Promise<Cursor> {
+    const { config, state } = await this.client.manager.streams.info(this.client.prefix);
+    if (config.description?.includes(`epoch=${epoch} `) !== true)
+      throw new EpochMismatch(`the stream ${this.client.prefix} is in another life`);
+    return firstOf(state);
+  }
+
+  protected last(subject: string): Promise<StoredMsg | null> {
+    return this.client.manager.direct.getMessage(this.client.prefix, { last_by_subj: subject });
+  }
+
+  /**
+   * Every selected event in (from, upTo], of so many messages.
+   *
+   * @returns how many messages were left
+   */
+  async #visit(
+    from: Cursor,
+    upTo: Cursor,
+    selectors: SelectorSet,
+    visit: (kept: BrokerRecord) => void,
+    most = Infinity,
+  ): Promise<number> {
+    if (from >= upTo) return 0;
+    const scan = await this.#scan(from, selectors);
+    try {
+      for (let after = from; after < upTo;) {
+        if (scan.messages >= most) return scan.left;
+        const { kept, cursor } = await scan.read(after, upTo, MANY);
+        kept.forEach(visit);
+        after = cursor;
+      }
+      return 0;
+    } finally {
+      scan.close();
+    }
+  }
+
+  /** Reads what is selected after a cursor. */
+  async #scan(from: Cursor, selectors: SelectorSet): Promise<Scan> {
+    const subjects: (string | undefined)[] = selectors.selectsAll
+      ? [undefined]
+      : selectedSubjects(this.client.prefix, selectors);
+    const isWhole = selectors.selectsAll || this.#hasMixed(from);
+    if (isWhole && !selectors.selectsAll) subjects.push(mixedSubject(this.client.prefix));
+    const start = Math.floor(from / SLOTS) + 1;
+    const readers = subjects.map((subject) =>
+      this.#reading.pass(
+        READING / 4,
+        async () => new NatsReader(this.client, await this.consumer(start, subject)),
+      ),
+    );
+    const opened = await Promise.allSettled(readers);
+    const failed = opened.find(({ status }) => status === "rejected");
+    const found = opened.flatMap((each) => (each.status === "fulfilled" ? [each.value] : []));
+    if (failed === undefined) return new Scan(selectors, from, found, isWhole, this.#reading);
+    for (const reader of found) reader.close();
+    throw (failed as PromiseRejectedResult).reason;
+  }
+
+  /** A consumer of this node alone: what is lost on the way is asked for again. */
+  protected consumer(start: number, subject?: string): Promise<ConsumerInfo> {
+    return this.client.manager.consumers.add(this.client.prefix, {
+      ack_policy: this.client.nats.AckPolicy.None,
+      deliver_policy: this.client.nats.DeliverPolicy.StartSequence,
+      opt_start_seq: start,
+      inactive_threshold: this.client.nats.nanos(CONSUMER_LIFE),
+      mem_storage: true,
+      num_replicas: 1,
+      ...(subject === undefined ? {} : { filter_subject: subject }),
+    });
+  }
+}

@@ -1,0 +1,191 @@
+import { afterAll, beforeEach, expect, test } from "bun:test";
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  realpathSync,
+  renameSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  unlinkSync,
+} from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { newEvent } from "../../testing/log-contract.ts";
+import { ManualClock } from "../../testing/manual-clock.ts";
+import { SqliteLog } from "./index.ts";
+
+const root = realpathSync(mkdtempSync(join(tmpdir(), "sse-path-")));
+const cwd = process.cwd();
+afterAll(() => {
+  process.chdir(cwd);
+  rmSync(root, { recursive: true });
+});
+
+let folder: string;
+let folders = 0;
+beforeEach(() => {
+  folder = join(root, `${++folders}`);
+  mkdirSync(join(folder, "real/sub"), { recursive: true });
+  process.chdir(folder);
+});
+
+function refusal(path: string): string {
+  try {
+    new SqliteLog(path).close();
+  } catch (error) {
+    expect(error).toMatchObject({ name: "HubError", code: "log-failed" });
+    return (error as Error).message;
+  }
+  return "";
+}
+
+/** By what it is named: what makes it so, and where the file is. */
+const NAMES: [string, string, () => void, string][] = [
+  ["a relative path", "real/x.db", () => {}, "real/x.db"],
+  ["a relative path from this folder", "./real/./x.db", () => {}, "real/x.db"],
+  ["a path with `..`", "real/../real/sub/../x.db", () => {}, "real/x.db"],
+  ["a symlink", "link.db", () => symlinkSync(join(folder, "real/x.db"), "link.db"), "real/x.db"],
+  [
+    "a symlink to a file that is there",
+    "link.db",
+    () => {
+      new SqliteLog("real/x.db").close();
+      symlinkSync("real/x.db", "link.db");
+    },
+    "real/x.db",
+  ],
+  [
+    "a symlink into a folder that is yet to be made",
+    "link.db",
+    () => symlinkSync("new/x.db", "link.db"),
+    "new/x.db",
+  ],
+  [
+    "a symlink to a symlink",
+    "real/sub/link.db",
+    () => {
+      symlinkSync("../other.db", "real/sub/link.db");
+      symlinkSync("sub/../x.db", "real/other.db");
+    },
+    "real/x.db",
+  ],
+  ["a file in a symlinked folder", "folder/x.db", () => symlinkSync("real", "folder"), "real/x.db"],
+  [
+    "a file beside what a symlink stands for",
+    "folder/../x.db",
+    () => symlinkSync("real/sub", "folder"),
+    "real/x.db",
+  ],
+  [
+    "a symlink with `..` in a symlinked folder",
+    "folder/link.db",
+    () => {
+      symlinkSync("real/sub", "folder");
+      symlinkSync("../x.db", "real/sub/link.db");
+    },
+    "real/x.db",
+  ],
+];
+
+test.each(NAMES)(
+  "a file that is named by %s has its `-wal` beside it, the same one all along",
+  async (_, name, make, real) => {
+    make();
+    const clock = new ManualClock();
+    const log = new SqliteLog(name, { clock });
+    log.append([newEvent("t", "1")]);
+    const which = (path: string): string => {
+      const { ino, birthtimeNs } = statSync(path, { bigint: true }); // a number can be given to the next file
+      return `${ino} ${birthtimeNs}`;
+    };
+    const wal = which(`${real}-wal`);
+    process.chdir("/"); // the name stays good
+    for (let second = 0; second < 3; second++) {
+      await clock.advance(1000);
+      log.append([newEvent("t", "x")]);
+    }
+    expect(log.fault).toBeNull();
+    expect(which(join(folder, `${real}-wal`))).toBe(wal);
+    const { stdout } = Bun.spawnSync(["find", ".", "-type", "f"], { cwd: folder });
+    expect(stdout.toString().trim().split("\n").toSorted()).toEqual([`./${real}`, `./${real}-wal`]);
+    log.close();
+  },
+);
+
+test("a file is open for nobody else, whatever they name it by", () => {
+  symlinkSync("real", "folder");
+  symlinkSync("folder/x.db", "link.db");
+  const log = new SqliteLog("link.db");
+  expect(refusal("real/x.db")).toBe(
+    `${folder}/real/x.db is in use by process ${process.pid}; stop that, or name another file`,
+  );
+  log.close();
+});
+
+test("another process is refused, too", () => {
+  symlinkSync("real/x.db", "link.db");
+  const log = new SqliteLog("link.db");
+  log.append([newEvent("t", "1")]);
+  const program = `
+    import { SqliteLog } from ${JSON.stringify(join(import.meta.dir, "index.ts"))};
+    try { new SqliteLog("real/x.db"); console.log("opened"); } catch (error) { console.log(error.message); }
+    process.exit();
+  `;
+  const { stdout } = Bun.spawnSync([process.execPath, "-e", program], { cwd: folder });
+  expect(stdout.toString()).toContain(`real/x.db is in use by process ${process.pid}`);
+  log.close();
+});
+
+test.each<[string, () => void]>([
+  ["put to another file", () => symlinkSync("real/y.db", "new.db")],
+  ["put to nothing", () => symlinkSync("real/none.db", "new.db")],
+  ["the file itself, moved", () => renameSync("real/x.db", "new.db")],
+])("a symlink that is replaced while the file is open is noticed: it is %s", async (_, make) => {
+  new SqliteLog("real/y.db").close();
+  symlinkSync("real/x.db", "link.db");
+  const clock = new ManualClock();
+  const log = new SqliteLog("link.db", { clock });
+  make();
+  renameSync("new.db", "link.db");
+  await clock.advance(1000);
+  expect(log.fault).toContain(`${folder}/link.db was deleted or replaced while it was open`);
+  if (!existsSync("real/x.db")) renameSync("link.db", "real/x.db");
+  else unlinkSync("link.db");
+  symlinkSync("real/x.db", "link.db");
+  await clock.advance(1000);
+  expect(log.fault).toBeNull();
+  log.close();
+});
+
+test.each<[string, string, () => void, string]>([
+  ["a symlink to itself", "link.db", () => symlinkSync("link.db", "link.db"), "is a symlink to itself"],
+  [
+    "symlinks in a circle",
+    "link.db",
+    () => {
+      symlinkSync("other.db", "link.db");
+      symlinkSync("link.db", "other.db");
+    },
+    "is a symlink to itself",
+  ],
+  [
+    "a symlink to a folder",
+    "link.db",
+    () => symlinkSync("real", "link.db"),
+    "is a folder; name a file in it",
+  ],
+  ["the folder above", "real/..", () => {}, "is a folder; name a file in it"],
+  [
+    "a file in a folder that is a symlink to nothing",
+    "folder/x.db",
+    () => symlinkSync("nothing", "folder"),
+    "cannot be opened or made",
+  ],
+])("%s is refused in one line", (_, name, make, message) => {
+  make();
+  const refused = refusal(name);
+  expect(refused).toContain(message);
+  expect(refused).not.toContain("\n");
+});

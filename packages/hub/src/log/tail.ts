@@ -1,0 +1,34 @@
+import type { StoredEvent } from "../publish/message.ts";
+import type { TailListener } from "./event-log.ts";
+
+/** Those who listen to the tail of a log. One that throws harms nobody else; it is told on standard error. */
+export class Tail implements TailListener {
+  readonly #listeners = new Set<TailListener>();
+
+  add(listener: TailListener): () => void {
+    this.#listeners.add(listener);
+    return () => this.#listeners.delete(listener);
+  }
+
+  append(entries: readonly StoredEvent[]): void {
+    if (entries.length > 0) this.#tell((listener) => listener.append(entries));
+  }
+
+  reset(): void {
+    this.#tell((listener) => listener.reset());
+  }
+
+  skip(): void {
+    this.#tell((listener) => listener.skip());
+  }
+
+  #tell(tell: (listener: TailListener) => void): void {
+    for (const listener of this.#listeners) {
+      try {
+        tell(listener);
+      } catch (error) {
+        console.error(error);
+      }
+    }
+  }
+}

@@ -1,2 +1,0 @@
-export type { Durability } from "./file.ts";
-export { SQLITE_LOG_DEFAULTS, SqliteLog, type SqliteLogOptions } from "./sqlite-log.ts";

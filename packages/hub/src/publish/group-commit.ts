@@ -1,0 +1,100 @@
+import { type Cursor, type EventId, parseEventId } from "../log/event-id.ts";
+import { HubError } from "../errors.ts";
+import type { NewEvent } from "./message.ts";
+import type { HubSettings } from "../options.ts";
+
+interface Publication {
+  readonly events: readonly NewEvent[];
+  readonly resolve: (ids: readonly EventId[]) => void;
+  readonly reject: (error: unknown) => void;
+}
+
+/** What publishers have handed in: taken to the log once a turn, and answered once the log has it. */
+export class GroupCommit {
+  readonly #settings: HubSettings;
+  #waiting: Publication[] = [];
+  /** When the first of `#waiting` came. */
+  #since = 0;
+  /** Appends that the log has yet to answer. */
+  readonly #appends = new Set<Promise<void>>();
+  /** Events that the log has taken, without those that it held already. */
+  published = 0;
+
+  constructor(settings: HubSettings) {
+    this.#settings = settings;
+  }
+
+  /** Resolves with an id for each event, once they are kept. */
+  add(events: readonly NewEvent[]): Promise<readonly EventId[]> {
+    return new Promise((resolve, reject) => {
+      if (this.#waiting.length === 0) this.#since = this.#settings.clock.now();
+      this.#waiting.push({ events, resolve, reject });
+    });
+  }
+
+  /** One append for all that was added since the last turn, or as few as the log wants. */
+  commit(): void {
+    const { maxAppend = Infinity } = this.#settings.log;
+    let together: Publication[] = [];
+    let events = 0;
+    for (const publication of this.#waiting.splice(0)) {
+      if (together.length > 0 && events + publication.events.length > maxAppend) {
+        this.#append(together);
+        together = [];
+        events = 0;
+      }
+      together.push(publication);
+      events += publication.events.length;
+    }
+    if (together.length > 0) this.#append(together);
+  }
+
+  /** Resolves when the log has answered all that it was given. */
+  async settled(): Promise<void> {
+    await Promise.all(this.#appends);
+  }
+
+  #append(publications: readonly Publication[]): void {
+    const { clock, log, observer } = this.#settings;
+    const since = this.#since;
+    const batch =
+      publications.length === 1 ? publications[0]!.events : publications.flatMap((each) => each.events);
+    const fail = (cause: unknown): void => {
+      const error =
+        cause instanceof HubError
+          ? cause
+          : new HubError("log-failed", `the log cannot keep the event: ${String(cause)}`, { cause });
+      for (const { reject } of publications) reject(error);
+    };
+    const { last } = log.bounds();
+    const acknowledge = (ids: readonly EventId[]): void => {
+      this.published += countNew(batch, ids, last);
+      let place = 0;
+      for (const { events, resolve } of publications) {
+        resolve(publications.length === 1 ? ids : ids.slice(place, place + events.length));
+        place += events.length;
+      }
+      observer.committed(clock.now() - since);
+    };
+    try {
+      const ids = log.append(batch);
+      if (ids instanceof Promise) {
+        const answered = ids.then(acknowledge, fail).finally(() => this.#appends.delete(answered));
+        this.#appends.add(answered);
+      } else acknowledge(ids);
+    } catch (error) {
+      fail(error);
+    }
+  }
+}
+
+/** How many of a batch the log did not hold before, where `last` was its newest event: a repeat has an older one's id. */
+function countNew(batch: readonly NewEvent[], ids: readonly EventId[], last: Cursor): number {
+  if (batch.every(({ idempotencyKey }) => idempotencyKey === "")) return ids.length;
+  const fresh = new Set<Cursor>();
+  for (const id of ids) {
+    const { cursor } = parseEventId(id)!;
+    if (cursor > last) fresh.add(cursor);
+  }
+  return fresh.size;
+}

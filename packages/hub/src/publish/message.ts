@@ -1,0 +1,181 @@
+import { encodeEvent } from "@sse/protocol";
+import { endEvent } from "../control-events.ts";
+import { type Cursor, type EventId, formatEventId } from "../log/event-id.ts";
+import { HubError } from "../errors.ts";
+import { parseTopic, type Topic } from "../topics/topic.ts";
+
+/** What a publisher hands in. */
+export interface Message<Data = unknown> {
+  /** A string goes as it is, any other JSON value as its JSON text. May be left out only with `end`. */
+  data?: Data;
+  /** The event's type (`event:`); default: none, which clients read as `message`. `sse:` is reserved for the hub. */
+  event?: string;
+  /** What the event is about, within its topic: `lag=latest` keeps the newest event of each key. */
+  key?: string;
+  /**
+   * The publisher's own id. The same id again for the same topic, while the log holds the event, publishes nothing and
+   * answers as before.
+   */
+  id?: string;
+  /** True: the topic ends with this message. Its streams are told, and close once all their topics have ended. */
+  end?: boolean;
+}
+
+/** A {@link Message} that went through the door: whatever is in here can stand on the wire. */
+export interface NewEvent {
+  /** Where it goes. */
+  readonly topic: Topic;
+  /** What `event:` is, "" for none. */
+  readonly type: string;
+  /** As it goes over the wire, but for its line ends. */
+  readonly data: string;
+  /** What it is about within its topic, "" when the publisher did not say. */
+  readonly key: string;
+  /** The publisher's id, "" when it gave none. */
+  readonly idempotencyKey: string;
+  /** True for the event that ends its topic; it has no data of its own. */
+  readonly end: boolean;
+}
+
+/** An event as the log keeps it. */
+export interface StoredEvent {
+  /** Its number in the log. */
+  readonly seq: Cursor;
+  /** Where it was published. */
+  readonly topic: Topic;
+  /** What it is about within its topic, "" when the publisher did not say. */
+  readonly key: string;
+  /** The publisher's id, "" when it gave none. */
+  readonly idempotencyKey: string;
+  /** True for the event that ends its topic. */
+  readonly end: boolean;
+  /** The encoded event, id line included: made once, the same for every stream. */
+  readonly wire: string;
+  /** UTF-8 bytes of `wire`. */
+  readonly bytes: number;
+}
+
+/** The most bytes of UTF-8 in a type, a key or a publisher's id. */
+const MAX_NAME_BYTES = 1024;
+const BREAKS = /[\r\n\0]/;
+
+function name(field: "event" | "key" | "id", value: unknown): string {
+  if (value === undefined) return "";
+  if (typeof value !== "string") throw new HubError("bad-event", `${field} must be a string`);
+  if (BREAKS.test(value)) throw new HubError("bad-event", `${field} must not hold CR, LF or NUL`);
+  if (!value.isWellFormed()) throw new HubError("bad-event", `${field} must not hold half a surrogate pair`);
+  if (value.length > MAX_NAME_BYTES || Buffer.byteLength(value) > MAX_NAME_BYTES) {
+    throw new HubError("bad-event", `${field} is longer than ${MAX_NAME_BYTES} bytes`);
+  }
+  return value;
+}
+
+function dataText(data: unknown): string {
+  if (typeof data === "string") return data;
+  let text: string | undefined;
+  try {
+    text = JSON.stringify(data);
+  } catch (error) {
+    throw new HubError("bad-event", `data cannot be written as JSON: ${String(error)}`);
+  }
+  if (text === undefined) throw new HubError("bad-event", "data is missing; give a string or a JSON value");
+  return text;
+}
+
+/**
+ * The one door for events: one event, plus the one that ends the topic when the message asks for it.
+ *
+ * @param maxEventBytes the most UTF-8 bytes of data, as it goes over the wire
+ * @param events what to add them to
+ * @throws HubError `bad-topic`, `bad-event` or `too-large`, naming the field
+ */
+export function parseMessage(
+  topicText: unknown,
+  message: Message,
+  maxEventBytes: number,
+  events: NewEvent[] = [],
+): NewEvent[] {
+  const topic = parseTopic(topicText);
+  const type = name("event", message.event);
+  if (type.startsWith("sse:")) {
+    throw new HubError(
+      "bad-event",
+      `event ${JSON.stringify(type)}: types that begin with "sse:" are the hub's own`,
+    );
+  }
+  const key = name("key", message.key);
+  const idempotencyKey = name("id", message.id);
+  if (message.end !== undefined && typeof message.end !== "boolean") {
+    throw new HubError("bad-event", "end must be true or false");
+  }
+  const end = message.end === true;
+  if (message.data !== undefined || !end) {
+    const data = dataText(message.data);
+    if (data.length * MOST_BYTES > maxEventBytes && wireLength(data) > maxEventBytes) {
+      throw new HubError(
+        "too-large",
+        `data is over the limit of ${maxEventBytes} bytes, of which each line after the first takes ${LINE_BYTES}; send a reference instead`,
+      );
+    }
+    events.push({ topic, type, data, key, idempotencyKey, end: false });
+  }
+  if (end) {
+    // The end is no repetition of the event before it.
+    const id = idempotencyKey === "" ? "" : endId(idempotencyKey);
+    events.push({ topic, type: "", data: "", key: "", idempotencyKey: id, end: true });
+  }
+  return events;
+}
+
+/** The error of one of several messages, which says of which. */
+export function inEvent(index: number, count: number, error: unknown): unknown {
+  if (!(error instanceof HubError)) return error;
+  return new HubError(error.code, `event ${index} of ${count}: ${error.message}`);
+}
+
+/** The id of the end of a topic that came with an event of this id: one that no publisher can send. */
+export function endId(idempotencyKey: string): string {
+  return `${idempotencyKey}\0end`;
+}
+
+/** What a line costs on the wire besides its text: `data: ` and the line end. */
+const LINE_BYTES = 7;
+
+/** The most bytes that a character of a text can take on the wire: a line end, and the line that it begins. */
+const MOST_BYTES = 1 + LINE_BYTES;
+
+/** A megabyte of line ends must not become seven on the wire. */
+function wireLength(data: string): number {
+  let length = Buffer.byteLength(data);
+  for (let at = data.indexOf("\n"); at !== -1; at = data.indexOf("\n", at + 1)) length += LINE_BYTES;
+  for (let at = data.indexOf("\r"); at !== -1; at = data.indexOf("\r", at + 1)) length += LINE_BYTES;
+  return length;
+}
+
+/** The event with the number that the log gave it, encoded once for all its streams. */
+export function storedEvent(
+  epoch: string,
+  seq: Cursor,
+  event: NewEvent,
+  id: EventId = formatEventId(epoch, seq),
+): StoredEvent {
+  const { topic, key, idempotencyKey, end } = event;
+  if (end) {
+    const wire = endEvent(id, topic);
+    return { seq, topic, key, idempotencyKey, end, wire, bytes: Buffer.byteLength(wire) };
+  }
+  const { type, data } = event;
+  // The id is ours, and needs no check. Counting the bytes of the parts leaves the engine free to put the text together
+  // when it is first sent, with the rest of its frame.
+  const wire =
+    type === "" && !data.includes("\n") && !data.includes("\r")
+      ? `data: ${data}\nid: ${id}\n\n`
+      : encodeEvent({ event: type, data, id });
+  const bytes = wire.length + extraUtf8Bytes(data) + (type === "" ? 0 : extraUtf8Bytes(type));
+  return { seq, topic, key, idempotencyKey, end, wire, bytes };
+}
+
+/** By how much the UTF-8 bytes of a text are more than its length. */
+function extraUtf8Bytes(text: string): number {
+  return Buffer.byteLength(text) - text.length;
+}

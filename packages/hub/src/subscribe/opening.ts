@@ -1,0 +1,59 @@
+import type { GapReason, Resume } from "../control-events.ts";
+import type { Delivery } from "../deliver/delivery.ts";
+import type { EventId } from "../log/event-id.ts";
+import type { Position } from "../log/event-log.ts";
+import type { Sink } from "../sinks/sink.ts";
+import { isOver } from "./position.ts";
+import type { Stream } from "./stream.ts";
+
+/**
+ * A stream that has its quotas, is registered with its cohort, and knows where it begins. Nothing that is published from now on
+ * passes it by. {@link attach} it to a sink, or {@link cancel} it; after 10 s without either it is cancelled.
+ */
+export class Opening {
+  /** True when the client has had all that there is and all its topics have ended: answer 204, there is no stream any more. */
+  readonly over: boolean;
+  /** Whether it begins where the client asked to. */
+  readonly resume: Resume;
+  /** Why the client can no longer be given some events; null: it can be given all. */
+  readonly gap: GapReason | null;
+  /** Selected events that were there after its cursor when it was opened. */
+  readonly replayed: number;
+  readonly #delivery: Delivery;
+  readonly #stream: Stream;
+  readonly #lastEventId: string;
+  readonly #id: EventId;
+
+  constructor(delivery: Delivery, stream: Stream, position: Position) {
+    this.#delivery = delivery;
+    this.#stream = stream;
+    this.#lastEventId = stream.request!.lastEventId;
+    this.#id = delivery.id(position.cursor);
+    this.resume = position.resume;
+    this.gap = position.gap;
+    this.replayed = position.replayed;
+    this.over = isOver(stream.cohort.selectors, position);
+    if (this.over) this.cancel();
+  }
+
+  /**
+   * Writes the stream's first bytes to the sink, and then every selected event after its start, in order and once, until one
+   * side closes it. A stream that was closed meanwhile, as the hub is closing, says so to the sink, and closes it.
+   *
+   * @throws TypeError when the stream has a sink already
+   */
+  attach(sink: Sink): Stream {
+    const stream = this.#stream;
+    if (stream.sink !== null) throw new TypeError("the stream has a sink already");
+    if (stream.state === "closed") {
+      this.#delivery.tellClosing(sink, this.#lastEventId === "" ? this.#id : this.#lastEventId, "drain");
+      sink.close();
+    } else this.#delivery.attach(stream, sink);
+    return stream;
+  }
+
+  /** Gives back what the stream took. Of no effect once it is attached. */
+  cancel(): void {
+    if (this.#stream.sink === null) this.#stream.finish("client");
+  }
+}

@@ -1,0 +1,2 @@
+export { type ContractRetention, logContract, type LogUnderTest, newEvent } from "./log-contract.ts";
+export { ManualClock } from "./manual-clock.ts";
