@@ -39,7 +39,7 @@ interface Source {
 async function sources(folder: string): Promise<Source[]> {
   const found: Source[] = [];
   for await (const path of new Glob("**/*.ts").scan(join(ROOT, folder))) {
-    if (path.includes("node_modules")) continue;
+    if (/node_modules|\bdist\b/.test(path)) continue;
     const text = await Bun.file(join(ROOT, folder, path)).text();
     found.push({
       path: join(folder, path),

@@ -1,29 +1,16 @@
 import { expect, test } from "bun:test";
 import { existsSync } from "node:fs";
-import { rm } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { readTokens } from "../packages/elysia/src/index.ts";
 import { ServerProcess } from "../apps/server/e2e/server-process.ts";
 import { until } from "../apps/server/e2e/sse-client.ts";
+import { freePort } from "../packages/hub/test/broker-process.ts";
+import { paste, programIn, ROOT, snippetsOf } from "./snippets.ts";
 
 /* What the page on authentication tells a stranger to type, and to write, has to work. */
 
-const ROOT = join(import.meta.dir, "..");
 const PAGE = await Bun.file(join(ROOT, "docs/authentication.md")).text();
-const snippets = (language: string): string[] =>
-  [...PAGE.matchAll(/```(\w+)\n([\s\S]*?)```/g)]
-    .filter(([, kind]) => kind === language)
-    .map(([, , code]) => code!);
-
-async function bash(script: string, env: Record<string, string>): Promise<string> {
-  const process = Bun.spawn(["bash", "-c", script], {
-    cwd: ROOT,
-    env: { ...Bun.env, ...env },
-    stdout: "pipe",
-    stderr: "ignore",
-  });
-  return await process.stdout.text();
-}
+const snippets = (language: string): string[] => snippetsOf(PAGE, language);
 
 const MINTS = `a server starts as told${Bun.which("openssl") === null ? " (no openssl found)" : ""}`;
 
@@ -32,25 +19,23 @@ test.skipIf(Bun.which("openssl") === null)(
   async () => {
     const [start, use] = snippets("sh") as [string, string];
     const [variable, command] = start.trim().split("\n") as [string, string];
-    const secret = (await bash(`${variable}; printf %s "$SSE_JWT_SECRET"`, {})).trim();
+    const secret = (await paste(`${variable}; printf %s "$SSE_JWT_SECRET"`)).trim();
     const flags = command.replace("bun run start ", "").replaceAll("'", "").split(" ");
     await using server = await ServerProcess.startWith({ SSE_JWT_SECRET: secret }, ...flags);
     const script = use
       .replaceAll("localhost:3000", `127.0.0.1:${server.port}`)
-      .replace("curl -N", "curl -sN --max-time 1")
       .replace("bun run start token", "bun apps/server/src/main.ts token");
-    const out = await bash(script, { SSE_JWT_SECRET: secret });
+    const out = await paste(script, { last: "\ndata: paid\n", env: { SSE_JWT_SECRET: secret } });
     expect(out).toMatch(/^\{"id":"[^"]+"\}\n/);
-    expect(out).toContain("\ndata: paid\n");
   },
 );
 
 test("the apps run as printed", async () => {
   const [snippet] = snippets("ts") as [string];
-  const file = join(ROOT, "apps/server", `authentication-${process.pid}.ts`);
-  const port = 20_001 + 2 * (process.pid % 5000);
-  await Bun.write(file, snippet.replace("3001", String(port)).replace("3002", String(port + 1)));
-  const app = Bun.spawn(["bun", file], {
+  const [one, other] = [await freePort(), await freePort()];
+  const source = snippet.replace("3001", String(one)).replace("3002", String(other));
+  await using program = await programIn("apps/server", source);
+  const app = Bun.spawn(["bun", program.file], {
     env: { ...Bun.env, SSE_JWT_SECRET: "a secret of at least 32 bytes, for tests" },
     stdout: "ignore",
     stderr: "inherit",
@@ -61,14 +46,13 @@ test("the apps run as printed", async () => {
       () => 0,
     );
   try {
-    await until(async () => (await status(port + 1, "public/1")) === 200);
-    expect(await status(port, "public/1")).toBe(401);
-    expect(await status(port + 1, "users/7")).toBe(401);
-    expect(await status(port + 1, "users/7", { "x-session": "session-1" })).toBe(200);
-    expect(await status(port + 1, "users/8", { "x-session": "session-1" })).toBe(403);
+    await until(async () => (await status(other, "public/1")) === 200);
+    expect(await status(one, "public/1")).toBe(401);
+    expect(await status(other, "users/7")).toBe(401);
+    expect(await status(other, "users/7", { "x-session": "session-1" })).toBe(200);
+    expect(await status(other, "users/8", { "x-session": "session-1" })).toBe(403);
   } finally {
     app.kill("SIGKILL");
-    await rm(file);
   }
 });
 

@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
+import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { join } from "node:path";
 import sveltePlugin from "../examples/svelte-plugin.ts";
 import { CHROMIUM } from "../apps/server/e2e/browser.ts";
@@ -7,8 +7,6 @@ import { ServerProcess } from "../apps/server/e2e/server-process.ts";
 import { publish, until } from "../apps/server/e2e/sse-client.ts";
 
 /* The examples are run: the pages in a browser, the publishers in their languages, against the server. */
-
-setDefaultTimeout(120_000);
 
 const EXAMPLES = join(import.meta.dir, "../examples");
 

@@ -4,16 +4,15 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { ServerProcess } from "../apps/server/e2e/server-process.ts";
+import { SseClient, until } from "../apps/server/e2e/sse-client.ts";
+import { freePort } from "../packages/hub/test/broker-process.ts";
+import { paste, programIn, ROOT, snippetsOf } from "./snippets.ts";
 
 /* The README is run: what it tells a stranger to type has to work. */
 
-const ROOT = join(import.meta.dir, "..");
 const README = await Bun.file(join(ROOT, "README.md")).text();
 
-const snippets = (language: string): string[] =>
-  [...README.matchAll(/```(\w+)\n([\s\S]*?)```/g)]
-    .filter(([, kind]) => kind === language)
-    .map(([, , code]) => code!);
+const snippets = (language: string): string[] => snippetsOf(README, language);
 const shell = snippets("sh");
 
 let server: ServerProcess;
@@ -22,18 +21,9 @@ beforeAll(async () => {
 });
 afterAll(() => server[Symbol.asyncDispose]());
 
-/** Runs a snippet as pasted, against the test's server; streams end after a second. */
-async function paste(snippet: string, seconds = 1): Promise<string> {
-  const script = snippet
-    .replaceAll("localhost:3000", `localhost:${server.port}`)
-    .replaceAll("curl -N", `curl -sN --max-time ${seconds}`)
-    .replaceAll("curl ", "curl -sS ");
-  const process = Bun.spawn(["bash", "-c", script], { stdout: "pipe", stderr: "pipe" });
-  const [out, error] = await Promise.all([process.stdout.text(), process.stderr.text()]);
-  await process.exited;
-  expect(error.replace(/curl: \(28\).*\n/g, "")).toBe("");
-  return out;
-}
+/** Runs a snippet as pasted, against the test's server, until it ends or has said `last`. */
+const pasteHere = (snippet: string, last?: string): Promise<string> =>
+  paste(snippet.replaceAll("localhost:3000", `localhost:${server.port}`), last === undefined ? {} : { last });
 
 describe("the README", () => {
   test("has two commands, and the scripts they call", async () => {
@@ -47,14 +37,17 @@ describe("the README", () => {
 
   test("a listener gets what is published from another terminal", async () => {
     const [listen, publish] = [shell[2]!, shell[3]!];
-    const heard = paste(listen, 2);
-    await Bun.sleep(500);
-    expect(await paste(publish)).toMatch(/^\{"id":"[^"]+"\}\n$/);
-    expect(await heard).toContain("\ndata: hello\n");
+    const heard = pasteHere(listen, "\ndata: hello\n");
+    await until(async () => {
+      const { streams } = (await (await fetch(`${server.url}/stats`)).json()) as { streams: number };
+      return streams === 1;
+    });
+    expect(await pasteHere(publish)).toMatch(/^\{"id":"[^"]+"\}\n$/);
+    await heard;
   });
 
   test("the other ways to publish are answered with ids", async () => {
-    const answers = (await paste(shell[4]!)).match(/\{[^}]*\}/g)!;
+    const answers = (await pasteHere(shell[4]!)).match(/\{[^}]*\}/g)!;
     expect(answers.map((answer) => Object.keys(JSON.parse(answer) as object))).toEqual([
       ["id"],
       ["ids"],
@@ -90,62 +83,44 @@ describe("the README", () => {
           await rm(folder, { recursive: true });
         }
       },
-      60_000,
     );
   }
 
   test("a listener that comes back gets what it missed", async () => {
-    const heard = await paste(shell[5]!);
+    const heard = await pasteHere(shell[5]!, "data: two\n");
     expect(heard).toContain('{"resume":"resumed","replayed":1}');
-    expect(heard).toContain("data: two\n");
     expect(heard).not.toContain("data: one\n");
   });
 
   test("the Elysia app runs as printed", async () => {
     const snippet = snippets("ts").find((each) => each.includes("@sse/elysia"))!;
-    const file = join(ROOT, "apps/server", `readme-${process.pid}.ts`);
-    const port = 20_000 + (process.pid % 10_000);
-    await Bun.write(file, snippet.replace("3001", String(port)));
-    const app = Bun.spawn(["bun", file], { stdout: "ignore", stderr: "inherit" });
+    const port = await freePort();
+    await using program = await programIn("apps/server", snippet.replace("3001", String(port)));
+    const app = Bun.spawn(["bun", program.file], { stdout: "ignore", stderr: "inherit" });
     try {
-      let text = "";
-      for (let tries = 0; !text.includes("paid") && tries < 100; tries++) {
-        await Bun.sleep(50);
-        const abort = AbortSignal.timeout(200);
-        try {
-          const response = await fetch(`http://127.0.0.1:${port}/events?topic=orders/42&replay=all`, {
-            signal: abort,
-          });
-          for await (const chunk of response.body!) text += new TextDecoder().decode(chunk);
-        } catch {
-          // Not up yet, or read for long enough.
-        }
-      }
-      expect(text).toContain("event: paid\n");
-      expect(text).toContain('data: {"total":99}\n');
+      const url = `http://127.0.0.1:${port}/events?topic=orders/42&replay=all`;
+      let client: SseClient | null = null;
+      await until(async () => (client = await SseClient.open(url).catch(() => null)) !== null);
+      await using opened = client!;
+      expect(await opened.receive(1)).toEqual(['{"total":99}']);
+      expect(opened.events.at(-1)!.type).toBe("paid");
     } finally {
       app.kill("SIGKILL");
-      await rm(file);
     }
   });
 
   test("hubs whose topics have types run as printed", async () => {
     const snippet = snippets("ts").find((each) => each.includes("schemas"))!;
-    const file = join(ROOT, "packages/hub", `readme-${process.pid}.ts`); // where the schemas' library is
-    await Bun.write(file, snippet);
-    const app = Bun.spawn(["bun", file], { stdout: "ignore", stderr: "inherit" });
-    try {
-      expect(await app.exited).toBe(0);
-    } finally {
-      await rm(file);
-    }
+    await using program = await programIn("packages/hub", snippet); // where the schemas' library is
+    const app = Bun.spawn(["bun", program.file], { stdout: "ignore", stderr: "inherit" });
+    expect(await app.exited).toBe(0);
   });
 
   test("a stream is read as printed", async () => {
     const snippet = snippets("ts").find((each) => each.includes("decodeEvents"))!;
-    const file = join(ROOT, "apps/server", `readme-stream-${process.pid}.ts`);
-    await Bun.write(file, snippet.replace("localhost:3000", `localhost:${server.port}`));
-    const reader = Bun.spawn(["bun", file], { stdout: "pipe", stderr: "inherit" });
+    const source = snippet.replace("localhost:3000", `localhost:${server.port}`);
+    await using program = await programIn("apps/server", source);
+    const reader = Bun.spawn(["bun", program.file], { stdout: "pipe", stderr: "inherit" });
     try {
       let text = "";
       for await (const chunk of reader.stdout) {
@@ -155,7 +130,6 @@ describe("the README", () => {
       expect(text).toMatch(/^sse:ready \{"resume":"fresh","replayed":0\} [0-9a-z]{10}-[0-9]+\n$/);
     } finally {
       reader.kill("SIGKILL");
-      await rm(file);
     }
   });
 

@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
+import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { cp, mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -7,8 +7,6 @@ import { runServer, ServerProcess } from "./server-process.ts";
 import { publish, SseClient, until } from "./sse-client.ts";
 
 /* What users see of a broker that is away, comes back, has lost its data, or does not want us. */
-
-setDefaultTimeout(30_000);
 
 const readyz = async (server: ServerProcess): Promise<number> => (await fetch(`${server.url}/readyz`)).status;
 
@@ -73,7 +71,6 @@ for (const kind of ["redis", "nats"] satisfies BrokerKind[]) {
       const refused = await tryToPublish(one, "refused");
       expect(refused).toMatchObject({ status: 503, wait: expect.stringMatching(/^[0-9]+$/) as unknown });
       expect(refused.detail).toContain("nothing was published");
-      expect(refused.took).toBeLessThan(1000);
       await broker.start();
       await until(async () => (await readyz(one)) === 200 && (await readyz(other)) === 200);
       await publish(other.url, { topic: "t", data: "after" });
@@ -93,8 +90,10 @@ for (const kind of ["redis", "nats"] satisfies BrokerKind[]) {
       const lost = await tryToPublish(one, "perhaps");
       expect(lost).toMatchObject({ status: 503, wait: expect.stringMatching(/^[0-9]+$/) as unknown });
       expect(lost.detail).toContain("publish again with the same id");
-      expect(lost.took).toBeLessThan(7000);
       await until(async () => (await readyz(one)) === 503);
+      const refused = await tryToPublish(one, "refused");
+      expect(refused.detail).toContain("nothing was published");
+      expect(refused.took).toBeLessThan(lost.took / 2); // nobody waits for what is known to be away
       // An EventSource would never come again after any status but 200.
       expect((await late).status).toBe(200);
       expect(await (await late).text()).toMatch(
@@ -237,7 +236,7 @@ describe.skipIf(missing("redis") !== "")(`what Redis refuses${missing("redis")}`
     }
     await redis.send("CONFIG", ["SET", "maxmemory", "0"]);
     redis.close();
-    await until(async () => (await readyz(server)) === 200, 25_000);
+    await until(async () => (await readyz(server)) === 200);
     await publish(server.url, { topic: "t", data: "after" });
     expect(await client.receive(1)).toEqual(["after"]);
     const told = server.lines.filter(

@@ -1,4 +1,5 @@
 import { type Browser, type BrowserContext, chromium, type Locator, type Page } from "playwright-core";
+import { PATIENCE } from "./sse-client.ts";
 
 const NAMES = ["chromium", "chromium-browser", "google-chrome", "google-chrome-stable"];
 const PLACES = [
@@ -52,7 +53,7 @@ export class Tab {
   }
 
   static async open(context: BrowserContext, url: string): Promise<Tab> {
-    context.setDefaultTimeout(12_000);
+    context.setDefaultTimeout(PATIENCE);
     const tab = new Tab(await context.newPage());
     await tab.page.goto(url);
     return tab;

@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
+import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { type Exchange, Flood, WireServer } from "@sse/client/test/wire-server.ts";
 import { CHROMIUM } from "./browser.ts";
 import { logOf, openClientPage } from "./client-page.ts";
@@ -6,8 +6,6 @@ import { DevToolsBrowser, type DevToolsTab } from "./devtools.ts";
 import { until } from "./sse-client.ts";
 
 /* The client in a real browser: beside the browser's own EventSource, and through the life of a page. */
-
-setDefaultTimeout(120_000);
 
 const name = CHROMIUM === null ? "the client (no Chromium found: set CHROMIUM_PATH)" : "the client";
 const PAGE = "/healthz";

@@ -1,4 +1,4 @@
-import { afterAll, afterEach, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
+import { afterAll, afterEach, beforeAll, describe, expect, test } from "bun:test";
 import { CHROMIUM } from "./browser.ts";
 import { logOf, openClientPage } from "./client-page.ts";
 import { CuttingProxy } from "./cutting-proxy.ts";
@@ -7,8 +7,6 @@ import { ServerProcess } from "./server-process.ts";
 import { publish, until } from "./sse-client.ts";
 
 /* One connection for all tabs, in real tabs that close, crash, freeze and come late. */
-
-setDefaultTimeout(120_000);
 
 const name = CHROMIUM === null ? "sharing (no Chromium found: set CHROMIUM_PATH)" : "sharing";
 const FOLLOW = "sse.follow('/events?topic=t', { shared: true })";
@@ -50,7 +48,7 @@ describe.skipIf(CHROMIUM === null)(name, () => {
   }
 
   async function hasStreams(count: number): Promise<void> {
-    await until(async () => (await streams()) === count, 60_000);
+    await until(async () => (await streams()) === count);
   }
 
   /** Publishes so many, one after another, as something happens. */
@@ -67,7 +65,7 @@ describe.skipIf(CHROMIUM === null)(name, () => {
   async function haveAll(tabs: readonly DevToolsTab[] = pages, from = 0): Promise<void> {
     const all = Array.from({ length: published - from }, (_, at) => `m${from + at}`);
     for (const page of tabs) {
-      await until(async () => (await logOf(page)).includes(`m${published - 1}`), 60_000);
+      await until(async () => (await logOf(page)).includes(`m${published - 1}`));
       expect((await logOf(page)).filter((each) => /^m\d/.test(each))).toEqual(all);
     }
   }
@@ -128,7 +126,7 @@ describe.skipIf(CHROMIUM === null)(name, () => {
     await haveAll([pages[0]!]);
     expect((await logOf(pages[1]!)).at(-1)).toBe("frozen");
     await pages[1]!.setLifecycle("active");
-    await until(async () => (await logOf(pages[1]!)).includes(`m${published - 1}`), 60_000);
+    await until(async () => (await logOf(pages[1]!)).includes(`m${published - 1}`));
     await publishSome(3);
     await haveAll();
     await hasStreams(1);

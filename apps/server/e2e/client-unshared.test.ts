@@ -1,12 +1,10 @@
-import { afterAll, afterEach, beforeAll, describe, setDefaultTimeout, test } from "bun:test";
+import { afterAll, afterEach, beforeAll, describe, test } from "bun:test";
 import type { Browser, BrowserContext } from "playwright-core";
 import { CHROMIUM, launchChromium, Tab } from "./browser.ts";
 import { ServerProcess } from "./server-process.ts";
 import { publish, until } from "./sse-client.ts";
 
 /* Tabs that would share and cannot: each has connections of its own, and everything works. */
-
-setDefaultTimeout(120_000);
 
 const name = CHROMIUM === null ? "tabs (no Chromium found: set CHROMIUM_PATH)" : "tabs";
 /** The last is no stream of the hub. */
@@ -27,7 +25,7 @@ describe.skipIf(CHROMIUM === null)(name, () => {
 
   afterEach(async () => {
     await Promise.all(browser.contexts().map((context) => context.close()));
-    await until(async () => (await streams()) === 0, 60_000);
+    await until(async () => (await streams()) === 0);
   });
 
   async function streams(): Promise<number> {
@@ -61,8 +59,8 @@ describe.skipIf(CHROMIUM === null)(name, () => {
     await prepare(context);
     const tabs = [await Tab.open(context, server.url), await Tab.open(context, server.url)];
     for (const tab of tabs) for (const feed of FEEDS) await tab.sees(feed, "open");
-    await until(async () => (await streams()) === count, 60_000);
+    await until(async () => (await streams()) === count);
     await publish(server.url, { topic: "default", data: what });
-    for (const tab of tabs) await until(async () => (await tab.rows("board")).includes(what), 60_000);
+    for (const tab of tabs) await until(async () => (await tab.rows("board")).includes(what));
   });
 });

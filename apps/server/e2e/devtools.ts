@@ -3,6 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { Subprocess } from "bun";
 import { CHROMIUM, FLAGS } from "./browser.ts";
+import { PATIENCE } from "./sse-client.ts";
 
 /*
  * Chromium by its own protocol. Playwright makes every page believe that it is seen and has the focus, and turns the
@@ -112,13 +113,13 @@ export class DevToolsTab {
     return result.value;
   }
 
-  async waitFor(condition: string, milliseconds = 60_000): Promise<void> {
-    const end = performance.now() + milliseconds;
+  async waitFor(condition: string): Promise<void> {
+    const end = performance.now() + PATIENCE;
     for (;;) {
       // While a page makes room for another, there is nothing to ask.
       const holds = await this.evaluate(`Boolean(${condition})`).catch(() => false);
       if (holds) return;
-      if (performance.now() > end) throw new Error(`not within ${milliseconds} ms: ${condition}`);
+      if (performance.now() > end) throw new Error(`not within ${PATIENCE} ms: ${condition}`);
       await Bun.sleep(10);
     }
   }

@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, expect, setDefaultTimeout, test } from "bun:test";
+import { afterAll, beforeAll, expect, test } from "bun:test";
 import { existsSync } from "node:fs";
 import { mkdir, mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
@@ -7,8 +7,6 @@ import { type BrokerKind, BrokerProcess, missing } from "@sse/hub/test/broker-pr
 import { publish, SseClient, until } from "./sse-client.ts";
 
 /* The single executable, started where there is nothing else: no sources, no packages, no Bun. */
-
-setDefaultTimeout(60_000);
 
 const ROOT = new URL("../../..", import.meta.url).pathname;
 const BUILD = new URL("../build.ts", import.meta.url).pathname;

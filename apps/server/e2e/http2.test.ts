@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
+import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { mkdtempSync, rmSync } from "node:fs";
 import { type ClientHttp2Session, connect } from "node:http2";
 import { tmpdir } from "node:os";
@@ -11,8 +11,6 @@ import { runServer, ServerProcess } from "./server-process.ts";
 import { until } from "./sse-client.ts";
 
 /* Over TLS: HTTP/2 takes away the six connections that a browser has for one server. */
-
-setDefaultTimeout(60_000);
 
 /** What a page does: 30 streams of three topics, an event to each topic, and the first event of every stream. */
 const IN_PAGE = `(async () => {
@@ -83,7 +81,7 @@ describe.skipIf(openssl === null)(openssl === null ? "TLS (no openssl found)" : 
   });
 
   test("streams of one connection that are not read do not hold up the others, and end at the deadline", async () => {
-    await using server = await ServerProcess.start(...flags, "--write-deadline", "2s");
+    await using server = await ServerProcess.start(...flags, "--write-deadline", "5s");
     const readers = connect(server.url, { rejectUnauthorized: false });
     const publisher = connect(server.url, { rejectUnauthorized: false });
     const stalled = 5;
@@ -110,8 +108,9 @@ describe.skipIf(openssl === null)(openssl === null ? "TLS (no openssl found)" : 
         .slice(at, at + 200)
         .map((number) => ({ topic: "t", data: `${number} ${"x".repeat(64)}` }));
       expect(await post(publisher, batch)).toBe(200);
+      // Here is who publishes and who reads: a reader that this leaves behind would not be slow by itself.
+      await until(() => seen.every(({ length }) => length === at + batch.length));
     }
-    await until(() => seen.every(({ length }) => length === numbers.length));
     for (const each of seen) expect(each).toEqual(numbers);
     await until(() => ended.length === stalled);
     expect(ended.toSorted((a, b) => a - b)).toEqual([0, 1, 2, 3, 4]);
@@ -133,7 +132,7 @@ describe.skipIf(openssl === null)(openssl === null ? "TLS (no openssl found)" : 
   }
 
   test("a stream that goes on after a stall has what its lag policy says", async () => {
-    await using server = await ServerProcess.start(...flags, "--write-deadline", "60s");
+    await using server = await ServerProcess.start(...flags, "--write-deadline", "off");
     using client = await Http2Client.connect(server.port);
     client.grant(2 ** 30);
     const [latest, disconnect, catchUp] = ["latest", "disconnect", "catch-up"].map((lag) =>
@@ -185,7 +184,7 @@ describe.skipIf(openssl === null)(openssl === null ? "TLS (no openssl found)" : 
     }
     // Without a bound it would be 5 GiB.
     expect((most - before - logBytes) / 2 ** 20).toBeLessThan(96);
-    await until(() => streams.every(({ reset }) => reset), 20_000);
+    await until(() => streams.every(({ reset }) => reset));
     expect(await stats(server)).toMatchObject({ streams: 0, closes: { slow: streams.length } });
   });
 

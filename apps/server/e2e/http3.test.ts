@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
+import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { createHash, X509Certificate } from "node:crypto";
 import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -10,8 +10,6 @@ import { runServer, ServerProcess } from "./server-process.ts";
 import { until } from "./sse-client.ts";
 
 /* HTTP/3, with the client that most will have. */
-
-setDefaultTimeout(60_000);
 
 const TLS = { tls: { rejectUnauthorized: false } };
 
@@ -103,7 +101,7 @@ describe.skipIf(absent.length > 0)(`HTTP/3${absent.map((each) => ` (no ${each} f
     expect((most - before - logBytes) / 2 ** 20).toBeLessThan(96);
     const stats = async (): Promise<{ streams: number; closes: Record<string, number> }> =>
       (await (await fetch(`${server.url}/stats`, TLS)).json()) as never;
-    await until(async () => (await stats()).closes.slow === stalled.length, 30_000);
+    await until(async () => (await stats()).closes.slow === stalled.length);
     expect((await stats()).streams).toBe(0);
   });
 });

@@ -188,7 +188,7 @@ describe("streams", () => {
     expect(((await server.memory()) - memory) / 2 ** 20).toBeLessThan(128);
     for (let at = 0; at < LIMIT; at++) await open(`${server.url}/events`);
     await expectNoRoom(`${server.url}/events`, 429, `your address has ${LIMIT} streams`);
-  }, 60_000);
+  });
 });
 
 describe("publishing", () => {
@@ -201,6 +201,7 @@ describe("publishing", () => {
         body: JSON.stringify(body),
       });
     const many = Array.from({ length: 1000 }, (_, at) => ({ topic: "t", data: String(at) }));
+    const began = performance.now();
     expect((await post(many, bearer("a"))).status).toBe(200);
     for (const [body, path] of [
       [{ topic: "t", data: "x" }, "/publish"],
@@ -211,8 +212,8 @@ describe("publishing", () => {
       const over = await post(body, bearer("a"), path);
       expect([path, over.status]).toEqual([path, 429]);
       const wait = Number(over.headers.get("retry-after"));
-      expect(wait).toBeGreaterThan(900);
       expect(wait).toBeLessThan(1000);
+      expect(wait).toBeGreaterThanOrEqual(999 - Math.ceil((performance.now() - began) / 1000));
     }
     expect((await post({ topic: "t", data: "x" }, bearer("b"))).status).toBe(200);
     expect((await refused(server, bearer("c")))["publish-rate"]).toBe(4);
@@ -232,12 +233,12 @@ describe("publishing", () => {
           body: "x",
         })
       ).status;
-    const of = (status: number, statuses: number[]): number =>
-      statuses.filter((each) => each === status).length;
+    const began = performance.now();
     const statuses = await Promise.all(Array.from({ length: 100 }, () => post("192.0.2.1")));
-    expect(of(200, statuses)).toBeGreaterThanOrEqual(2);
-    expect(of(200, statuses) + of(429, statuses)).toBe(100);
-    expect(of(429, statuses)).toBeGreaterThan(50);
+    const taken = statuses.filter((status) => status === 200).length;
+    expect(statuses.filter((status) => status === 429).length).toBe(100 - taken);
+    expect(taken).toBeGreaterThanOrEqual(2);
+    expect(taken).toBeLessThanOrEqual(2 + Math.ceil((performance.now() - began) / 1000));
     expect(await post("192.0.2.2")).toBe(200);
   });
 });
@@ -253,24 +254,22 @@ describe("a server that is short of", () => {
   });
 
   test("time takes no new streams until it has some again; those that run go on", async () => {
-    await using server = await ServerProcess.start("--max-lag", "800ms");
+    await using server = await ServerProcess.start("--max-lag", "2s");
     await using client = await open(`${server.url}/events?topic=t`);
     const isShort = (): boolean => server.lines.some((line) => line.includes("sends new streams away"));
     while (!isShort()) {
       server.process.kill("SIGSTOP");
-      await Bun.sleep(1300);
+      await Bun.sleep(2500);
       server.process.kill("SIGCONT");
       await Bun.sleep(50);
     }
-    // It opens again after a second of ease, which may be over by now.
-    const { status } = await fetch(`${server.url}/readyz`);
-    expect([200, 503]).toContain(status);
     await publish(server.url, { topic: "t", data: "goes on" });
     expect(await client.receive(1)).toEqual(["goes on"]);
-    await until(async () => (await fetch(`${server.url}/readyz`)).status === 200);
+    // It opens again after a second of ease.
+    await until(() => server.lines.some((line) => line.includes("takes new streams again")));
     await using late = await open(`${server.url}/events?topic=t`);
     expect(late.ended).toBe(false);
-  }, 30_000);
+  });
 
   test("descriptors keeps some, whoever wants them: streams, and connections that hardly begin to ask", async () => {
     const LIMIT = 256;
@@ -300,12 +299,12 @@ describe("a server that is short of", () => {
     await Bun.sleep(1000); // in which it looks at itself, without a descriptor to look with
     expect(server.process.exitCode).toBeNull();
     for (const socket of sockets) socket.destroy();
-    await until(async () => (await fetch(`${server.url}/readyz`)).status === 200, 20_000);
+    await until(async () => (await fetch(`${server.url}/readyz`)).status === 200);
     await publish(server.url, { topic: "t", data: "and on" });
     expect(await first.receive(2)).toEqual(["goes on", "and on"]);
     await using late = await open(`${server.url}/events?topic=t`);
     expect(late.ended).toBe(false);
-  }, 60_000);
+  });
 });
 
 test("keys that cannot be had are no fault of the client: it is to come back", async () => {
@@ -341,7 +340,7 @@ test("a stream ends at its maximum age, and goes on where it was, without a gap"
   await using last = await open(`${server.url}/events?topic=t`, { "last-event-id": lastEventId });
   await until(() => seen.length + last.data.length >= published);
   expect([...seen, ...last.data]).toEqual(Array.from({ length: published }, (_, at) => String(at)));
-}, 30_000);
+});
 
 describe("a client that takes its time", () => {
   test.each([
@@ -351,15 +350,11 @@ describe("a client that takes its time", () => {
     "sends a body by the byte",
     "sends chunks without an end",
     "asks once, and then half",
-  ])(
-    "and %s is cut off, and the stream beside it is not",
-    async (name) => {
-      const text = await closed.get(name)!;
-      expect(text.startsWith("HTTP/1.1 200 OK")).toBe(name === "asks once, and then half");
-      expect(quiet.ended).toBe(false);
-    },
-    60_000,
-  );
+  ])("and %s is cut off, and the stream beside it is not", async (name) => {
+    const text = await closed.get(name)!;
+    expect(text.startsWith("HTTP/1.1 200 OK")).toBe(name === "asks once, and then half");
+    expect(quiet.ended).toBe(false);
+  });
 
   test("a flood of headers is refused at once", async () => {
     for (const flood of [`x: ${"y".repeat(100_000)}\r\n`, "x: y\r\n".repeat(5000)]) {

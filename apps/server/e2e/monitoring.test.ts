@@ -1,11 +1,9 @@
-import { expect, setDefaultTimeout, test } from "bun:test";
+import { expect, test } from "bun:test";
 import { BrokerProcess, missing } from "@sse/hub/test/broker-process.ts";
 import { ServerProcess } from "./server-process.ts";
 import { publish, until } from "./sse-client.ts";
 
 /* What docs/deploy draws and alerts on is what the server tells. */
-
-setDefaultTimeout(30_000);
 
 const DEPLOY = new URL("../../../docs/deploy/", import.meta.url);
 const read = (name: string): Promise<string> => Bun.file(new URL(name, DEPLOY)).text();

@@ -1,4 +1,5 @@
-import { afterAll, afterEach, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
+import { afterAll, afterEach, beforeAll, describe, expect, test } from "bun:test";
+import { freePort } from "@sse/hub/test/broker-process.ts";
 import type { Browser, BrowserContext, BrowserContextOptions } from "playwright-core";
 import { CHROMIUM, type FeedName, launchChromium, Tab } from "./browser.ts";
 import { CuttingProxy } from "./cutting-proxy.ts";
@@ -6,8 +7,6 @@ import { ServerProcess } from "./server-process.ts";
 import { publish, until } from "./sse-client.ts";
 
 /* The page in a real browser, against the server as a process of its own. */
-
-setDefaultTimeout(30_000);
 
 const name = CHROMIUM === null ? "the page (no Chromium found: set CHROMIUM_PATH)" : "the page";
 
@@ -64,7 +63,7 @@ describe.skipIf(CHROMIUM === null)(name, () => {
       return (
         count(/^[0-9]+$/) >= 2 && count(/^The time is .* UTC [0-9]{4}$/) >= 3 && count(/^some data$/) >= 2
       );
-    }, 15_000);
+    });
     const figure = (demo: string) => tab.page.locator(`[data-demo="${demo}"] .figure`).textContent();
     expect(await figure("random")).toMatch(/^[0-9]+$/);
     expect(await figure("clock")).toMatch(/^[0-9:]{8}$/);
@@ -119,7 +118,7 @@ describe.skipIf(CHROMIUM === null)(name, () => {
   });
 
   test("comes back when the server was killed, and shows that events are missing", async () => {
-    await using killed = await ServerProcess.start(...RETRY);
+    await using killed = await ServerProcess.start("--port", String(await freePort()), ...RETRY);
     const tab = await open(killed.url);
     await tab.sums("All 3 feeds open");
     await tab.post("before");
@@ -163,7 +162,7 @@ describe.skipIf(CHROMIUM === null)(name, () => {
       await publish(server.url, { topic: "default", data });
       await Bun.sleep(15); // their pace: there are some for every connection, and some for the time between two
     }
-    await until(async () => (await tab.rows("board")).includes(messages.at(-1)!), 40_000);
+    await until(async () => (await tab.rows("board")).includes(messages.at(-1)!));
     expect(await tab.rows("board")).toEqual(messages);
     await tab.sees("board", "resumed");
 
@@ -173,7 +172,7 @@ describe.skipIf(CHROMIUM === null)(name, () => {
     for (const { lastEventId } of later) expect(lastEventId).toMatch(/^[\w-]+$/);
     // Only what was cut came back.
     expect(proxy.streams("demo/clock").map(({ cut }) => cut)).toEqual([false]);
-  }, 60_000);
+  });
 
   test("follows a job to its end, and stays away from it afterwards", async () => {
     await using server = await ServerProcess.start(...RETRY);
@@ -181,13 +180,10 @@ describe.skipIf(CHROMIUM === null)(name, () => {
     const tab = await open(proxy.url);
     await tab.sums("All 3 feeds open");
     await tab.page.click("#start-job");
-    const figure = tab.tile("job").locator(".figure");
     const bar = tab.page.getByRole("progressbar", { name: "Completion of the job" });
-    const filled: number[] = [];
-    await until(async () => {
-      filled.push(Number(await bar.getAttribute("value")));
-      return (await figure.textContent()) === "Done";
-    });
+    await tab.page.evaluate(RECORD_PROGRESS);
+    await tab.tile("job").locator(".figure").filter({ hasText: "Done" }).waitFor();
+    const filled = await tab.page.evaluate<number[]>("filled");
     expect(new Set(filled).size).toBeGreaterThan(5);
     expect(filled).toEqual(filled.toSorted((a, b) => a - b));
     await tab.sees("job", "ended");
@@ -195,13 +191,15 @@ describe.skipIf(CHROMIUM === null)(name, () => {
     expect((await tab.rows("job")).at(-1)).toBe("Done");
     expect(await tab.page.locator("#start-job").textContent()).toBe("Start a job");
 
+    const asked = [
+      { status: 200, lastEventId: null },
+      { status: 204, lastEventId: expect.stringMatching(/^[\w-]+$/) as unknown },
+    ];
+    await until(() => proxy.streams("demo/jobs/").at(-1)?.status === 204);
     // Two ticks are several times the reconnection time.
     const ticks = (await tab.rows("demos")).length;
     await until(async () => (await tab.rows("demos")).length >= ticks + 4);
-    expect(proxy.streams("demo/jobs/")).toMatchObject([
-      { status: 200, lastEventId: null },
-      { status: 204, lastEventId: expect.stringMatching(/^[\w-]+$/) },
-    ]);
+    expect(proxy.streams("demo/jobs/")).toMatchObject(asked);
     await hasStreams(server, 2);
 
     await tab.page.click("#start-job");
@@ -210,7 +208,7 @@ describe.skipIf(CHROMIUM === null)(name, () => {
   });
 
   test("is told when the server shuts down, and comes back to the next", async () => {
-    await using stopped = await ServerProcess.start(...RETRY);
+    await using stopped = await ServerProcess.start("--port", String(await freePort()), ...RETRY);
     const tab = await open(stopped.url);
     await tab.sums("All 3 feeds open");
     stopped.process.kill("SIGTERM");
@@ -320,6 +318,13 @@ async function tabTo({ page }: Tab, id: string): Promise<void> {
     return (await page.evaluate<string>("document.activeElement.id")) === id;
   });
 }
+
+/** Runs in the page: keeps every value that the job's progress bar is given. */
+const RECORD_PROGRESS = `(() => {
+  window.filled = [];
+  const bar = document.querySelector('[data-feed="job"] progress');
+  new MutationObserver(() => filled.push(Number(bar.getAttribute("value")))).observe(bar, { attributeFilter: ["value"] });
+})()`;
 
 /** Runs in the page: what lies outside of the window, or is wider than its box. */
 const CUT_OFF = `[...document.querySelectorAll("button, input, h1, h2, p, progress, .log")]

@@ -70,7 +70,7 @@ export class ProxyProcess implements AsyncDisposable {
       .replace("/etc/ssl/sse/key.pem", key)
       .replace("worker_processes auto", "worker_processes 1")
       .replace("worker_shutdown_timeout 60s", "worker_shutdown_timeout 1s")
-      .replace("proxy_read_timeout 60s", "proxy_read_timeout 1s")
+      .replace("proxy_read_timeout 60s", "proxy_read_timeout 2500ms")
       .replace(
         "grace_period 60s",
         `grace_period 1s\n\tadmin 127.0.0.1:${admin}\n\tauto_https disable_redirects\n\tskip_install_trust`,

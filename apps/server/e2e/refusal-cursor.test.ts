@@ -3,6 +3,7 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { connect } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { freePort } from "@sse/hub/test/broker-process.ts";
 import { NumberPublisher } from "./number-publisher.ts";
 import { ServerProcess } from "./server-process.ts";
 import { SseClient, until } from "./sse-client.ts";
@@ -12,15 +13,13 @@ import { SseClient, until } from "./sse-client.ts";
  * back with the id of the last event that they were given, and with none where it had none: they would start afresh.
  */
 
-const MINUTE = 60_000;
-
 describe("sse:closing of a refusal", () => {
   let server: ServerProcess;
   let only: SseClient;
   beforeAll(async () => {
     server = await ServerProcess.start("--max-streams", "1");
     only = await SseClient.open(`${server.url}/events`);
-    await until(() => only.events.length > 0, MINUTE);
+    await until(() => only.events.length > 0);
   });
   afterAll(async () => {
     only.close();
@@ -137,7 +136,8 @@ class LastIdClient {
 
 test("a restart under clients that take the last event's id loses nothing", async () => {
   const folder = await mkdtemp(join(tmpdir(), "sse-refusal-"));
-  const flags = ["--log", `sqlite:${join(folder, "events.db")}`, "--drain", "1500ms"];
+  const port = String(await freePort());
+  const flags = ["--log", `sqlite:${join(folder, "events.db")}`, "--drain", "3s", "--port", port];
   const before = await ServerProcess.start(...flags);
   const restarted = Promise.withResolvers<void>();
   const clients = Array.from({ length: 20 }, () => new LastIdClient(before.port, restarted.promise));
@@ -148,17 +148,17 @@ test("a restart under clients that take the last event's id loses nothing", asyn
   };
   let after: ServerProcess | null = null;
   try {
-    await until(() => clients.every(({ resumes }) => resumes.length > 0), MINUTE);
+    await until(() => clients.every(({ resumes }) => resumes.length > 0));
     await publishTwenty();
-    await until(() => clients.every(({ seen }) => seen.length === 20), MINUTE);
+    await until(() => clients.every(({ seen }) => seen.length === 20));
     before.process.kill("SIGTERM");
     expect(await before.process.exited).toBe(0);
-    after = await ServerProcess.start("--port", String(before.port), ...flags);
+    after = await ServerProcess.start(...flags);
     await publishTwenty();
     restarted.resolve();
-    await until(() => clients.every(({ resumes }) => resumes.length > 1), MINUTE);
+    await until(() => clients.every(({ resumes }) => resumes.length > 1));
     await publisher.next();
-    await until(() => clients.every(({ seen }) => seen.at(-1) === String(publisher.number)), MINUTE);
+    await until(() => clients.every(({ seen }) => seen.at(-1) === String(publisher.number)));
     expect(clients.some(({ refusals }) => refusals > 0)).toBe(true);
     const all = Array.from({ length: publisher.number }, (_, at) => String(at + 1));
     for (const { seen, resumes } of clients) {
@@ -172,4 +172,4 @@ test("a restart under clients that take the last event's id loses nothing", asyn
     await Promise.all(runs);
     await rm(folder, { recursive: true });
   }
-}, 180_000);
+});

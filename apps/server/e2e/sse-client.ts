@@ -1,12 +1,28 @@
 import { createDecoder, type ServerSentEvent } from "@sse/protocol";
 
+/** How long a test waits for a condition, in milliseconds: what comes true at all comes true in this time on a busy machine. */
+export const PATIENCE = 120_000;
+
 /** Waits for a condition, and says which one did not come true. */
-export async function until(condition: () => unknown, milliseconds = 10_000): Promise<void> {
-  const end = performance.now() + milliseconds;
+export async function until(condition: () => unknown): Promise<void> {
+  const end = performance.now() + PATIENCE;
   while (!(await condition())) {
-    if (performance.now() > end) throw new Error(`not within ${milliseconds} ms: ${String(condition)}`);
+    if (performance.now() > end) throw new Error(`not within ${PATIENCE} ms: ${String(condition)}`);
     await Bun.sleep(5);
   }
+}
+
+/**
+ * For what a test has to do before a time is over that the server was told: tries with a second, with two, and so on, until
+ * the machine is quick enough for it.
+ *
+ * @param attempt gets the time, in milliseconds; false: it was too short
+ */
+export async function withGrowingTime(attempt: (milliseconds: number) => Promise<boolean>): Promise<void> {
+  for (let milliseconds = 1000; milliseconds <= PATIENCE; milliseconds *= 2) {
+    if (await attempt(milliseconds)) return;
+  }
+  throw new Error(`not even within a minute: ${String(attempt)}`);
 }
 
 /** One request of a stream, read as an EventSource would, without reconnecting. */

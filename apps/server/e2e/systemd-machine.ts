@@ -99,7 +99,7 @@ export class SystemdMachine implements AsyncDisposable {
   /** Waits until a condition is true; fails with what systemd and the unit have said. */
   async until(condition: () => unknown): Promise<void> {
     try {
-      await until(condition, 60_000);
+      await until(condition);
     } catch (error) {
       const said = await Bun.file(join(this.#folder, "out")).text();
       throw new Error(`${said}\n${this.run("journalctl", "--no-pager", "--lines=50")}`, { cause: error });

@@ -81,5 +81,4 @@ test.skipIf(reason !== "")(
     await using third = await SseClient.open(`${url}/events?topic=t&replay=all`);
     expect(await third.receive(2)).toEqual(["1", "2"]);
   },
-  120_000,
 );

@@ -1,3 +1,4 @@
+import { lookup } from "node:dns/promises";
 import { HubError } from "@sse/hub";
 import { help, readConfig } from "./config.ts";
 import { withoutSecrets } from "./log-url.ts";
@@ -74,10 +75,21 @@ async function start(): Promise<RunningServer> {
     if (error instanceof ConfigError) refuse(error.message);
     if (error instanceof HubError) refuse(`cannot open the log that --log names: ${error.message}`);
     const { code, syscall, message } = error as { code?: string; syscall?: string; message: string };
+    // Bun gives the code of whatever failed last when a host has no address.
+    if (syscall === "listen" && !(await hasAddress(config!.host))) {
+      refuse(`cannot listen on ${config!.host}:${config!.port}: the host has no address`);
+    }
     if (code === "EADDRINUSE") {
       refuse(`port ${config!.port} is in use; stop what listens there, or choose another with --port`);
     }
     if (syscall === "listen") refuse(`cannot listen on ${config!.host}:${config!.port}: ${message}`);
     throw error;
   }
+}
+
+async function hasAddress(host: string): Promise<boolean> {
+  return await lookup(host).then(
+    () => true,
+    () => false,
+  );
 }

@@ -1,6 +1,7 @@
 import { describe, expect, test } from "bun:test";
 import { existsSync } from "node:fs";
 import { createDecoder, type ServerSentEvent } from "@sse/protocol";
+import { freePort } from "../free-port.ts";
 import { PEERS } from "./peers.ts";
 import type { Peer, RunningPeer } from "./peer.ts";
 
@@ -11,15 +12,7 @@ const EVENTS = 50;
 /** Published at the same time, in the second half. */
 const IN_FLIGHT = 5;
 /** Under the test's own, so that it is the stream that tells what is missing. */
-const DEADLINE = 3_000;
-
-/** A port that was free a moment ago. */
-function freePort(): number {
-  const server = Bun.listen({ hostname: "127.0.0.1", port: 0, socket: { data() {} } });
-  const { port } = server;
-  server.stop(true);
-  return port;
-}
+const DEADLINE = 120_000;
 
 /** Takes HTTP/1.1 chunks apart, strictly. What is incomplete stays for the next time. */
 function dechunk(bytes: Buffer): { body: Buffer; rest: Buffer } {

@@ -2,10 +2,10 @@ import { connect } from "node:net";
 import type { RunningPeer } from "./peer.ts";
 
 /** How long a server may take from its start until it accepts connections. */
-const START_LIMIT = 10_000;
+const START_LIMIT = 60_000;
 const POLL_INTERVAL = 10;
 /** How long a server that is asked to end may take before it is killed. */
-const STOP_LIMIT = 2_000;
+const STOP_LIMIT = 60_000;
 
 interface ServerCommand {
   readonly command: readonly string[];

@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, expect, setDefaultTimeout, test } from "bun:test";
+import { afterAll, beforeAll, expect, test } from "bun:test";
 import { check } from "../check.ts";
 import { peersNamed } from "../compare.ts";
 import { freePort } from "../free-port.ts";
@@ -8,8 +8,6 @@ import type { Settings } from "../scenario.ts";
 import { SCENARIOS } from "./list.ts";
 
 /* Every scenario in a tiny size against the hub: that it runs, and that nothing is lost. What it measures is not looked at. */
-
-setDefaultTimeout(30_000);
 
 const TINY: Settings = { streams: 12, duration: 100, events: 30, rate: 100, payload: null, processes: 1 };
 

@@ -1,10 +1,8 @@
-import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
+import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { join } from "node:path";
 import { type Answer, until, WireServer } from "./wire-server.ts";
 
 /* Plays the harness of sse-contract-tests for a few of its cases: the service has to speak its protocol. */
-
-setDefaultTimeout(60_000);
 
 type Report = {
   kind: string;

@@ -1,13 +1,10 @@
-import { describe, expect, setDefaultTimeout, test } from "bun:test";
+import { describe, expect, test } from "bun:test";
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { Flood, WireServer } from "./wire-server.ts";
 
 /* The client in Node and Deno. */
-
-// Enough for a machine that is busy with other things: slowness alone fails nothing here.
-setDefaultTimeout(120_000);
 
 /** Runs in the foreign runtime, against the server that it is given, and prints what came. */
 const SCRIPT = `

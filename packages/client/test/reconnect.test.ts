@@ -1,8 +1,6 @@
-import { describe, expect, setDefaultTimeout, test } from "bun:test";
+import { describe, expect, test } from "bun:test";
 import { Recorder } from "./recorder.ts";
 import { type Exchange, until, WireServer } from "./wire-server.ts";
-
-setDefaultTimeout(30_000);
 
 /* When an EventSource comes back, with what, and after how long. */
 

@@ -1,10 +1,8 @@
-import { describe, expect, setDefaultTimeout, test } from "bun:test";
+import { describe, expect, test } from "bun:test";
 import { type Attempt, CLIENT_DEFAULTS, EventSource } from "../src/index.ts";
 import { ManualClock } from "./manual-clock.ts";
 import { Recorder } from "./recorder.ts";
 import { until, WireServer } from "./wire-server.ts";
-
-setDefaultTimeout(30_000);
 
 /* What the client does where a native EventSource gives up, waits for ever, or has no say. */
 

@@ -1,10 +1,8 @@
-import { describe, expect, setDefaultTimeout, test } from "bun:test";
+import { describe, expect, test } from "bun:test";
 import { Browser, type Tab } from "./tabs.ts";
 import { type Exchange, until, WireServer } from "./wire-server.ts";
 
 /* The hand-over, with a browser that delivers messages as late as can be. Real tabs are in apps/server/e2e. */
-
-setDefaultTimeout(30_000);
 
 /** A log of events 1, 2, 3, ..., of which each stream begins after its cursor, as the hub's do. */
 class NumbersServer implements AsyncDisposable {

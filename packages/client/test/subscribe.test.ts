@@ -1,9 +1,7 @@
-import { describe, expect, setDefaultTimeout, test } from "bun:test";
+import { describe, expect, test } from "bun:test";
 import { InvalidEventError, SubscribeError, subscribe } from "../src/index.ts";
 import { ManualClock } from "./manual-clock.ts";
 import { Flood, until, WireServer } from "./wire-server.ts";
-
-setDefaultTimeout(30_000);
 
 interface Order {
   total: number;

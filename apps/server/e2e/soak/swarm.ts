@@ -7,8 +7,9 @@ import { type ReaderUser, ReturningReader } from "../returning-reader.ts";
 
 export type Order =
   | { kind: "open"; port: number; streams: number }
-  /** All connections are lost at once. */
+  /** All connections are lost at once; or they were lost with their server. They tell when all of them are back. */
   | { kind: "storm" }
+  | { kind: "return" }
   /** The server is about to be killed, and cannot say a word; or that is over. */
   | { kind: "killed"; now: boolean }
   /** They settle down, and wait for the event with this number. */
@@ -16,7 +17,7 @@ export type Order =
   | { kind: "stop" };
 
 export interface Report {
-  kind: "open" | "complete";
+  kind: "open" | "back" | "complete";
   wrong: string[];
   /** Connections that were cut by the readers, and stalls. */
   cuts: number;
@@ -61,11 +62,14 @@ function report(kind: Report["kind"]): void {
 
 let complete = 0;
 let began = 0;
+/** Those who have had no stream since they are to return. */
+let away = new Set<ReturningReader>();
 
 const user: ReaderUser = {
   began(reader, resume) {
     if (resume !== (reader.lives === 1 ? "fresh" : "resumed")) complain(`began ${resume}`);
     if (reader.lives === 1 && ++began === readers.length) report("open");
+    if (away.delete(reader) && away.size === 0) report("back");
   },
   received(reader, type, data) {
     if (type !== "message") return complain(`${type} ${data}`);
@@ -110,7 +114,11 @@ const orders: { [Kind in Order["kind"]]: (order: Extract<Order, { kind: Kind }>)
     timers = [setInterval(() => cut(anyOpen()), CUT_EVERY), setInterval(() => stall(anyOpen()), STALL_EVERY)];
   },
   storm() {
+    away = new Set(readers);
     for (const reader of readers) if (reader.isOpen) cut(reader);
+  },
+  return() {
+    away = new Set(readers);
   },
   killed({ now }) {
     isKilled = now;

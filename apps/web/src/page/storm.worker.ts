@@ -6,7 +6,7 @@ import type { StormOrder, StormReport } from "./storm.ts";
 
 /** How long an open stream is kept. */
 const HOLD_MS = 1_000;
-/** After this, what has not opened counts as failed. */
+/** When none has opened for so long, the rest counts as failed. */
 const PATIENCE_MS = 30_000;
 
 addEventListener("message", (event: MessageEvent<StormOrder>) => storm(event.data));
@@ -26,10 +26,11 @@ function storm({ count, atOnce, url }: StormOrder): void {
     for (const source of sources) source.close();
     report(true);
   };
-  const patience = setTimeout(() => {
+  const giveUp = () => {
     failed = count - opened;
     finish();
-  }, PATIENCE_MS);
+  };
+  let patience = setTimeout(giveUp, PATIENCE_MS);
   const next = () => {
     if (opened + failed === count) finish();
     for (let rest = Math.min(count - asked, atOnce - sources.size); rest > 0; rest--) ask();
@@ -48,6 +49,8 @@ function storm({ count, atOnce, url }: StormOrder): void {
     source.addEventListener("sse:ready", () => {
       isOpen = true;
       opened++;
+      clearTimeout(patience);
+      patience = setTimeout(giveUp, PATIENCE_MS);
       peak = Math.max(peak, ++open);
       // Where they have to take turns, the turn is over; where not, they are to be open together.
       if (atOnce < count) leave();
