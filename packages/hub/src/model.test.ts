@@ -315,5 +315,5 @@ describe("model", () => {
         ...(process.env.MODEL_SEED ? { seed: Number(process.env.MODEL_SEED) } : {}),
       },
     );
-  }, 120_000);
+  });
 });

@@ -9,6 +9,9 @@ export type BrokerKind = "redis" | "nats";
 const PROGRAMS = { redis: "redis-server", nats: "nats-server" } as const;
 const FIRST_PORT = 20_000;
 const PORTS = 12_000;
+/** Test files that run at the same time do not draw from the same ports. */
+const SLICES = 16;
+const SLICE = Number(process.env.BUN_TEST_WORKER_ID ?? 0) % SLICES;
 
 /** Why tests with this broker are skipped; "" when it is there. */
 export function missing(kind: BrokerKind): string {
@@ -17,7 +20,7 @@ export function missing(kind: BrokerKind): string {
 
 export async function freePort(): Promise<number> {
   for (;;) {
-    const port = FIRST_PORT + Math.floor(Math.random() * PORTS);
+    const port = FIRST_PORT + Math.floor(((SLICE + Math.random()) * PORTS) / SLICES);
     const isFree = await new Promise<boolean>((resolve) => {
       const server = createServer();
       server.once("error", () => resolve(false));
@@ -71,7 +74,7 @@ export class BrokerProcess implements AsyncDisposable {
       },
     );
     for (let tries = 0; !(await this.#answers()); tries++) {
-      if (tries > 200) throw new Error(`${PROGRAMS[this.kind]} did not start`);
+      if (tries > 4800) throw new Error(`${PROGRAMS[this.kind]} did not start`);
       await Bun.sleep(25);
     }
   }

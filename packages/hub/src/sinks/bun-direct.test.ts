@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import type { Server, Socket } from "bun";
+import { until } from "../../test/until.ts";
 import { createHub, directStream, type Hub, type Opening, type Sink, type Stream } from "../index.ts";
 
 /*
@@ -65,13 +66,6 @@ async function connect(method = "GET", paused = false): Promise<Client> {
     },
   });
   return { socket, packets, text: () => packets.join(""), ended };
-}
-
-async function until(condition: () => boolean): Promise<void> {
-  for (let tries = 0; !condition(); tries++) {
-    if (tries > 2000) throw new Error(`not within 10 s: ${String(condition)}`);
-    await Bun.sleep(5);
-  }
 }
 
 describe("a direct stream", () => {

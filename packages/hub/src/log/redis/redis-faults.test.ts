@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
+import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { shown } from "../../../test/broker-log-tests.ts";
 import { BrokerProcess, missing } from "../../../test/broker-process.ts";
 import { until } from "../../../test/until.ts";
@@ -12,8 +12,6 @@ import { APPEND } from "./scripts.ts";
 /* What others do to the keys of a log, and what Redis loses. */
 
 /** A test that times out takes the broker with it. */
-setDefaultTimeout(90_000);
-
 const reason = missing("redis");
 const all = new SelectorSet(["**"]);
 const t = new SelectorSet(["t"]);

@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
+import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { brokerLogTests, countAfter, settled, shown } from "../../../test/broker-log-tests.ts";
 import { compareLogs } from "../../../test/compare-logs.ts";
 import { newEvent } from "../../testing/log-contract.ts";
@@ -7,8 +7,6 @@ import { BrokerProcess, missing } from "../../../test/broker-process.ts";
 import { openRedisLog } from "./redis-log.ts";
 
 /** A test that times out takes the broker with it. */
-setDefaultTimeout(30_000);
-
 const reason = missing("redis");
 
 describe.skipIf(reason !== "")(`Redis${reason}`, () => {

@@ -1,5 +1,5 @@
 import { Database } from "bun:sqlite";
-import { afterAll, describe, expect, setDefaultTimeout, test } from "bun:test";
+import { afterAll, describe, expect, test } from "bun:test";
 import fc from "fast-check";
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -13,8 +13,6 @@ import { formatEventId } from "../event-id.ts";
 import type { Position, PositionRequest } from "../event-log.ts";
 import { ENDS } from "../retention.ts";
 import { SQLITE_LOG_DEFAULTS, SqliteLog, type SqliteLogOptions } from "./index.ts";
-
-setDefaultTimeout(60_000);
 
 const folder = mkdtempSync(join(tmpdir(), "sse-position-"));
 afterAll(() => rmSync(folder, { recursive: true }));
