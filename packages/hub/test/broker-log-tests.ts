@@ -8,14 +8,13 @@ import {
   type LogUnderTest,
   newEvent,
 } from "../src/testing/log-contract.ts";
+import { until } from "./until.ts";
 
 type Open = (options: BrokerLogOptions & { prefix: string }) => Promise<BrokerLog>;
 
 let logs = 0;
 const CHECK_EVERY = 3;
 const all = new SelectorSet(["**"]);
-
-import { until } from "./until.ts";
 
 /** Resolves when what was appended with this id is shown. */
 export async function shown(log: EventLog, id: EventId): Promise<void> {
