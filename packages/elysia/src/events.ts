@@ -92,6 +92,10 @@ function open(
   const wanted = {
     ...streamRequest(request, topics, access),
     ...admission.quotaKeys(request, server, access),
+    // Bun makes it when it is asked for, which most streams never do.
+    get signal() {
+      return request.signal;
+    },
   };
   const answer = (opening: Opening): Response => {
     if (opening.over) return new Response(null, { status: 204 });

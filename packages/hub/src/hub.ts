@@ -141,6 +141,11 @@ class EventHub {
     const stream = delivery.register(parseRequest(request, this.#settings.maxSelectors), request);
     const position = delivery.position(stream);
     if (!(position instanceof Promise)) return new Opening(delivery, stream, position);
+    const cancel = (): void => {
+      if (stream.sink === null) stream.finish("client");
+    };
+    if (request.signal?.aborted === true) cancel();
+    else request.signal?.addEventListener("abort", cancel, { once: true });
     return position.then((found) => new Opening(delivery, stream, found));
   }
 

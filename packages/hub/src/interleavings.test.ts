@@ -112,7 +112,7 @@ describe("between the opening of a stream and its sink", () => {
   test("the hub closes: the stream is told to come back, with the id that it came with", async () => {
     const { clock, hub, publish } = setUp();
     const lastEventId = await publish("1");
-    const openings = [lastEventId, "", "what\nis this"].map(
+    const openings = [lastEventId, "", "what\nis this", "é", "x".repeat(129)].map(
       (id) => hub.open({ topics: ["t"], lastEventId: id }) as Opening,
     );
     const done = hub.close();
@@ -125,7 +125,7 @@ describe("between the opening of a stream and its sink", () => {
       expect(sink.ended).toBe("closed");
       return /^id: (.*)$/m.exec(sink.text)?.[1];
     });
-    expect(ids).toEqual([lastEventId, lastEventId, undefined]);
+    expect(ids).toEqual([lastEventId, lastEventId, undefined, undefined, undefined]);
   });
 
   test("nobody comes: it is cancelled after some seconds, and gives back what it took", async () => {
@@ -142,6 +142,22 @@ describe("between the opening of a stream and its sink", () => {
     next.cancel();
     next.cancel();
     expect(hub.stats().streams).toBe(0);
+  });
+
+  test("the client goes while the log is asked: what the stream took is given back at once", async () => {
+    const clock = new ManualClock();
+    const { log, waiting } = held(new MemoryLog({ clock }), "position");
+    const hub = createHub({ clock, log, maxStreams: 1 });
+    for (const isLate of [true, false]) {
+      const controller = new AbortController();
+      if (!isLate) controller.abort();
+      const opening = hub.open({ topics: ["t"], signal: controller.signal }) as Promise<Opening>;
+      controller.abort();
+      expect(hub.stats()).toMatchObject({ streams: 0, cohorts: 0 });
+      waiting.shift()!();
+      expect(() => opening).toThrow("connect again later");
+      await opening.catch(() => {});
+    }
   });
 
   test("the log cannot answer: nothing is left of the stream", async () => {

@@ -22,6 +22,9 @@ const SLICE_PART = 32;
 /** The part of the maximum age over which the ends of streams are spread. */
 const AGE_SPREAD = 0.25;
 
+/** A client may come with any text for an id; one that no header can carry is not told back. */
+const SAFE_ID = /^[\x20-\x7e]{1,128}$/;
+
 const encoder = new TextEncoder();
 const HEARTBEAT_FRAME = encoder.encode(HEARTBEAT);
 
@@ -89,11 +92,9 @@ export class Delivery implements CatchUpHost, TailListener {
    *
    * @throws HubError `too-many-streams`, or one of its kind
    */
-  register(
-    request: PositionRequest,
-    { lag = "catch-up", expiresIn = Infinity, ...whose }: StreamRequest,
-  ): Stream {
-    const quotas = this.quotas.acquire(whose);
+  register(request: PositionRequest, wanted: StreamRequest): Stream {
+    const { lag = "catch-up", expiresIn = Infinity } = wanted;
+    const quotas = this.quotas.acquire(wanted);
     const stream = new Stream(this, this.#router.cohortOf(request.selectors), request, lag, quotas);
     const age = this.#age();
     stream.until = stream.opened + Math.min(expiresIn, age);
@@ -328,7 +329,7 @@ export class Delivery implements CatchUpHost, TailListener {
   tellClosing(sink: Sink, id: string, reason: ClosingReason): void {
     const retry = reason === "drain" ? this.returnTime() : this.retry();
     try {
-      void sink.write(encoder.encode(closingEvent(/[\r\n\0]/.test(id) ? "" : id, reason, retry)));
+      void sink.write(encoder.encode(closingEvent(SAFE_ID.test(id) ? id : "", reason, retry)));
     } catch {
       // It is closed all the same.
     }

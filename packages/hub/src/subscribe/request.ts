@@ -27,6 +27,8 @@ export interface StreamRequest {
   address?: string | undefined;
   /** Whose stream it is, for `maxStreamsPerPrincipal`: any text that stands for a user; default: not counted. */
   principal?: string | undefined;
+  /** Aborted: nobody wants the stream any more, and it gives back what it took. Looked at only when the log answers late. */
+  readonly signal?: AbortSignal | undefined;
 }
 
 const LAG_POLICIES: readonly unknown[] = ["catch-up", "latest", "disconnect"] satisfies LagPolicy[];
