@@ -161,6 +161,7 @@ export class BrokerLog implements EventLog {
     const known = selectors.topics.map((topic) => recent.end(topic));
     const found = await session.position(epoch, { selectors, after, last: replay, upTo, counted });
     if (this.#follower.epoch !== epoch) return await this.#position(session, request, deadline);
+    // A topic that ends after what is shown has not ended yet: the tail will tell.
     const ends = known.map((end, at) => end ?? (found.ends[at]! > upTo ? 0 : found.ends[at]!));
     const from = Math.min(found.from, upTo);
     return toPosition(lastSeen, bounds, { from, replayed: found.replayed, ends });

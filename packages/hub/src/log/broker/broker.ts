@@ -62,7 +62,7 @@ export interface BrokerPosition {
   readonly from: Cursor;
   /** Selected events in (from, upTo], or an estimate of their number where counting would take long. */
   readonly replayed: number;
-  /** By topic: the event that ended it, also when it is evicted; 0: it has not ended by `upTo`, or has begun anew. */
+  /** By topic: the event that ended it, also when it is evicted, or stands after `upTo`; 0: it has not ended, or has begun anew. */
   readonly ends: readonly Cursor[];
 }
 
