@@ -366,6 +366,17 @@ describe("BrokerLog", () => {
     ]);
   });
 
+  test("asks the broker whether a topic that has ended here has begun anew", async () => {
+    broker.put(event("1"), newEvent("t", "", { end: true }));
+    await until(() => log.bounds().last === 2);
+    const id = formatEventId(log.bounds().epoch, 2);
+    expect(await position("t", id)).toMatchObject({ resume: "resumed", upTo: 2, ends: [2] });
+    broker.isHeld = true;
+    await clock.advance(2000);
+    broker.put(event("again"));
+    expect(await position("t", id)).toMatchObject({ resume: "resumed", upTo: 2, ends: [0] });
+  });
+
   test("takes so many bytes at a time while the broker hangs, and refuses what would have to wait for long", async () => {
     broker.isHanging = true;
     const large = () => log.append([event("x".repeat(1024 * 1024))]).catch((error: Error) => error.message);
