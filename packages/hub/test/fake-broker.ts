@@ -36,8 +36,8 @@ export class FakeBroker implements Broker {
   isMute = false;
   /** Gives no answer to appends, and keeps nothing. */
   isHanging = false;
-  /** When it answers questions for a position, by what it had when it was asked. */
-  positions: Promise<void> = Promise.resolve();
+  /** When it answers questions of these kinds, by what it had when it was asked. */
+  readonly answers = { state: Promise.resolve(), page: Promise.resolve(), position: Promise.resolve() };
   /** Why reads of what is not in memory fail, although everything else goes on. */
   unreadable: Error | null = null;
   /** Topics whose last event ended them and is evicted. */
@@ -116,9 +116,11 @@ export class FakeBroker implements Broker {
     this.#arrival = Promise.withResolvers();
   }
 
+  /** Resolves when something has come, or after so many milliseconds. */
   async arrival(wait: number): Promise<void> {
-    const cancel = this.clock.after(wait, this.#arrival.resolve);
-    await this.#arrival.promise;
+    const late = Promise.withResolvers<void>();
+    const cancel = this.clock.after(wait, late.resolve);
+    await Promise.race([this.#arrival.promise, late.promise]);
     cancel();
   }
 
@@ -148,7 +150,9 @@ class FakeSession implements BrokerSession {
     if (epoch === "") return null;
     const mark = broker.markOf(seen);
     const recent = first - 1;
-    return { epoch, first, last, events: kept.length, bytes: 0, recent, inherited, mark, refusal };
+    const events = kept.length;
+    await broker.answers.state;
+    return { epoch, first, last, events, bytes: 0, recent, inherited, mark, refusal };
   }
 
   async create(epoch: string): Promise<void> {
@@ -195,9 +199,10 @@ class FakeSession implements BrokerSession {
     selectors: SelectorSet,
     { upTo }: { upTo: Cursor },
   ): Promise<BrokerPage> {
-    const { unreadable } = this.#ask(epoch);
+    const { unreadable, answers } = this.#ask(epoch);
     if (unreadable !== null) throw unreadable;
     const { from, kept } = this.#select(after, selectors, upTo);
+    await answers.page;
     return { from, kept, outdated: new Set(), cursor: Math.max(from, upTo) };
   }
 
@@ -213,17 +218,16 @@ class FakeSession implements BrokerSession {
     epoch: string,
     { selectors, after, last, upTo, counted }: BrokerQuestion,
   ): Promise<BrokerPosition> {
-    const { unreadable, kept, ended, positions } = this.#ask(epoch);
+    const { unreadable, kept, ended, answers } = this.#ask(epoch);
     if (unreadable !== null) throw unreadable;
     const all = this.#select(0, selectors, upTo);
     const begin = after ?? (last === 0 ? upTo : (all.kept.at(-last)?.seq ?? 1) - 1);
     const found = this.#select(begin, selectors, upTo);
     const ends = selectors.topics.map((topic) => {
       const newest = kept.findLast(({ event }) => event.topic === topic);
-      const end = newest === undefined ? (ended.get(topic) ?? 0) : newest.event.end ? newest.seq : 0;
-      return end > upTo ? 0 : end;
+      return newest === undefined ? (ended.get(topic) ?? 0) : newest.event.end ? newest.seq : 0;
     });
-    await positions;
+    await answers.position;
     return { from: found.from, replayed: counted ? found.kept.length : 0, ends };
   }
 

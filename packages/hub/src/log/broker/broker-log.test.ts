@@ -33,7 +33,7 @@ describe("BrokerLog", () => {
 
   const until = async (condition: () => boolean): Promise<void> => {
     for (let turns = 0; !condition(); turns++) {
-      if (turns > 20_000) throw new Error(`it did not come true: ${String(condition)}`);
+      if (turns > 10_000) throw new Error(`it did not come true: ${String(condition)}`);
       await clock.advance(1);
     }
   };
@@ -277,13 +277,47 @@ describe("BrokerLog", () => {
     await open({ window: { maxEvents: 1 } });
     const { epoch } = log.bounds();
     const answer = Promise.withResolvers<void>();
-    broker.positions = answer.promise;
+    broker.answers.position = answer.promise;
     const found = position("t", formatEventId(epoch, 1));
     await clock.advance(1);
     broker.wipe();
     await until(() => log.bounds().epoch !== epoch);
     answer.resolve();
     expect(await settled(found)).toMatchObject({ epoch: broker.epoch, gap: "epoch", upTo: 0 });
+  });
+
+  test("considers nothing of a page that was asked for in an epoch that is over by the time of the answer", async () => {
+    await hub.close();
+    broker.put(...["1", "2", "3"].map(event));
+    await open({ window: { maxEvents: 1 } });
+    const { epoch } = log.bounds();
+    const answer = Promise.withResolvers<void>();
+    broker.answers.page = answer.promise;
+    const page = Promise.resolve(log.read(0, new SelectorSet(["t"]), { bytes: Infinity, upTo: 3 }));
+    await clock.advance(1);
+    broker.wipe();
+    await until(() => log.bounds().epoch !== epoch);
+    broker.put(...["new 1", "new 2", "new 3"].map(event));
+    await until(() => log.bounds().last === 3);
+    answer.resolve();
+    expect(await settled(page)).toMatchObject({ from: 0, entries: [], cursor: 0 });
+  });
+
+  test("an answer that comes late on a session that is over changes nothing", async () => {
+    const { epoch } = log.bounds();
+    const answer = Promise.withResolvers<void>();
+    broker.answers.state = answer.promise;
+    await clock.advance(10); // a check has begun
+    broker.answers.state = Promise.resolve();
+    broker.isDown = true;
+    await until(() => !log.connection.up);
+    broker.wipe();
+    broker.isDown = false;
+    await until(() => log.bounds().epoch !== epoch);
+    const now = log.bounds().epoch;
+    answer.resolve();
+    await clock.settle();
+    expect([log.bounds().epoch, broker.epoch]).toEqual([now, now]);
   });
 
   test("cuts off at what is shown here what the broker says of a moment later", async () => {
@@ -330,6 +364,17 @@ describe("BrokerLog", () => {
       [0],
       [0],
     ]);
+  });
+
+  test("asks the broker whether a topic that has ended here has begun anew", async () => {
+    broker.put(event("1"), newEvent("t", "", { end: true }));
+    await until(() => log.bounds().last === 2);
+    const id = formatEventId(log.bounds().epoch, 2);
+    expect(await position("t", id)).toMatchObject({ resume: "resumed", upTo: 2, ends: [2] });
+    broker.isHeld = true;
+    await clock.advance(2000);
+    broker.put(event("again"));
+    expect(await position("t", id)).toMatchObject({ resume: "resumed", upTo: 2, ends: [0] });
   });
 
   test("takes so many bytes at a time while the broker hangs, and refuses what would have to wait for long", async () => {

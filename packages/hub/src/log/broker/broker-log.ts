@@ -141,28 +141,34 @@ export class BrokerLog implements EventLog {
     return this.#follower.connection.ask(ask, OPENED_WITHIN);
   }
 
+  /**
+   * Null when the broker has to be asked; also when all topics have ended as far as is known here. One of them can have begun
+   * anew, and its publisher been answered, with the event still on its way: a client that is told of the end now never comes back.
+   */
   #positionHere(request: PositionRequest): Position | null {
     const bounds = this.bounds();
     const lastSeen = parseLastEventId(request.lastEventId, bounds);
-    return this.#follower.recent.position(lastSeen, request, bounds, false);
+    const here = this.#follower.recent.position(lastSeen, request, bounds, false);
+    const { patterns } = request.selectors;
+    const haveAllEnded = patterns.length === 0 && here?.ends.includes(0) === false;
+    return haveAllEnded ? null : here;
   }
 
   async #position(session: BrokerSession, request: PositionRequest, deadline: number): Promise<Position> {
     await this.#untilHere(session, request.lastEventId, deadline);
     const here = this.#positionHere(request);
     if (here !== null) return here;
-    // What is shown here, and what is known here, is of this moment; what the broker says of later ones is cut off at it.
+    // What is shown here is of this moment, and what the broker says of later ones is cut off at it.
     const bounds = this.bounds();
     const { epoch, last: upTo } = bounds;
-    const { recent } = this.#follower;
     const { selectors, replay, counted } = request;
     const lastSeen = parseLastEventId(request.lastEventId, bounds);
-    const after = lastSeen.cursor ?? recent.rewind(replay, selectors);
-    const known = selectors.topics.map((topic) => recent.end(topic));
+    const after = lastSeen.cursor ?? this.#follower.recent.rewind(replay, selectors);
     const found = await session.position(epoch, { selectors, after, last: replay, upTo, counted });
     if (this.#follower.epoch !== epoch) return await this.#position(session, request, deadline);
-    const ends = known.map((end, at) => end ?? (found.ends[at]! > upTo ? 0 : found.ends[at]!));
     const from = Math.min(found.from, upTo);
+    // A topic that ends after what is shown has not ended yet: the tail will tell.
+    const ends = found.ends.map((end) => (end > upTo ? 0 : end));
     return toPosition(lastSeen, bounds, { from, replayed: found.replayed, ends });
   }
 

@@ -62,7 +62,10 @@ export interface BrokerPosition {
   readonly from: Cursor;
   /** Selected events in (from, upTo], or an estimate of their number where counting would take long. */
   readonly replayed: number;
-  /** By topic: the event that ended it, also when it is evicted; 0: it has not ended by `upTo`, or has begun anew. */
+  /**
+   * By topic: the event that ended it, also when it is evicted, or stands after `upTo`; 0: its newest event is no end, also
+   * when that stands after `upTo`.
+   */
   readonly ends: readonly Cursor[];
 }
 
@@ -110,7 +113,10 @@ export interface BrokerSession {
     selectors: SelectorSet,
     limits: { readonly bytes: number; readonly upTo: Cursor; readonly latest: boolean },
   ): Promise<BrokerPage>;
-  /** Where a stream begins, from one view. */
+  /**
+   * Where a stream begins, from one view of the log that has everything up to `upTo`, and everything whose append was
+   * answered before this was asked: a topic that has begun anew must not be taken for one that has ended.
+   */
   position(epoch: string, question: BrokerQuestion): Promise<BrokerPosition>;
   close(): void;
 }

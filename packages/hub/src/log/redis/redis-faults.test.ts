@@ -146,12 +146,14 @@ describe.skipIf(reason !== "")(`Redis${reason}`, () => {
 
   test.each(["1-1", "*"])("somebody adds %s to the stream: the log begins anew", async (id) => {
     const prefix = `foreign ${id}`;
-    const log = await open(prefix);
+    const faults: (string | null)[] = [];
+    const log = await open(prefix, { checkEvery: 60_000, onFault: (fault) => faults.push(fault) });
     await publish(log, "1");
     const { epoch } = log.bounds();
     await redis.send("XADD", [`{${prefix}}:${epoch}:log`, id, "hello", "world"]);
     await until(() => log.bounds().epoch !== epoch);
     await until(() => log.fault === null);
+    expect(faults).toEqual([expect.stringContaining("somebody else has added"), null]);
     expect(await publish(log, "2")).toBe(1);
   });
 

@@ -353,9 +353,7 @@ for place, topic in ipairs(topics) do
   local newest = call('ZREVRANGEBYLEX', index, '(' .. topic .. '\\1', '[' .. topic .. '\\0', 'LIMIT', 0, 1)[1]
   local number = newest and string.sub(newest, -16) or call('HGET', key(log.epoch, 'ended'), topic) or 0
   number = tonumber(number)
-  -- A topic that goes on after what the node shows has not ended: the node will be told how it goes on.
-  if number > upTo then number = 0 end
-  if newest and number > 0 then
+  if newest then
     local entry = call('XRANGE', key(log.epoch, 'log'), text(number), text(number))[1]
     if string.byte(entry[2][4]) ~= 49 then number = 0 end
   end
