@@ -17,7 +17,8 @@ interface Topics {
 }
 const hub = createHub<Topics>({ log: new MemoryLog({ maxEvents: 10 }) });
 const sink = new RecordingSink();
-hub.subscribe({ topics: ["orders/*"], sink });
+const opening = await hub.open({ topics: ["orders/*"] });
+opening.attach(sink);
 await hub.publish("orders/42", { data: { total: 99 } });
 // @ts-expect-error a wrong payload
 const wrong = (): Promise<string> => hub.publish("orders/42", { data: { total: "99" } });

@@ -17,7 +17,8 @@ events.push(typeof EventSource);
 
 const hub = createHub();
 const sink = new RecordingSink();
-hub.subscribe({ topics: ["orders/*"], sink });
+const opening = await hub.open({ topics: ["orders/*"] });
+opening.attach(sink);
 await hub.publish("orders/42", { event: "paid", data: { total: 99 } });
 await hub.close();
 events.push(/^event: paid\ndata: \{"total":99\}\nid: .+\n\n/m.test(sink.text));

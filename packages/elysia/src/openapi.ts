@@ -78,8 +78,8 @@ export const STREAM_RESPONSES: Responses = {
       "text/event-stream": {
         schema: text,
         example:
-          'retry: 2113\nevent: sse:ready\nid: m3kq0z81xa-41\ndata: {"resume":"fresh","replayed":0}\n\n' +
-          'id: m3kq0z81xa-42\nevent: paid\ndata: {"total":99}\n\n',
+          'event: sse:ready\nretry: 2113\ndata: {"resume":"fresh","replayed":0}\nid: m3kq0z81xa-41\n\n' +
+          'event: paid\ndata: {"total":99}\nid: m3kq0z81xa-42\n\n',
       },
     },
   },

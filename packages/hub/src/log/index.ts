@@ -6,4 +6,3 @@ export { type LastSeen, parseLastEventId, toPosition } from "./position.ts";
 export { RecentEvents } from "./recent-events.ts";
 export { ENDS, type Limits, limitsOf, type Retention, sizeOf } from "./retention.ts";
 export { Tail } from "./tail.ts";
-export { TopicIndex } from "./topic-index.ts";

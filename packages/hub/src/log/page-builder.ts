@@ -3,6 +3,7 @@ import type { Page } from "./event-log.ts";
 
 /** Fills a page in the order of the log: events that fit, and where some were left out for newer ones. */
 export class PageBuilder<Item> {
+  /** What was taken, in the order of the log. */
   readonly items: Item[] = [];
   readonly #superseded: Cursor[] = [];
   #left: number;

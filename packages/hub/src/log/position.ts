@@ -4,9 +4,11 @@ import type { Bounds, Position } from "./event-log.ts";
 
 /** What the id of the last event that a client has seen says of where it goes on. */
 export interface LastSeen {
+  /** Whether it goes on where it left off. */
   readonly resume: Resume;
   /** Null: it has no cursor that means anything here, and begins as a new client does. */
   readonly cursor: Cursor | null;
+  /** Why events are missing; null: as far as the id tells, none are. */
   readonly gap: GapReason | null;
 }
 

@@ -51,14 +51,17 @@ export class RecentEvents {
     this.#forgottenUpTo = last;
   }
 
+  /** The oldest event that is here; the next one to come when there is none. */
   get first(): Cursor {
     return this.#first;
   }
 
+  /** The newest event that was pushed. */
   get last(): Cursor {
     return this.#last;
   }
 
+  /** How many are here. */
   get events(): number {
     return this.#end - this.#start;
   }

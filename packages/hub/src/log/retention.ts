@@ -22,6 +22,7 @@ export const ENDS = Object.freeze({ topics: 16_384, age: 7 * 24 * 3_600_000 });
 /** What an event costs beyond its encoded bytes, roughly: its objects in memory, and its places in the indexes. */
 export const ENTRY_BYTES = 256;
 
+/** What an event counts for `maxBytes`. */
 export function sizeOf({ bytes, topic, key, idempotencyKey }: StoredEvent): number {
   return bytes + topic.length + key.length + idempotencyKey.length + ENTRY_BYTES;
 }

@@ -5,6 +5,7 @@ import type { TailListener } from "./event-log.ts";
 export class Tail implements TailListener {
   readonly #listeners = new Set<TailListener>();
 
+  /** Tells the listener what happens from now on, until the returned function is called. */
   add(listener: TailListener): () => void {
     this.#listeners.add(listener);
     return () => this.#listeners.delete(listener);

@@ -5,17 +5,22 @@ import type { NewEvent, StoredEvent } from "../publish/message.ts";
 import { parseTopic, SelectorSet } from "../topics/topic.ts";
 import { ManualClock } from "./manual-clock.ts";
 
+/** An event as a log is given it. */
 export function newEvent(topic: string, data: string, more: Partial<NewEvent> = {}): NewEvent {
   return { topic: parseTopic(topic), type: "", data, key: "", idempotencyKey: "", end: false, ...more };
 }
 
 /** What a log is opened with in the contract's tests; a log that lacks a bound leaves it out. */
 export interface ContractRetention {
+  /** See `Retention`. */
   maxEvents?: number;
+  /** See `Retention`. */
   maxBytes?: number;
+  /** See `Retention`. */
   maxAge?: number;
 }
 
+/** How the suite comes to a log. */
 export interface LogUnderTest {
   /** A new and empty log. */
   open: (options?: ContractRetention & { clock?: ManualClock }) => Promise<EventLog>;

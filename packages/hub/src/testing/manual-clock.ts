@@ -48,6 +48,7 @@ export class ManualClock implements Clock {
     }
   }
 
+  /** Lets so much time pass: each timer runs when it is due, and what follows from it before the next. */
   async advance(milliseconds: number): Promise<void> {
     const end = this.#now + milliseconds;
     for (;;) {

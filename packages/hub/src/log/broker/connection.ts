@@ -36,6 +36,7 @@ export class BrokerConnection {
   #reconnects = 0;
   #closed = false;
   #running = Promise.resolve();
+  #isConnecting = false;
 
   constructor(broker: Broker, session: BrokerSession, clock: Clock, user: SessionUser) {
     this.#broker = broker;
@@ -106,14 +107,15 @@ export class BrokerConnection {
     this.#pauses.end();
     this.#latest.close();
     this.#connected.resolve();
-    await this.#running;
+    // A broker that hangs would hold up the end of the process: what comes of this attempt is closed when it comes.
+    if (!this.#isConnecting) await this.#running;
   }
 
   async #run(): Promise<void> {
     let next: BrokerSession | null = this.#latest;
     for (let pause = FIRST_PAUSE; ;) {
       try {
-        this.#latest = next ?? (await this.#broker.connect());
+        this.#latest = next ?? (await this.#connect());
         await this.#use(this.#latest);
       } catch (error) {
         if (this.#session !== null) {
@@ -125,9 +127,18 @@ export class BrokerConnection {
       }
       next = null;
       this.#latest.close();
+      if (!this.#closed) await this.pause(pause);
       if (this.#closed) return;
-      await this.pause(pause);
       pause = Math.min(pause * 2, LONGEST_PAUSE);
+    }
+  }
+
+  async #connect(): Promise<BrokerSession> {
+    this.#isConnecting = true;
+    try {
+      return await this.#broker.connect();
+    } finally {
+      this.#isConnecting = false;
     }
   }
 
