@@ -64,12 +64,13 @@ class RedisBroker implements Broker {
     return new RedisSession(...clients, this.#key, this.#limits, (...ruins) => this.#warnOfRuins(...ruins));
   }
 
-  /** Says once of each epoch that its keys are not whole. */
-  #warnOfRuins(epoch: string, expected: string, found: string): void {
+  /** Says once of each epoch that it is not whole. */
+  #warnOfRuins(epoch: string, key: string): void {
     if (epoch === this.#ruined) return;
     this.#ruined = epoch;
-    const what = `keys of the log in Redis are gone, or were changed by somebody else (lengths ${found} instead of ${expected})`;
-    this.#warn(`${what}: it begins anew, and streams are told the gap`);
+    this.#warn(
+      `the key ${key} in Redis is gone, or was changed by somebody else: the log begins anew, and streams are told the gap`,
+    );
   }
 
   /** Says once that Redis may evict keys by itself: its volatile policies leave alone what does not expire. */

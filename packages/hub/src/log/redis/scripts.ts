@@ -1,16 +1,16 @@
 import { ENDS } from "../retention.ts";
 
 /*
- * What has to happen in Redis at once, in Lua 5.1. The one declared key, `{prefix}`, is a hash with the state of the log:
+ * What has to happen in Redis at once, in Lua 5.1. The one declared key, `{prefix}`, is a hash: `epoch`, the name of this
+ * incarnation of the log, and `state`, these numbers:
  *
- *   epoch      the name of this incarnation
- *   first      number of the oldest event that is kept
- *   last       number of the newest event
+ *   first      the oldest event that is kept
+ *   last       the newest event
  *   bytes      size of the events kept
- *   inherited  number of the last event that was there when this epoch began
+ *   inherited  the last event that was there when this epoch began
  *   lostUpTo   topics that `lost` does not know have lost no event after this one
  *   time       when the newest event was taken, in us; also when it is evicted
- *   lengths    of the keys below, as the last script that wrote left them: by this it is seen when one of them is lost
+ *   and how many entries `newest`, `ids`, `lost`, `ended` and `ends` have: by this it is seen when one of them is lost
  *
  * The others have its hash tag and the epoch in their names, so that a reader of an earlier epoch finds nothing:
  *
@@ -29,50 +29,46 @@ export interface Script {
   readonly sha: string;
 }
 
+/** Without comments and indents: what is sent whole is hashed each time. */
 function script(text: string): Script {
-  return { text, sha: new Bun.CryptoHasher("sha1").update(text).digest("hex") };
+  const bare = text
+    .replace(/^ +/gm, "")
+    .replace(/ *-- .*$/gm, "")
+    .replace(/\n+/g, "\n");
+  return { text: bare, sha: new Bun.CryptoHasher("sha1").update(bare).digest("hex") };
 }
-
-const COMMON = `
-local meta = KEYS[1]
-local call = redis.call
-local function text(n) return string.format('%.0f', n) end
-local function padded(n) return string.format('%016.0f', n) end
-local function key(epoch, name) return meta .. ':' .. epoch .. ':' .. name end
-local function split(names) -- "topic NUL key", publisher's id, topic
-  local name, id = string.match(names, '^(%Z*%z%Z*)%z(.*)$')
-  return name, id, string.match(name, '^%Z*')
-end
-local function each(list, step, visit)
-  for i = 1, #list, step do visit(unpack(list, i, math.min(i + step - 1, #list))) end
-end
-local function sizeOf(names, value) return #names + #value + 256 end
-`;
 
 /**
- * Reads the state: `log.epoch` is false where there is no log, or only ruins of one, which have `ruined` for an epoch. A key
- * that is gone, shorter or longer than it was left, or something else, makes a ruin: nothing that is answered from it could be
- * trusted to be whole.
+ * Reads the state: `log.epoch` is false where there is no log, or only ruins of one, whose epoch is in `ruined` then. A key
+ * that is gone, has other than the entries that were left in it, or is something else, makes a ruin: nothing that is answered
+ * from it could be trusted to be whole.
  */
 const READ = `
-local names = { 'log', 'index', 'newest', 'ids', 'lost', 'ended', 'ends' }
-local function lengths(epoch)
-  local found = {}
-  for place, command in ipairs({ 'XLEN', 'ZCARD', 'HLEN', 'HLEN', 'ZCARD', 'HLEN', 'ZCARD' }) do
-    local length = redis.pcall(command, key(epoch, names[place]))
-    found[place] = type(length) == 'number' and length or '?'
-  end
-  return table.concat(found, ' ')
-end
-local stored = call('HMGET', meta, 'epoch', 'first', 'last', 'bytes', 'inherited', 'lostUpTo', 'time', 'lengths')
-local log = {
-  epoch = stored[1], first = tonumber(stored[2]), last = tonumber(stored[3]), bytes = tonumber(stored[4]),
-  inherited = tonumber(stored[5]), lostUpTo = tonumber(stored[6]), time = stored[7]
+local meta, call = KEYS[1], redis.call
+local function text(n) return string.format('%.0f', n) end
+local function padded(n) return string.format('%016.0f', n) end
+local numbers = {
+  'first', 'last', 'bytes', 'inherited', 'lostUpTo', 'time', 'newest', 'ids', 'lost', 'ended', 'ends'
 }
-local ruined = false
+local lengths = {
+  log = 'XLEN', index = 'ZCARD', newest = 'HLEN', ids = 'HLEN', lost = 'ZCARD', ended = 'HLEN', ends = 'ZCARD'
+}
+local stored = call('HMGET', meta, 'epoch', 'state')
+local log, ruined, ruin = { epoch = stored[1] }, false, meta
+local base = meta .. ':' .. (log.epoch or '') .. ':'
+local found = { string.match(stored[2] or '', '^' .. string.rep('(%d+) ', #numbers) .. '$') }
+for place, name in ipairs(numbers) do log[name] = tonumber(found[place]) end
 if log.epoch then
-  local isWhole = log.first and log.last and log.bytes and log.inherited and log.lostUpTo and log.time
-  if not isWhole or lengths(log.epoch) ~= stored[8] then ruined, log.epoch = log.epoch, false end
+  if #found < #numbers then
+    ruined = log.epoch
+  else
+    for name, command in pairs(lengths) do
+      if redis.pcall(command, base .. name) ~= (log[name] or log.last - log.first + 1) then
+        ruined, ruin = log.epoch, base .. name
+      end
+    end
+  end
+  if ruined then log.epoch = false end
 end
 `;
 
@@ -81,85 +77,99 @@ const SAME_EPOCH = `${READ}
 if log.epoch ~= ARGV[1] then return false end
 `;
 
-const WRITE = `
+const ENTRIES = `
+local function split(names) -- "topic NUL key", publisher's id, topic
+  local name, id = string.match(names, '^(%Z*%z%Z*)%z(.*)$')
+  return name, id, string.match(name, '^%Z*')
+end
+local function sizeOf(names, value) return #names + #value + 256 end
+local function timeOf(taken) return tonumber(string.match(taken, '^%d+')) end
+`;
+
+const WRITE = `${ENTRIES}
+local signs = { ZADD = 1, HSET = 1, ZREM = -1, HDEL = -1 }
+local function write(command, name, list)
+  for i = 1, #list, 4000 do
+    local entries = call(command, base .. name, unpack(list, i, math.min(i + 3999, #list)))
+    if log[name] then log[name] = log[name] + signs[command] * entries end
+  end
+end
 local function save()
-  call('HSET', meta, 'first', text(log.first), 'last', text(log.last), 'bytes', text(log.bytes), 'time', log.time,
-    'lostUpTo', text(log.lostUpTo), 'lengths', lengths(log.epoch))
+  local values = {}
+  for place, name in ipairs(numbers) do values[place] = log[name] end
+  call('HSET', meta, 'state', string.format(string.rep('%.0f ', #numbers), unpack(values)))
 end
+`;
+
+/** Evicts what is over the bounds, oldest first, at most some thousand events: what is left over is for the next call. */
+const EVICTION = `
 local function forgetEnds(topics)
-  each(topics, 4000, function(...)
-    call('HDEL', key(log.epoch, 'ended'), ...)
-    call('ZREM', key(log.epoch, 'ends'), ...)
-  end)
+  write('HDEL', 'ended', topics)
+  write('ZREM', 'ends', topics)
 end
--- Evicts what is over the bounds, oldest first, at most \`budget\` events: what is left over is for the next call.
-local function evict(bounds, budget)
+local function evict(bounds)
   local maxEvents, maxBytes, maxAge = tonumber(bounds[1]), tonumber(bounds[2]), tonumber(bounds[3])
-  local now = call('TIME')
+  local now, budget = call('TIME'), 2000
   local oldest = now[1] * 1000000 + now[2] - maxAge * 1000
-  local stream = key(log.epoch, 'log')
   -- Some more than has to be at once: what a call costs is shared by all of them.
   if log.last - log.first + 1 > maxEvents then maxEvents = maxEvents - math.min(64, math.floor(maxEvents / 128)) end
-  local evicted, members, names, numbers, ids, lasts = 0, {}, {}, {}, {}, {}
-  while log.first <= log.last and evicted < budget do
+  if log.bytes > maxBytes then maxBytes = maxBytes - math.floor(maxBytes / 128) end
+  local first, members, names, places, ids, lasts, times = log.first, {}, {}, {}, {}, {}, {}
+  while log.first <= log.last and log.first - first < budget do
     local over = log.last - log.first + 1 - maxEvents
     local count = over > 0 and over or log.bytes > maxBytes and 16 or 1
-    local entries = call('XRANGE', stream, text(log.first), '+', 'COUNT', math.min(count, budget - evicted, 1000))
+    count = math.min(count, budget - (log.first - first), 1000)
+    local entries = call('XRANGE', base .. 'log', text(log.first), '+', 'COUNT', count)
     local kept = false
     for _, entry in ipairs(entries) do
       local f = entry[2]
-      local time = tonumber(string.match(f[6], '^%d+'))
-      if log.last - log.first + 1 <= maxEvents and log.bytes <= maxBytes and time >= oldest then
+      if log.last - log.first + 1 <= maxEvents and log.bytes <= maxBytes and timeOf(f[6]) >= oldest then
         kept = true
         break
       end
       local name, id, topic = split(f[2])
       local number = text(log.first)
       members[#members + 1] = topic .. '\\0' .. padded(log.first)
-      names[#names + 1], numbers[#numbers + 1] = name, number
+      names[#names + 1], places[#places + 1] = name, number
       if id ~= '' then ids[#ids + 1] = { topic .. '\\0' .. id, number } end
-      lasts[topic] = { number, string.byte(f[4]) == 49 and text(time) }
+      lasts[topic], times[topic] = number, string.byte(f[4]) == 49 and text(timeOf(f[6]))
       log.bytes = log.bytes - sizeOf(f[2], f[4])
       log.first = log.first + 1
-      evicted = evicted + 1
     end
     if kept or #entries == 0 then break end
   end
-  if evicted == 0 then return false end
-  call('XTRIM', stream, 'MINID', text(log.first)) -- first: without memory, it lets the others pass
-  each(members, 4000, function(...) call('ZREM', key(log.epoch, 'index'), ...) end)
-  local gone, place = {}, 0
-  each(names, 4000, function(...)
-    for _, newest in ipairs(call('HMGET', key(log.epoch, 'newest'), ...)) do
-      place = place + 1
-      if newest == numbers[place] then gone[#gone + 1] = names[place] end
+  if log.first == first then return false end
+  call('XTRIM', base .. 'log', 'MINID', text(log.first)) -- first: without memory, it lets the others pass
+  write('ZREM', 'index', members)
+  local gone = {}
+  for i = 1, #names, 4000 do
+    for place, newest in ipairs(call('HMGET', base .. 'newest', unpack(names, i, math.min(i + 3999, #names)))) do
+      if newest == places[i + place - 1] then gone[#gone + 1] = names[i + place - 1] end
     end
-  end)
-  each(gone, 4000, function(...) call('HDEL', key(log.epoch, 'newest'), ...) end)
+  end
+  write('HDEL', 'newest', gone)
   for _, id in ipairs(ids) do -- an end can have come anew under its id
-    if call('HGET', key(log.epoch, 'ids'), id[1]) == id[2] then call('HDEL', key(log.epoch, 'ids'), id[1]) end
+    if call('HGET', base .. 'ids', id[1]) == id[2] then write('HDEL', 'ids', { id[1] }) end
   end
-  local lost, ended, ends, begun = {}, {}, {}, {}
-  for topic, last in pairs(lasts) do
-    lost[#lost + 1], lost[#lost + 2] = last[1], topic
-    if last[2] then
-      ended[#ended + 1], ended[#ended + 2] = topic, last[1]
-      ends[#ends + 1], ends[#ends + 2] = last[2], topic
+  local lost, ended, ends, goOn = {}, {}, {}, {}
+  for topic, number in pairs(lasts) do
+    lost[#lost + 1], lost[#lost + 2] = number, topic
+    if times[topic] then
+      ended[#ended + 1], ended[#ended + 2] = topic, number
+      ends[#ends + 1], ends[#ends + 2] = times[topic], topic
     else
-      begun[#begun + 1] = topic
+      goOn[#goOn + 1] = topic
     end
   end
-  each(lost, 4000, function(...) call('ZADD', key(log.epoch, 'lost'), ...) end)
-  local many = call('ZCARD', key(log.epoch, 'lost')) - 16384
-  if many > 0 then
-    local forgotten = call('ZPOPMIN', key(log.epoch, 'lost'), many)
-    log.lostUpTo = tonumber(forgotten[#forgotten])
+  write('ZADD', 'lost', lost)
+  if log.lost > 16384 then
+    local forgotten = call('ZPOPMIN', base .. 'lost', log.lost - 16384)
+    log.lost, log.lostUpTo = 16384, tonumber(forgotten[#forgotten])
   end
-  forgetEnds(begun)
-  each(ended, 4000, function(...) call('HSET', key(log.epoch, 'ended'), ...) end)
-  each(ends, 4000, function(...) call('ZADD', key(log.epoch, 'ends'), ...) end)
-  many = call('ZCARD', key(log.epoch, 'ends')) - ${ENDS.topics}
-  if many > 0 then forgetEnds(call('ZRANGE', key(log.epoch, 'ends'), 0, many - 1)) end
+  forgetEnds(goOn)
+  write('HSET', 'ended', ended)
+  write('ZADD', 'ends', ends)
+  if log.ends > ${ENDS.topics} then forgetEnds(call('ZRANGE', base .. 'ends', 0, log.ends - ${ENDS.topics + 1})) end
   return true
 end
 `;
@@ -170,31 +180,31 @@ local function floor(after, topics)
   if after >= log.first - 1 then return after end
   if #topics == 0 then return log.first - 1 end
   for _, topic in ipairs(topics) do
-    after = math.max(after, tonumber(call('ZSCORE', key(log.epoch, 'lost'), topic) or log.lostUpTo))
+    after = math.max(after, tonumber(call('ZSCORE', base .. 'lost', topic) or log.lostUpTo))
   end
   return after
 end
 `;
 
 /**
- * What the log is, and why it takes nothing at the moment; nil where there is none; of ruins, their epoch, and how long the
- * keys should be and are. number seen, bounds...
+ * What the log is, and why it takes nothing at the moment; nil where there is none; of ruins, their epoch and the key that is
+ * not as it was left. number seen, bounds...
  */
-export const STATE: Script = script(`${COMMON}${READ}${WRITE}
+export const STATE: Script = script(`${READ}${WRITE}${EVICTION}
 -- Writes nothing, and is refused when a write would be. Eviction is not, when it is memory that there is none of.
 local refused = redis.pcall('LPUSHX', meta .. ':none', '')
 refused = type(refused) == 'table' and refused.err or false
 if refused and string.sub(refused, 1, 8) == 'READONLY' then return redis.error_reply(refused) end
-if ruined then return { ruined, stored[8] or '', lengths(ruined) } end
+if ruined then return { ruined, ruin } end
 if not log.epoch then return false end
 if not refused or string.sub(refused, 1, 3) == 'OOM' then
   local now = call('TIME')
-  local old = call('ZRANGEBYSCORE', key(log.epoch, 'ends'), '-inf', text(now[1] * 1000000 - ${ENDS.age * 1000}))
+  local old = call('ZRANGEBYSCORE', base .. 'ends', '-inf', text(now[1] * 1000000 - ${ENDS.age * 1000}))
   forgetEnds(old)
-  if evict({ ARGV[2], ARGV[3], ARGV[4] }, 2000) or #old > 0 then save() end
+  if evict({ ARGV[2], ARGV[3], ARGV[4] }) or #old > 0 then save() end
 end
-local seen = call('XRANGE', key(log.epoch, 'log'), ARGV[1], ARGV[1])[1]
-local mark = seen and string.match(seen[2][6], '^%d+') or ARGV[1] == text(log.last) and log.time
+local seen = call('XRANGE', base .. 'log', ARGV[1], ARGV[1])[1]
+local mark = seen and text(timeOf(seen[2][6])) or ARGV[1] == text(log.last) and text(log.time)
 return { log.epoch, log.first, log.last, log.bytes, log.inherited, mark, refused }
 `);
 
@@ -202,36 +212,45 @@ return { log.epoch, log.first, log.last, log.bytes, log.inherited, mark, refused
  * Begins a log where there is none, and removes the ruins of another one: those of which the key knows, and those of an epoch
  * that the node knows. epoch, epoch known
  */
-export const CREATE: Script = script(`${COMMON}${READ}
+export const CREATE: Script = script(`${READ}
 if log.epoch then return 0 end
 if not ruined and call('EXISTS', meta) == 1 then
   return redis.error_reply('WRONGTYPE Key ' .. meta .. ' is not the state of a log')
 end
 for _, epoch in ipairs({ ruined or ARGV[2], ARGV[2] }) do
-  for _, name in ipairs(names) do call('UNLINK', key(epoch, name)) end
+  for name in pairs(lengths) do call('UNLINK', meta .. ':' .. epoch .. ':' .. name) end
 end
-call('HSET', meta, 'epoch', ARGV[1], 'first', 1, 'last', 0, 'bytes', 0, 'inherited', 0, 'lostUpTo', 0, 'time', 0,
-  'lengths', lengths(ARGV[1]))
+call('HSET', meta, 'epoch', ARGV[1], 'state', '1 ' .. string.rep('0 ', #numbers - 1))
 return 1
 `);
 
 /** Begins a new epoch with the events there are, unless that has been done. epoch, fresh epoch */
-export const RENEW: Script = script(`${COMMON}${SAME_EPOCH}
-for _, name in ipairs(names) do
-  if call('EXISTS', key(log.epoch, name)) == 1 then call('RENAME', key(log.epoch, name), key(ARGV[2], name)) end
+export const RENEW: Script = script(`${SAME_EPOCH}${WRITE}
+for name in pairs(lengths) do
+  if call('EXISTS', base .. name) == 1 then call('RENAME', base .. name, meta .. ':' .. ARGV[2] .. ':' .. name) end
 end
-call('HSET', meta, 'epoch', ARGV[2], 'inherited', text(log.last))
+log.inherited = log.last
+save()
+call('HSET', meta, 'epoch', ARGV[2])
 return 1
 `);
 
-/** All of one append. epoch, number seen, bounds..., then for each event its names and its value */
-export const APPEND: Script = script(`${COMMON}${SAME_EPOCH}${WRITE}
+/** Evicts what is over the bounds. epoch, bounds... */
+export const EVICT: Script = script(`${SAME_EPOCH}${WRITE}${EVICTION}
+if evict({ ARGV[2], ARGV[3], ARGV[4] }) then save() end
+return 1
+`);
+
+/**
+ * All of one append. Answers whether there is something to evict, and the numbers of the events.
+ * epoch, number seen, most events, most bytes, then for each event its names and its value
+ */
+export const APPEND: Script = script(`${SAME_EPOCH}${WRITE}
 if log.last < tonumber(ARGV[2]) then return false end
 local now = call('TIME')
-local time = now[1] .. string.format('%06d', now[2])
-local stream, ids = key(log.epoch, 'log'), key(log.epoch, 'ids')
+local time = now[1] * 1000000 + now[2]
 local answer, fresh, members, newest, published = {}, {}, {}, {}, {}
-for i = 6, #ARGV, 2 do
+for i = 5, #ARGV, 2 do
   local names, value = ARGV[i], ARGV[i + 1]
   local name, id, topic = split(names)
   local isEnd = string.byte(value) == 49
@@ -239,15 +258,15 @@ for i = 6, #ARGV, 2 do
   local known = nil
   if id ~= '' then
     known = fresh[field]
-    if known == nil then known = call('HGET', ids, field) end
+    if known == nil then known = call('HGET', base .. 'ids', field) end
   end
   if known then
     answer[#answer + 1] = tonumber(known)
   else
     log.last = log.last + 1
     local number = text(log.last)
-    local taken = #members == 0 and time .. ' ' .. log.time or time
-    call('XADD', stream, number .. '-0', 'n', names, 'v', value, 't', taken)
+    local taken = #members == 0 and text(time) .. ' ' .. text(log.time) or text(time)
+    call('XADD', base .. 'log', number .. '-0', 'n', names, 'v', value, 't', taken)
     log.bytes = log.bytes + sizeOf(names, value)
     members[#members + 1], members[#members + 2] = 0, topic .. '\\0' .. padded(log.last)
     if not isEnd then newest[#newest + 1], newest[#newest + 2] = name, number end -- an end is no news of the topic
@@ -260,22 +279,22 @@ for i = 6, #ARGV, 2 do
   end
 end
 if #members > 0 then
-  each(members, 4000, function(...) call('ZADD', key(log.epoch, 'index'), ...) end)
-  each(newest, 4000, function(...) call('HSET', key(log.epoch, 'newest'), ...) end)
-  each(published, 4000, function(...) call('HSET', ids, ...) end)
+  write('ZADD', 'index', members)
+  write('HSET', 'newest', newest)
+  write('HSET', 'ids', published)
   log.time = time
-  evict({ ARGV[3], ARGV[4], ARGV[5] }, 1000 + #members / 2)
   save()
 end
-return answer
+local isOver = log.last - log.first + 1 > tonumber(ARGV[3]) or log.bytes > tonumber(ARGV[4])
+return { isOver and 1 or 0, answer }
 `);
 
 /**
  * A page of events: of topics by the index, without topics of all whose topic begins with the prefix.
  * epoch, after, up to, most bytes, most events to look at, prefix, topics...
  */
-export const PAGE: Script = script(`${COMMON}${SAME_EPOCH}${FLOOR}
-local stream = key(log.epoch, 'log')
+export const PAGE: Script = script(`${SAME_EPOCH}${ENTRIES}${FLOOR}
+local stream = base .. 'log'
 local upTo, left, looks, prefix = tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(ARGV[5]), ARGV[6]
 local topics = { unpack(ARGV, 7) }
 local from = floor(tonumber(ARGV[2]), topics)
@@ -284,14 +303,14 @@ local function take(number, f)
   local size = sizeOf(f[2], f[4])
   if #out > 0 and size > left then return false end
   left = left - size
-  local newest = call('HGET', key(log.epoch, 'newest'), (split(f[2])))
+  local newest = call('HGET', base .. 'newest', (split(f[2])))
   out[#out + 1] = { number, f[2], f[4], f[6], newest == text(number) and 1 or 0 }
   return true
 end
 if #topics > 0 then
   local numbers = {}
   for _, topic in ipairs(topics) do
-    local members = call('ZRANGEBYLEX', key(log.epoch, 'index'), '(' .. topic .. '\\0' .. padded(from),
+    local members = call('ZRANGEBYLEX', base .. 'index', '(' .. topic .. '\\0' .. padded(from),
       '[' .. topic .. '\\0' .. padded(math.max(from, upTo)), 'LIMIT', 0, looks)
     for _, member in ipairs(members) do numbers[#numbers + 1] = tonumber(string.sub(member, -16)) end
     if #members == looks then cursor = math.min(cursor, numbers[#numbers]) end
@@ -329,8 +348,8 @@ return { from, cursor, out }
  * Where a reader begins, and for each topic the event that ended it. Of topics, without patterns, a cursor that is left out is
  * found, and events are counted. epoch, after, last, up to, counted, patterns, topics...
  */
-export const POSITION: Script = script(`${COMMON}${SAME_EPOCH}${FLOOR}
-local index = key(log.epoch, 'index')
+export const POSITION: Script = script(`${SAME_EPOCH}${FLOOR}
+local index = base .. 'index'
 local after, last, upTo = tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4])
 local counted, topics = ARGV[5] == '1', { unpack(ARGV, 7) }
 local selected = ARGV[6] == '1' and {} or topics
@@ -351,10 +370,10 @@ for place, topic in ipairs(topics) do
       '[' .. topic .. '\\0' .. padded(math.max(from, upTo)))
   end
   local newest = call('ZREVRANGEBYLEX', index, '(' .. topic .. '\\1', '[' .. topic .. '\\0', 'LIMIT', 0, 1)[1]
-  local number = newest and string.sub(newest, -16) or call('HGET', key(log.epoch, 'ended'), topic) or 0
+  local number = newest and string.sub(newest, -16) or call('HGET', base .. 'ended', topic) or 0
   number = tonumber(number)
   if newest then
-    local entry = call('XRANGE', key(log.epoch, 'log'), text(number), text(number))[1]
+    local entry = call('XRANGE', base .. 'log', text(number), text(number))[1]
     if string.byte(entry[2][4]) ~= 49 then number = 0 end
   end
   ends[place] = number
@@ -363,8 +382,8 @@ return { from, replayed, ends }
 `);
 
 /** Entries of the index after one of them, of topics that begin with the prefix. epoch, after this entry, prefix */
-export const INDEX: Script = script(`${COMMON}${SAME_EPOCH}
-return call('ZRANGEBYLEX', key(log.epoch, 'index'), ARGV[2] == '' and '[' .. ARGV[3] or '(' .. ARGV[2],
+export const INDEX: Script = script(`${SAME_EPOCH}
+return call('ZRANGEBYLEX', base .. 'index', ARGV[2] == '' and '[' .. ARGV[3] or '(' .. ARGV[2],
   '[' .. ARGV[3] .. '\\255', 'LIMIT', 0, 4096)
 `);
 
@@ -373,8 +392,8 @@ return call('ZRANGEBYLEX', key(log.epoch, 'index'), ARGV[2] == '' and '[' .. ARG
  * '' for the end. Looks at some thousand entries, and passes over what a topic has beside them.
  * epoch, after, up to, place, prefix
  */
-export const COUNT: Script = script(`${COMMON}${SAME_EPOCH}
-local index = key(log.epoch, 'index')
+export const COUNT: Script = script(`${SAME_EPOCH}
+local index = base .. 'index'
 local from, upTo = tonumber(ARGV[2]), math.max(tonumber(ARGV[2]), tonumber(ARGV[3]))
 local place, last = ARGV[4] ~= '' and ARGV[4] or '[' .. ARGV[5], '[' .. ARGV[5] .. '\\255'
 local out = {}

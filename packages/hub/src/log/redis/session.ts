@@ -17,7 +17,7 @@ import { Semaphore } from "../broker/semaphore.ts";
 import type { Limits } from "../retention.ts";
 import { commonPrefix } from "./common-prefix.ts";
 import { explained } from "./refusal.ts";
-import { type Script, APPEND, COUNT, CREATE, INDEX, PAGE, POSITION, RENEW, STATE } from "./scripts.ts";
+import { type Script, APPEND, COUNT, CREATE, EVICT, INDEX, PAGE, POSITION, RENEW, STATE } from "./scripts.ts";
 
 /** The most bytes that the tail asks for at once, if events are as large as the last ones were. */
 const TAIL_BYTES = 4 * 1024 * 1024;
@@ -33,8 +33,8 @@ type StateReply = readonly [
   ...[epoch: string, first: number, last: number, bytes: number, inherited: number],
   ...[mark: string | null, refused: string | null],
 ];
-/** An epoch whose keys are not whole: how long they should be, and are. */
-export type RuinsReply = readonly [epoch: string, expected: string, found: string];
+/** An epoch, and the key of it that is not as it was left. */
+export type RuinsReply = readonly [epoch: string, key: string];
 
 /** One connection that waits for what is new, and one for everything else, which is not to wait behind it. */
 export class RedisSession implements BrokerSession {
@@ -44,6 +44,7 @@ export class RedisSession implements BrokerSession {
   readonly #bounds: readonly string[];
   readonly #onRuins: (...ruins: RuinsReply) => void;
   readonly #reads = new Semaphore(READS);
+  #isEvicting = false;
   #tailCount = TAIL_EVENTS / 16;
 
   constructor(
@@ -65,7 +66,7 @@ export class RedisSession implements BrokerSession {
   async state(seen: Cursor): Promise<BrokerState | null> {
     const reply = (await this.#run(STATE, [String(seen), ...this.#bounds])) as StateReply | RuinsReply | null;
     if (reply === null) return null;
-    if (reply.length === 3) {
+    if (reply.length === 2) {
       this.#onRuins(...reply);
       return null;
     }
@@ -110,13 +111,24 @@ export class RedisSession implements BrokerSession {
   }
 
   async append(epoch: string, seen: Cursor, batch: readonly NewEvent[]): Promise<readonly Cursor[]> {
-    const args = [epoch, String(seen), ...this.#bounds];
+    const [mostEvents, mostBytes] = this.#bounds as [string, string];
+    const args = [epoch, String(seen), mostEvents, mostBytes];
     for (const { topic, key, idempotencyKey, end, type, data } of batch) {
       args.push(`${topic}\0${key}\0${idempotencyKey}`, `${end ? 1 : 0}${type}\n${data}`);
     }
     // With the whole script: one that Redis had to be told again would be overtaken by the appends behind it.
     const evaluate = () => this.#asking.send("EVAL", [APPEND.text, "1", this.#key, ...args]);
-    return ofEpoch(await checked(evaluate)) as Cursor[];
+    const [isOver, numbers] = ofEpoch(await checked(evaluate)) as [isOver: number, numbers: Cursor[]];
+    if (isOver === 1) void this.#evict(epoch);
+    return numbers;
+  }
+
+  /** One at a time, and nobody waits for it. What fails here is tried again with the next append, and with the next check. */
+  async #evict(epoch: string): Promise<void> {
+    if (this.#isEvicting) return;
+    this.#isEvicting = true;
+    await this.#run(EVICT, [epoch, ...this.#bounds]).catch(() => {});
+    this.#isEvicting = false;
   }
 
   async page(
