@@ -176,7 +176,7 @@ describe.skipIf(reason !== "")(`Redis${reason}`, () => {
     expect(await publish(log, "2")).toBe(1);
   });
 
-  test("remembers ends for so many topics, and for so long", async () => {
+  test("remembers what it has evicted for so many topics, and ends for so long", async () => {
     const log = await open("ends", { maxEvents: 10, window: { maxEvents: 1 } });
     const ended = (topic: string) => newEvent(topic, "", { end: true });
     const topics = Array.from({ length: 16_384 + 20 }, (_, at) => `topic/${at}`);
@@ -188,6 +188,10 @@ describe.skipIf(reason !== "")(`Redis${reason}`, () => {
     // Those that came together are as old as each other.
     expect((await endsOf(log, topics.slice(0, 1000))).filter((end) => end === 0)).toHaveLength(10);
     expect(await endsOf(log, topics.slice(1000, 1003))).toEqual([1001, 1002, 1003]);
+    // Of which topics it has evicted something it knows as long: of older ones it tells a gap in any case.
+    const first = { selectors: new SelectorSet([topics[0]!]), replay: 0, counted: false };
+    const resumed = await log.position({ ...first, lastEventId: formatEventId(epoch, 0) });
+    expect(resumed).toMatchObject({ resume: "reset", gap: "evicted" });
     await redis.send("ZADD", [`{ends}:${epoch}:ends`, "1", "topic/1000"]);
     await log.checked();
     expect(await endsOf(log, topics.slice(1000, 1003))).toEqual([0, 1002, 1003]);
