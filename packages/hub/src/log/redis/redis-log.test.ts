@@ -3,7 +3,6 @@ import { brokerLogTests, countAfter, settled, shown } from "../../../test/broker
 import { compareLogs } from "../../../test/compare-logs.ts";
 import { newEvent } from "../../testing/log-contract.ts";
 import { SelectorSet } from "../../topics/topic.ts";
-import { raceTests } from "../../../test/race-tests.ts";
 import { BrokerProcess, missing } from "../../../test/broker-process.ts";
 import { openRedisLog } from "./redis-log.ts";
 
@@ -12,7 +11,6 @@ const reason = missing("redis");
 
 describe.skipIf(reason !== "")(`Redis${reason}`, () => {
   let broker: BrokerProcess;
-  let races = 0;
   beforeAll(async () => {
     broker = await BrokerProcess.start("redis");
   });
@@ -142,10 +140,6 @@ describe.skipIf(reason !== "")(`Redis${reason}`, () => {
         );
       await compareLogs({ open, reopen: open, seed, rounds: 300 });
     },
-  );
-
-  raceTests("Redis", () =>
-    openRedisLog({ url: broker.url, prefix: `race${++races}`, window: { maxEvents: 2 } }),
   );
 
   brokerLogTests("Redis", (options) => openRedisLog({ url: broker.url, ...options }), false);
