@@ -22,6 +22,8 @@ export interface Comparison {
   readonly maxBatch?: number;
   /** False for a log that does not tell gaps by topic; default true. */
   readonly tellsGapsByTopic?: boolean;
+  /** False for a log that recognises an id only where its event has the same key; default true. */
+  readonly recognisesIdsWithAnyKey?: boolean;
 }
 
 const TOPICS = [
@@ -96,16 +98,19 @@ class TwoLogs {
   }
 
   #event(): NewEvent {
+    const { recognisesIdsWithAnyKey = true } = this.#comparison;
     const topic = this.#pick(TOPICS);
+    const key = this.#pick(KEYS);
     const id = this.#random() < 0.5 ? `i${this.#below(30)}` : `é${this.#below(20)}😀`;
-    const idempotencyKey = this.#random() < 0.5 ? "" : id;
+    const ofKey = recognisesIdsWithAnyKey ? id : `${id} ${key}`;
+    const idempotencyKey = this.#random() < 0.5 ? "" : ofKey;
     if (this.#random() < 0.15) {
       const endKey = idempotencyKey === "" ? "" : `${idempotencyKey}\0end`;
       return newEvent(topic, "", { idempotencyKey: endKey, end: true });
     }
     return newEvent(topic, this.#pick(DATA), {
       idempotencyKey,
-      key: this.#pick(KEYS),
+      key,
       type: this.#pick(TYPES),
     });
   }

@@ -1,7 +1,13 @@
-import type { ConsumerInfo, StoredMsg } from "@nats-io/jetstream";
+import type { ConsumerInfo, StoredMsg, StreamInfo } from "@nats-io/jetstream";
 import type { Cursor } from "../event-id.ts";
 import { SelectorSet, type Topic } from "../../topics/topic.ts";
-import { type BrokerPage, type BrokerRecord, EpochMismatch } from "../broker/broker.ts";
+import {
+  type BrokerPage,
+  type BrokerPosition,
+  type BrokerQuestion,
+  type BrokerRecord,
+  EpochMismatch,
+} from "../broker/broker.ts";
 import { idempotencyName } from "../numbering.ts";
 import { Semaphore } from "../broker/semaphore.ts";
 import { firstOf, recordsOf, SLOTS } from "./message.ts";
@@ -14,9 +20,9 @@ import { keySubject, mixedSubject, selectedSubjects } from "./subjects.ts";
 const PAGE = 256;
 /** The most messages, and bytes of them, that are asked for at once by what looks at many. */
 const MANY: Amount = { messages: 4096, bytes: 8 * 1024 * 1024 };
-/** A survey looks into as many messages as this. */
+/** The most messages that are read to count the events in them. */
 export const COUNTED = 4 * MANY.messages;
-/** The first look back of a rewind, in messages; the next ones go so many times further. */
+/** How far back the last events are looked for at first, in messages; the next look goes so many times further. */
 const LOOK_BACK = 1024;
 const FURTHER = 8;
 /** How long a consumer outlives a node that has not taken it back, in milliseconds. */
@@ -71,7 +77,7 @@ export class NatsHistory {
   /** A scan that was kept, to go on after the cursor. */
   #resume(after: Cursor, selectors: SelectorSet): Scan | null {
     for (const [scan, since] of this.#scans) {
-      const isOld = performance.now() - since > SCAN_LIFE;
+      const isOld = this.client.clock.now() - since > SCAN_LIFE;
       if (!isOld && !scan.goesOn(after, selectors, this.#hasMixed(after))) continue;
       this.#scans.delete(scan);
       if (!isOld) return scan;
@@ -81,7 +87,7 @@ export class NatsHistory {
   }
 
   #keep(scan: Scan): void {
-    this.#scans.set(scan, performance.now());
+    this.#scans.set(scan, this.client.clock.now());
     if (this.#scans.size <= MOST_SCANS) return;
     const [oldest] = this.#scans.keys();
     this.#scans.delete(oldest!);
@@ -95,89 +101,123 @@ export class NatsHistory {
 
   /** As far as subjects tell, which is not of what arrays with several keys or topics hold. */
   async #outdated(kept: readonly BrokerRecord[]): Promise<ReadonlySet<Cursor>> {
-    const newest = new Map<string, BrokerRecord>();
+    const { prefix, manager } = this.client;
+    const lastHere = new Map<string, BrokerRecord>();
     const outdated = new Set<Cursor>();
     for (const each of kept) {
       if (each.event.end) continue;
       const name = idempotencyName(each.event.topic, each.event.key);
-      const older = newest.get(name);
+      const older = lastHere.get(name);
       if (older !== undefined) outdated.add(older.seq);
-      newest.set(name, each);
+      lastHere.set(name, each);
     }
-    const lasts = [...newest.values()].map(async ({ seq, event }) => {
-      const message = await this.last(keySubject(this.client.prefix, event));
-      if (message !== null && message.seq > Math.ceil(seq / SLOTS)) outdated.add(seq);
+    const lasts = [...lastHere.values()].map(async ({ seq, event: { topic, key } }) => {
+      const newest = { last_by_subj: keySubject(prefix, topic, key) };
+      const message = await manager.direct.getMessage(prefix, newest);
+      const isNewer = ({ seq: other, event }: BrokerRecord): boolean =>
+        other > seq && event.topic === topic && event.key === key && !event.end;
+      if (message !== null && recordsOf(this.client, message, "").some(isNewer)) outdated.add(seq);
     });
     await Promise.all(lasts);
     return outdated;
   }
 
-  /** Counts the events in as many messages as {@link COUNTED}. */
-  async survey(
+  async position(
     epoch: string,
-    after: Cursor,
-    selectors: SelectorSet,
-    upTo: Cursor,
-  ): Promise<{ from: Cursor; events: number; left: number }> {
-    const from = Math.max(after, (await this.#first(epoch)) - 1);
-    const found: Cursor[] = [];
-    const left = await this.#visit(from, upTo, selectors, ({ seq }) => void found.push(seq), COUNTED);
-    const floor = Math.max(from, (await this.#first(epoch)) - 1);
-    return { from: floor, events: found.filter((seq) => seq > floor).length, left };
+    { selectors, after, last, upTo, counted }: BrokerQuestion,
+  ): Promise<BrokerPosition> {
+    const { topics } = selectors;
+    const floor = (await this.#first(epoch)) - 1;
+    const begin = after ?? (await this.#beforeLast(last, selectors, floor, upTo));
+    const retained = await Promise.all(
+      topics.map(
+        async (topic) => this.#knownEnd(epoch, topic, upTo, floor) ?? (await this.#retainedEnd(topic, upTo)),
+      ),
+    );
+    // The view is of this moment, and of what was there up to `upTo`: what is evicted since the looks above may have
+    // hidden an event from them.
+    const evicted = (await this.#first(epoch)) - 1;
+    const ends = topics.map(
+      (topic, at) =>
+        this.#knownEnd(epoch, topic, upTo, evicted) ?? (retained[at]! > evicted ? retained[at]! : 0),
+    );
+    const from = Math.max(begin, Math.min(evicted, upTo));
+    return { from, ends, replayed: counted ? await this.#count(from, selectors, upTo) : 0 };
   }
 
-  async rewind(epoch: string, count: number, selectors: SelectorSet, upTo: Cursor): Promise<Cursor> {
-    const oldest = (await this.#first(epoch)) - 1;
-    if (!Number.isFinite(count)) return oldest;
+  /** The cursor before the last selected events; what is evicted meanwhile is not found. */
+  async #beforeLast(count: number, selectors: SelectorSet, floor: Cursor, upTo: Cursor): Promise<Cursor> {
+    if (count === 0) return upTo;
+    if (count === Infinity) return floor;
     let lasts: Cursor[] = [];
     let span = Math.max(LOOK_BACK, count) * SLOTS;
-    for (let end = upTo; end > oldest && lasts.length < count; span *= FURTHER) {
-      const start = Math.max(oldest, end - span);
+    for (let end = upTo; end > floor && lasts.length < count; span *= FURTHER) {
+      const start = Math.max(floor, end - span);
       const found: Cursor[] = [];
       await this.#visit(start, end, selectors, ({ seq }) => void found.push(seq));
       lasts = found.concat(lasts);
       end = start;
     }
-    const floor = (await this.#first(epoch)) - 1;
-    lasts = lasts.filter((seq) => seq > floor);
     const nth = lasts.at(-count);
-    return count > lasts.length || nth === undefined ? floor : nth - 1;
+    return nth === undefined ? floor : nth - 1;
   }
 
-  async ends(epoch: string, topics: readonly Topic[], upTo: Cursor): Promise<readonly Cursor[]> {
-    const first = await this.#first(epoch);
-    const ends = await Promise.all(topics.map((topic) => this.#end(topic, first, upTo)));
-    const floor = await this.#first(epoch); // what followed an end that is gone may have gone unseen
-    return ends.map((end) => (end < floor ? 0 : end));
+  /** Counts the events in as many messages as {@link COUNTED}. Each one beyond counts as an event. */
+  async #count(after: Cursor, selectors: SelectorSet, upTo: Cursor): Promise<number> {
+    let events = 0;
+    const left = await this.#visit(after, upTo, selectors, () => events++, COUNTED);
+    return events + left;
   }
 
-  async #end(topic: Topic, first: Cursor, upTo: Cursor): Promise<Cursor> {
+  /** As `EndedTopics.end`. */
+  #knownEnd(epoch: string, topic: Topic, upTo: Cursor, evicted: Cursor): Cursor | undefined {
+    const { table } = this.client.ends;
+    return table.joins(epoch, upTo) ? table.end(topic, upTo, evicted) : undefined;
+  }
+
+  /** The event that ended the topic, as far as what the stream holds tells; 0: none. */
+  async #retainedEnd(topic: Topic, upTo: Cursor): Promise<Cursor> {
     const selectors = new SelectorSet([topic]);
-    const message = await this.last(selectedSubjects(this.client.prefix, selectors)[0]!);
-    const kept = message === null ? [] : recordsOf(message.seq, message.data, "");
-    let last = kept.findLast(({ seq }) => seq <= upTo);
-    await this.#visit(last?.seq ?? first - 1, this.lastMixed * SLOTS, selectors, (each) => {
-      last = each;
+    const message = await this.newestOf(selectedSubjects(this.client.prefix, selectors)[0]!);
+    const kept = message === null ? [] : recordsOf(this.client, message, "");
+    let newest = kept.findLast(({ seq }) => seq <= upTo);
+    if (kept.length > 0 && newest === undefined) return 0; // it goes on after `upTo`, or ends once more
+    // Subjects do not tell what arrays of several topics hold, nor what stands before a message that is not ours.
+    const isForeign = message !== null && kept.length === 0;
+    const most = isForeign ? upTo : Math.min(upTo, this.lastMixed * SLOTS);
+    await this.#visit(newest?.seq ?? 0, most, selectors, (each) => {
+      newest = each;
     });
-    return last?.event.end === true ? last.seq : 0;
+    return newest?.event.end === true ? newest.seq : 0;
   }
 
   /** The oldest number from which nothing is missing. @throws EpochMismatch */
   async #first(epoch: string): Promise<Cursor> {
-    const { config, state } = await this.client.manager.streams.info(this.client.prefix);
-    if (config.description?.includes(`epoch=${epoch} `) !== true)
-      throw new EpochMismatch(`the stream ${this.client.prefix} is in another life`);
-    return firstOf(state);
+    const info = await this.info();
+    if (info?.config.description?.includes(`epoch=${epoch} `) !== true)
+      throw new EpochMismatch(`the stream ${this.client.prefix} is in another epoch`);
+    return firstOf(info.state);
   }
 
-  protected last(subject: string): Promise<StoredMsg | null> {
-    return this.client.manager.direct.getMessage(this.client.prefix, { last_by_subj: subject });
+  /** The stream; null when there is none. */
+  protected async info(): Promise<StreamInfo | null> {
+    try {
+      return await this.client.manager.streams.info(this.client.prefix);
+    } catch (error) {
+      if ((error as Error).name === "StreamNotFoundError") return null;
+      throw error;
+    }
+  }
+
+  /** Of the server that leads: another one could be behind, and not have the event that begins a topic anew. */
+  protected newestOf(subject: string): Promise<StoredMsg | null> {
+    return this.client.manager.streams.getMessage(this.client.prefix, { last_by_subj: subject });
   }
 
   /**
    * Every selected event in (from, upTo], of so many messages.
    *
-   * @returns how many messages were left
+   * @returns how many messages are left
    */
   async #visit(
     from: Cursor,

@@ -1,9 +1,11 @@
 import type { StreamInfo } from "@nats-io/jetstream";
 import type { Cursor } from "../event-id.ts";
 import { endId, type NewEvent } from "../../publish/message.ts";
-import type { Topic } from "../../topics/topic.ts";
+import { parseTopic, type Topic } from "../../topics/topic.ts";
 import type { BrokerRecord } from "../broker/broker.ts";
 import { idempotencyName } from "../numbering.ts";
+import type { NatsClient } from "./client.ts";
+import { isSubjectOf } from "./subjects.ts";
 
 /**
  * Numbers that one message of the stream takes: the last event in it has the message's number in the stream times this,
@@ -26,16 +28,51 @@ export function payloadOf(events: readonly NewEvent[]): Uint8Array {
   return Buffer.from(JSON.stringify(rows));
 }
 
-/** @param mark when the server took the message, in nanoseconds since 1970 */
-export function recordsOf(message: number, data: Uint8Array, mark: string): BrokerRecord[] {
-  const rows = JSON.parse(new TextDecoder().decode(data)) as Row[];
+const UTF_8 = new TextDecoder("utf-8", { fatal: true });
+const BREAKS = /[\r\n\0]/;
+
+/** A message as it stands in the stream. */
+export interface Message {
+  readonly seq: number;
+  readonly subject: string;
+  readonly data: Uint8Array;
+}
+
+/**
+ * The events in a message. There are none in one that is not ours: whoever may publish to the server can put one into the stream.
+ * It is told once, and its numbers are left out.
+ *
+ * @param mark when the server took the message, in nanoseconds since 1970
+ */
+export function recordsOf({ prefix, warn }: NatsClient, message: Message, mark: string): BrokerRecord[] {
+  const events = eventsOf(message.data);
+  if (!isSubjectOf(prefix, message.subject, events)) {
+    warn(
+      "foreign",
+      `message ${message.seq} of the stream ${prefix}, at ${message.subject}, is no event of this log, and is skipped; keep others from publishing to ${prefix}.>`,
+    );
+    return [];
+  }
   const time = Number(mark.slice(0, -6));
-  return rows.map(([topic, key, idempotencyKey, type, text, end], at) => ({
-    seq: message * SLOTS - rows.length + 1 + at,
-    time,
-    mark,
-    event: { topic: topic as Topic, key, idempotencyKey, type, data: text, end: end === 1 },
-  }));
+  const first = message.seq * SLOTS - events.length + 1;
+  return events.map((event, at) => ({ seq: first + at, time, mark, event }));
+}
+
+function eventsOf(data: Uint8Array): NewEvent[] {
+  try {
+    const rows = JSON.parse(UTF_8.decode(data)) as Row[];
+    return rows.length <= SLOTS ? rows.map(eventOf) : [];
+  } catch {
+    return [];
+  }
+}
+
+/** Through the door again: nothing else keeps from the wire what was not published by a hub. */
+function eventOf([topic, key, idempotencyKey, type, data, end]: Row): NewEvent {
+  const isText = typeof key === "string" && typeof idempotencyKey === "string" && typeof data === "string";
+  const isType = typeof type === "string" && !BREAKS.test(type) && !type.startsWith("sse:");
+  if (!isText || !isType || (end !== 0 && end !== 1)) throw new TypeError("not an event");
+  return { topic: parseTopic(topic), key, idempotencyKey, type, data, end: end === 1 };
 }
 
 /** The oldest number from which nothing is missing. */

@@ -1,9 +1,11 @@
 import type { StreamConfig, StreamInfo } from "@nats-io/jetstream";
 import type { ConnectionOptions, NatsConnection } from "@nats-io/transport-node";
+import { type Clock, systemClock } from "../../clock.ts";
 import { HubError } from "../../errors.ts";
 import { type Broker, BrokerRefusal, type BrokerSession } from "../broker/broker.ts";
 import { type BrokerLog, type BrokerLogOptions, openBrokerLog } from "../broker/broker-log.ts";
 import type { NatsPackages } from "./client.ts";
+import { EndedTopics } from "./ended-topics.ts";
 import { NatsSession } from "./session.ts";
 import { MEMORY_LOG_DEFAULTS } from "../memory/memory-log.ts";
 import { type Limits, limitsOf } from "../retention.ts";
@@ -19,7 +21,10 @@ export interface NatsLogOptions extends BrokerLogOptions {
   prefix?: string | undefined;
   /** How many servers keep the stream, when it has to be made; default 1. */
   replicas?: number | undefined;
-  /** Told when the stream exists and keeps something else than what is asked for here: it stays as it is. */
+  /**
+   * Told, once each, that the stream exists and keeps something else than what is asked for here (it stays as it is); that it holds
+   * messages that are no events of this log; that the ends of topics cannot be saved.
+   */
   onWarning?: ((message: string) => void) | undefined;
 }
 
@@ -58,13 +63,15 @@ class NatsBroker implements Broker {
   readonly #servers: ConnectionOptions;
   readonly #prefix: string;
   readonly #config: Partial<StreamConfig>;
-  readonly #warn: (message: string) => void;
-  #compared = false;
+  readonly #clock: Clock;
+  readonly #ends = { table: new EndedTopics("", 0) };
+  readonly #onWarning: (message: string) => void;
+  readonly #warned = new Set<string>();
 
   constructor(
     nats: NatsPackages,
     limits: Limits,
-    { url, prefix = "sse", replicas = 1, onWarning = () => {} }: NatsLogOptions,
+    { url, prefix = "sse", replicas = 1, clock = systemClock, onWarning = () => {} }: NatsLogOptions,
   ) {
     const match = /^(nats|tls):\/\/(?:([^@/]*)@)?([^/?@]+)/.exec(url);
     if (match === null) throw new RangeError("url must be as nats://host:4222");
@@ -87,7 +94,8 @@ class NatsBroker implements Broker {
       max_bytes: orNone(limits.maxBytes),
       max_age: Number.isFinite(limits.maxAge) ? nats.nanos(limits.maxAge) : 0,
     };
-    this.#warn = onWarning;
+    this.#clock = clock;
+    this.#onWarning = onWarning;
   }
 
   async connect(): Promise<BrokerSession> {
@@ -108,7 +116,10 @@ class NatsBroker implements Broker {
         jetstream: this.#nats.jetstream(connection, { timeout: ANSWER_WITHIN }),
         prefix: this.#prefix,
         config: this.#config,
+        clock: this.#clock,
+        ends: this.#ends,
         onFound: (info) => this.#compare(info),
+        warn: (kind, message) => this.#warn(kind, message),
       });
     } catch (error) {
       void connection?.close();
@@ -120,10 +131,14 @@ class NatsBroker implements Broker {
     }
   }
 
-  /** Says once what the stream keeps beside what was asked for. */
+  #warn(kind: string, message: string): void {
+    if (this.#warned.has(kind)) return;
+    this.#warned.add(kind);
+    this.#onWarning(message);
+  }
+
+  /** Says what the stream keeps in place of what was asked for. */
   #compare({ config }: StreamInfo): void {
-    if (this.#compared) return;
-    this.#compared = true;
     const different = Object.entries(BOUNDS).filter(
       ([name]) => config[name as Bound] !== this.#config[name as Bound],
     );
@@ -133,6 +148,7 @@ class NatsBroker implements Broker {
       return `${name} ${show(has)} and not ${show(wanted)}`;
     });
     this.#warn(
+      "bounds",
       `the stream ${this.#prefix} has ${list.join(", ")}: it stays so; change it with \`nats stream edit\``,
     );
   }

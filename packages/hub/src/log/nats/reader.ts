@@ -1,7 +1,7 @@
 import type { ConsumerInfo } from "@nats-io/jetstream";
 import type { Msg } from "@nats-io/transport-node";
 import type { BrokerRecord } from "../broker/broker.ts";
-import type { NatsClient } from "./client.ts";
+import { maxPayload, type NatsClient } from "./client.ts";
 import { recordsOf } from "./message.ts";
 
 /** How long the server may take to begin to answer a pull, in milliseconds. */
@@ -25,7 +25,7 @@ export class NatsReader {
 
   /** The most bytes that a pull of so many bytes can bring: the server does not give a part of a message. */
   weight(bytes: number): number {
-    return Math.max(bytes, (this.#client.connection.info?.max_payload ?? 2 ** 20) + AROUND_PAYLOAD);
+    return Math.max(bytes, maxPayload(this.#client.connection) + AROUND_PAYLOAD);
   }
 
   /** The next messages that there are, of which `last` is the last one's number. `ended`: there were no more. */
@@ -50,7 +50,7 @@ export class NatsReader {
         const { seq, delivered, time, pending } = placeOf(message);
         if (delivered !== ++this.#delivered)
           throw new Error(`message ${delivered} of a consumer came as number ${this.#delivered}`);
-        kept.push(...recordsOf(seq, message.data, time));
+        kept.push(...recordsOf(this.#client, { seq, subject: message.subject, data: message.data }, time));
         last = seq;
         this.pending = pending;
         if (++count === messages) return { kept, last, count, ended: false };

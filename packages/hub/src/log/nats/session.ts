@@ -1,6 +1,5 @@
 import type { StreamInfo } from "@nats-io/jetstream";
 import type { Cursor } from "../event-id.ts";
-import { HubError } from "../../errors.ts";
 import type { NewEvent } from "../../publish/message.ts";
 import type { Topic } from "../../topics/topic.ts";
 import {
@@ -10,118 +9,138 @@ import {
   type BrokerRecord,
   RECENT,
 } from "../broker/broker.ts";
-import { idempotencyName } from "../numbering.ts";
-import { Semaphore, SemaphoreTimeout } from "../broker/semaphore.ts";
+import { Checkpoint } from "./checkpoint.ts";
+import { maxPayload, type NatsClient } from "./client.ts";
+import { EndedTopics } from "./ended-topics.ts";
 import { NatsHistory } from "./history.ts";
-import { firstOf, recordsOf, payloadOf, repetitions, SLOTS } from "./message.ts";
-import { mixedSubject, subjectOf } from "./subjects.ts";
+import { firstOf, recordsOf, SLOTS } from "./message.ts";
+import { NatsPublisher } from "./publisher.ts";
+import { refusalOf } from "./refusal.ts";
+import { mixedSubject } from "./subjects.ts";
 import { NatsTail } from "./tail.ts";
 
-/** JetStream's codes for errors: nats-server, server/errors.json. */
-const WRONG_LAST_SEQUENCE = 10_071;
-const NO_CLUSTER_FOR_REPLICAS = 10_074;
-const NO_SERVERS_FOR_REPLICAS = 10_005;
 /** Where the epoch of a stream is kept: its configuration is all that outlives its messages. */
 const DESCRIPTION = /^sse epoch=([0-9a-z]{10}) inherited=([0-9]+)$/;
 
-/** What the server adds to a payload: the headers of a publish, roughly. */
-const HEADERS = 1024;
-/** The most bytes that are on their way to the server: what keeps the connection alive must not wait behind more. */
-const PUBLISHING = 4 * 1024 * 1024;
-/** The most bytes that wait to go there, and for how long, in milliseconds. */
-const MOST_WAITING = 64 * 1024 * 1024;
-const LONGEST_WAIT = 3000;
 /** The most messages, and bytes of the largest ones that there can be, that the server sends without being asked again. */
 const TAIL = 256;
 const TAIL_BYTES = 32 * 1024 * 1024;
+/** How many of the newest messages are looked at to find one that is ours. */
+const MOST_LOOKED_AT = 64;
+/** How many messages a node replays at most, when it starts, to learn which topics have ended. */
+const MOST_REPLAYED = 10 * RECENT;
 
 /** A connection to NATS: what its stream is, what follows, and what is published. */
 export class NatsSession extends NatsHistory implements BrokerSession {
+  readonly #checkpoint: Checkpoint;
+  readonly #publisher: NatsPublisher;
   #tail: NatsTail | null = null;
-  /** The last message that was acknowledged here. */
-  #acknowledged = 0;
-  readonly #publishing = new Semaphore(PUBLISHING, MOST_WAITING);
+  /** The last event that {@link next} has given: the tail may have read on, over messages that are not ours. */
+  #given: Cursor = 0;
 
-  get #maxPayload(): number {
-    return this.client.connection.info?.max_payload ?? 2 ** 20;
+  constructor(client: NatsClient) {
+    super(client);
+    this.#checkpoint = new Checkpoint(client);
+    this.#publisher = new NatsPublisher(client);
   }
 
-  async state(seen: Cursor, fresh: string): Promise<BrokerState> {
-    const { config, state } = await this.#info(fresh);
-    const [, epoch = "", inherited = "0"] = DESCRIPTION.exec(config.description ?? "") ?? [];
-    if (epoch === "") throw new Error(`the stream ${this.client.prefix} lost its epoch`);
+  async state(seen: Cursor): Promise<BrokerState | null> {
+    const info = await this.#recall(await this.#ours());
+    if (info === null) return null;
+    const { state } = info;
+    const [epoch, inherited] = parseDescription(info)!;
     if (state.messages > 0) this.messageBytes = state.bytes / state.messages;
-    const message =
-      seen > 0
-        ? await this.client.manager.direct.getMessage(this.client.prefix, { seq: seen / SLOTS })
-        : null;
+    const at = { seq: Math.ceil(seen / SLOTS) };
+    const message = seen > 0 ? await this.client.manager.direct.getMessage(this.client.prefix, at) : null;
+    const last = await this.#newest(state);
+    void this.#checkpoint.save();
+    const { table } = this.client.ends;
+    const known = table.epoch === epoch ? Math.floor(table.upTo / SLOTS) : Infinity;
     return {
       epoch,
       first: firstOf(state),
-      last: state.last_seq * SLOTS,
+      last,
       events: state.messages,
       bytes: state.bytes,
-      recent: Math.max(firstOf(state) - 1, (state.last_seq - RECENT) * SLOTS),
-      inherited: Number(inherited),
+      recent: Math.max(firstOf(state) - 1, Math.min(state.last_seq - RECENT, known) * SLOTS),
+      inherited,
       mark: message === null ? null : nanoseconds(message.timestamp),
       refusal: null,
     };
   }
 
-  /** The stream, which is made, or made ours, when it is not yet. */
-  async #info(fresh: string): Promise<StreamInfo> {
-    const { streams } = this.client.manager;
-    let info: StreamInfo;
-    try {
-      info = await streams.info(this.client.prefix);
-    } catch (error) {
-      if ((error as Error).name !== "StreamNotFoundError") throw this.#refusal(error);
-      try {
-        return await streams.add({
-          ...this.client.config,
-          name: this.client.prefix,
-          description: describe(fresh, 0),
-        });
-      } catch (late) {
-        // Another node can have been faster, with an epoch of its own.
-        info = await streams.info(this.client.prefix).catch(() => Promise.reject(this.#refusal(late)));
-      }
-    }
-    const { subjects, description = "", allow_direct: direct } = info.config;
-    if (DESCRIPTION.test(description)) {
-      this.client.onFound(info);
-      return info;
-    }
-    if (description !== "" || subjects.join() !== `${this.client.prefix}.>` || !direct) {
-      throw new BrokerRefusal(
-        `there is a stream ${this.client.prefix} that is something else: choose another prefix, or make it with subjects ${this.client.prefix}.>, direct access and no description`,
-      );
-    }
-    await streams.update(this.client.prefix, { description: describe(fresh, 0) });
-    return await this.#info(fresh);
+  /** The stream, if there is one and it is a log. */
+  async #ours(): Promise<StreamInfo | null> {
+    const info = await this.info();
+    if (info === null || parseDescription(info) === null) return null;
+    this.client.onFound(info);
+    return info;
   }
 
-  /** What the server answers with 5xx is that it cannot do it at the moment; most of it. */
-  #refusal(error: unknown): unknown {
-    if (!(error instanceof this.client.nats.JetStreamApiError)) return error;
-    const { code, status, message } = error;
-    const { num_replicas: replicas } = this.client.config;
-    if (code === NO_CLUSTER_FOR_REPLICAS || (code === NO_SERVERS_FOR_REPLICAS && replicas !== 1)) {
-      return new BrokerRefusal(
-        `replicas=${replicas} wants as many servers with JetStream in a cluster, and there are not so many (${message})`,
-        { cause: error },
+  /** Takes over which topics have ended, as other nodes, or this one before it was started, have saved it. */
+  async #recall(info: StreamInfo | null): Promise<StreamInfo | null> {
+    const { ends } = this.client;
+    const epoch = info === null ? undefined : parseDescription(info)?.[0];
+    if (epoch === undefined || ends.table.epoch === epoch) return info;
+    const saved = await this.#checkpoint.load(epoch);
+    if (saved === null) return info;
+    const now = await this.#ours(); // later than what was saved: the log has at least that
+    if (now === null || parseDescription(now)?.[0] !== epoch) return now;
+    const last = now.state.last_seq;
+    if (saved.upTo > last * SLOTS) await this.#checkpoint.clear();
+    else if (saved.upTo >= (last - MOST_REPLAYED) * SLOTS) ends.table = saved;
+    return now;
+  }
+
+  /** The newest event: messages that are not ours may follow it, and nobody is to wait for them. */
+  async #newest(state: StreamInfo["state"]): Promise<Cursor> {
+    const { first_seq: first, last_seq: last } = state;
+    if (this.#tail !== null) {
+      const isRead = this.#tail.last >= last;
+      return isRead ? Math.min(Math.max(this.#given, firstOf(state) - 1), last * SLOTS) : last * SLOTS;
+    }
+    let seq = last;
+    for (; seq >= Math.max(first, 1) && seq > last - MOST_LOOKED_AT; seq--) {
+      const message = await this.client.manager.direct.getMessage(this.client.prefix, { seq });
+      if (message === null || recordsOf(this.client, message, "").length > 0) break;
+    }
+    return seq * SLOTS;
+  }
+
+  async create(epoch: string): Promise<void> {
+    const { streams } = this.client.manager;
+    const { config, prefix } = this.client;
+    const description = describe(epoch, 0);
+    let info = await this.info();
+    if (info === null) {
+      try {
+        await streams.add({ ...config, name: prefix, description });
+        return;
+      } catch (error) {
+        info = await this.info(); // another node can have been faster
+        if (info === null) throw refusalOf(this.client, error);
+      }
+    }
+    if (parseDescription(info) !== null) return;
+    const { subjects, description: other = "", allow_direct: direct } = info.config;
+    if (other !== "" || subjects.join() !== `${prefix}.>` || !direct) {
+      throw new BrokerRefusal(
+        `there is a stream ${prefix} that is something else: choose another prefix, or make it with subjects ${prefix}.>, direct access and no description`,
       );
     }
-    return status < 500 ? new BrokerRefusal(message, { cause: error }) : error;
+    await streams.update(prefix, { description });
   }
 
   async renew(epoch: string, fresh: string): Promise<void> {
-    const { config, state } = await this.#info(fresh);
-    if (!config.description?.includes(`epoch=${epoch} `)) return;
+    const info = await this.#ours();
+    if (info === null || parseDescription(info)?.[0] !== epoch) return;
     // Should two nodes do this at once, the last one's epoch stays, and every node comes to it.
-    await this.client.manager.streams.update(this.client.prefix, {
-      description: describe(fresh, state.last_seq * SLOTS),
-    });
+    const description = describe(fresh, info.state.last_seq * SLOTS);
+    await this.client.manager.streams.update(this.client.prefix, { description });
+  }
+
+  protected override info(): Promise<StreamInfo | null> {
+    return super.info().catch((error: unknown) => Promise.reject(refusalOf(this.client, error)));
   }
 
   async next(
@@ -129,94 +148,50 @@ export class NatsSession extends NatsHistory implements BrokerSession {
     after: Cursor,
     wait: number,
   ): Promise<{ from: Cursor; kept: readonly BrokerRecord[] }> {
-    const seq = after / SLOTS;
-    if (this.#tail?.epoch !== epoch || this.#tail.last !== seq) {
-      this.#tail?.close();
-      this.#tail = null;
-      // Of the server that leads: another one could be behind, and hide one.
-      const mixed = { last_by_subj: mixedSubject(this.client.prefix) };
-      this.lastMixed = (await this.client.manager.streams.getMessage(this.client.prefix, mixed))?.seq ?? 0;
-      const consumer = this.client.jetstream.consumers.getConsumerFromInfo(await this.consumer(seq + 1));
-      const most = Math.max(2, Math.min(TAIL, Math.floor(TAIL_BYTES / this.#maxPayload)));
-      const messages = await consumer.consume({ max_messages: most, expires: 5000, idle_heartbeat: 1000 });
-      this.#tail = new NatsTail(epoch, seq, messages);
-    }
-    const { from, messages } = await this.#tail.next(wait);
+    const { ends } = this.client;
+    if (ends.table.epoch !== epoch) ends.table = new EndedTopics(epoch, after);
+    if (this.#tail?.epoch !== epoch || this.#given !== after) await this.#follow(epoch, after);
+    this.#publisher.forget(after);
+    const tail = this.#tail!;
+    const before = tail.last;
+    const { from, messages } = await tail.next(wait);
+    const begin = from > before ? from * SLOTS : after; // what stood between them is gone, and not only not ours
     const kept = messages.flatMap((message) =>
-      recordsOf(message.seq, message.data, String(message.timestampNanos)),
+      recordsOf(this.client, message, String(message.timestampNanos)),
     );
-    for (const { subject, seq: number } of messages) {
-      if (subject.startsWith(`${this.client.prefix}.m.`)) this.lastMixed = number;
+    for (const { subject, seq } of messages) {
+      if (subject.startsWith(`${this.client.prefix}.m.`)) this.lastMixed = seq;
     }
-    return { from: from * SLOTS, kept };
+    this.#given = kept.at(-1)?.seq ?? begin;
+    if (ends.table.epoch === epoch) {
+      if (!ends.table.joins(epoch, begin)) ends.table = new EndedTopics(epoch, begin);
+      ends.table.take(kept);
+      ends.table.advance(tail.last * SLOTS);
+    }
+    return { from: begin, kept };
   }
 
-  async append(
-    epoch: string,
+  async #follow(epoch: string, after: Cursor): Promise<void> {
+    this.#tail?.close();
+    this.#tail = null;
+    const { prefix, jetstream, connection, clock } = this.client;
+    const seq = after / SLOTS;
+    const consumer = jetstream.consumers.getConsumerFromInfo(await this.consumer(seq + 1));
+    // Not before that: nats-server 2.9 dies of a question for a message of a stream that is just being made.
+    this.lastMixed = (await this.newestOf(mixedSubject(prefix)))?.seq ?? 0;
+    const most = Math.max(2, Math.min(TAIL, Math.floor(TAIL_BYTES / maxPayload(connection))));
+    const messages = await consumer.consume({ max_messages: most, expires: 5000, idle_heartbeat: 1000 });
+    this.#tail = new NatsTail(epoch, seq, messages, clock);
+    this.#given = after;
+  }
+
+  append(
+    _: string,
     seen: Cursor,
     batch: readonly NewEvent[],
     known: (topic: Topic, idempotencyKey: string) => Cursor | undefined,
   ): Promise<readonly Cursor[]> {
-    const hasIds = batch.some(({ idempotencyKey }) => idempotencyKey !== "");
-    // What is in memory tells the ids of arrays: it has to be all that was acknowledged. Subjects tell those of events.
-    if (hasIds && batch.length > 1) {
-      while ((this.#tail?.last ?? 0) < this.#acknowledged && !this.client.connection.isClosed())
-        await Bun.sleep(1);
-    }
-    const { answers, fresh } = repetitions(batch, known);
-    if (fresh.length === 0) return answers;
-    if (fresh.length > SLOTS) throw tooLarge(`${fresh.length} events are more than the ${SLOTS}`);
-    const payload = payloadOf(fresh);
-    const most = this.#maxPayload - HEADERS;
-    if (payload.length > most) throw tooLarge(`${payload.length} bytes are more than the ${most}`);
-    const once = fresh.some(({ idempotencyKey }) => idempotencyKey !== "");
-    const { seq, isNew } = await this.#publish(subjectOf(this.client.prefix, fresh), payload, once);
-    if (!isNew) {
-      // Somebody was faster, or it is a repetition of what is no longer in memory.
-      const there = await this.#keptAt(seq);
-      return await this.append(
-        epoch,
-        seen,
-        batch,
-        (topic, id) => there.get(idempotencyName(topic, id)) ?? known(topic, id),
-      );
-    }
-    this.#acknowledged = Math.max(this.#acknowledged, seq);
-    if (seq * SLOTS <= seen) throw new Error(`the stream ${this.client.prefix} has lost its end`);
-    const first = seq * SLOTS - fresh.length + 1;
-    return answers.map((answer) => (answer < 0 ? first - answer - 1 : answer));
-  }
-
-  /** The number of the message; or of the one that is there, when there is to be one. */
-  async #publish(
-    subject: string,
-    payload: Uint8Array,
-    once: boolean,
-  ): Promise<{ seq: number; isNew: boolean }> {
-    try {
-      const expect = once ? { expect: { lastSubjectSequence: 0 } } : {};
-      const publish = () => this.client.jetstream.publish(subject, payload, expect);
-      const { seq } = await this.#publishing.pass(payload.length + HEADERS, publish, LONGEST_WAIT);
-      return { seq, isNew: true };
-    } catch (error) {
-      if (error instanceof SemaphoreTimeout) {
-        throw new HubError("log-failed", "more is published than NATS takes; nothing was published");
-      }
-      if (!(error instanceof this.client.nats.JetStreamApiError)) throw error;
-      const there = /last sequence: ([1-9][0-9]*)/.exec(error.message);
-      if (error.code === WRONG_LAST_SEQUENCE && there !== null)
-        return { seq: Number(there[1]), isNew: false };
-      throw this.#refusal(error);
-    }
-  }
-
-  /** The numbers of a message's events by their publishers' ids. */
-  async #keptAt(seq: number): Promise<ReadonlyMap<string, Cursor>> {
-    const message = await this.client.manager.direct.getMessage(this.client.prefix, { seq });
-    const kept = message === null ? [] : recordsOf(seq, message.data, "");
-    return new Map(
-      kept.map((each) => [idempotencyName(each.event.topic, each.event.idempotencyKey), each.seq]),
-    );
+    return this.#publisher.append(seen, batch, known);
   }
 
   close(): void {
@@ -229,12 +204,14 @@ function describe(epoch: string, inherited: Cursor): string {
   return `sse epoch=${epoch} inherited=${inherited}`;
 }
 
+/** Null when the stream is no log. */
+function parseDescription({ config }: StreamInfo): [epoch: string, inherited: Cursor] | null {
+  const match = DESCRIPTION.exec(config.description ?? "");
+  return match === null ? null : [match[1]!, Number(match[2])];
+}
+
 /** A time as RFC 3339 has it, in nanoseconds since 1970: what a message says of itself. */
 function nanoseconds(timestamp: string): string {
   const [seconds, fraction = ""] = timestamp.replace("Z", "").split(".");
   return `${Date.parse(`${seconds}Z`) / 1000}${fraction.padEnd(9, "0")}`;
-}
-
-function tooLarge(what: string): HubError {
-  return new HubError("too-large", `${what} that NATS takes at once; send less together`);
 }

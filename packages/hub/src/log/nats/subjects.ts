@@ -36,6 +36,17 @@ export function subjectOf(prefix: string, events: readonly NewEvent[]): string {
   return `${topicSubject(prefix, topic)}.${keyToken(events)}.${id}`;
 }
 
+/** Whether whoever reads these events by their topics finds them at the subject; false for none. */
+export function isSubjectOf(prefix: string, subject: string, events: readonly NewEvent[]): boolean {
+  if (events.length === 0) return false;
+  if (subject.startsWith(`${prefix}.m.`)) return true;
+  const { topic } = events[0]!;
+  const begin = `${topicSubject(prefix, topic)}.`;
+  if (!subject.startsWith(begin) || subject.indexOf(".", begin.length) !== subject.lastIndexOf("."))
+    return false;
+  return events.every((event) => event.topic === topic);
+}
+
 function keyToken(events: readonly NewEvent[]): string {
   const keys = new Set(events.filter(({ end }) => !end).map(({ key }) => key));
   if (keys.size > 1) return "%";
@@ -44,7 +55,7 @@ function keyToken(events: readonly NewEvent[]): string {
 }
 
 /** All messages of one topic and key, but for those with several keys or topics. */
-export function keySubject(prefix: string, { topic, key }: NewEvent): string {
+export function keySubject(prefix: string, topic: Topic, key: string): string {
   return `${topicSubject(prefix, topic)}.${key === "" ? "-" : hash(key)}.*`;
 }
 

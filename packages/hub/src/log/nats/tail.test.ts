@@ -1,5 +1,6 @@
 import { expect, test } from "bun:test";
 import type { ConsumerMessages } from "@nats-io/jetstream";
+import { systemClock } from "../../clock.ts";
 import { NatsTail } from "./tail.ts";
 
 test("hears of whatever ends its consumer, and leaves no rejection that nobody handles", async () => {
@@ -16,7 +17,7 @@ test("hears of whatever ends its consumer, and leaves no rejection that nobody h
         yield await quiet.promise;
       },
     });
-    const tail = new NatsTail("epoch", 0, messages as unknown as ConsumerMessages);
+    const tail = new NatsTail("epoch", 0, messages as unknown as ConsumerMessages, systemClock);
     expect(tail.next(10_000)).rejects.toThrow("heartbeats missed");
     await Bun.sleep(1);
     tail.close();

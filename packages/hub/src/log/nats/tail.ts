@@ -1,4 +1,5 @@
 import type { ConsumerMessages, JsMsg } from "@nats-io/jetstream";
+import type { Clock } from "../../clock.ts";
 
 /** How many messages may wait here to be taken. */
 const MOST_WAITING = 1024;
@@ -15,6 +16,7 @@ const ENDED = new Set([
 export class NatsTail {
   readonly epoch: string;
   readonly #messages: ConsumerMessages;
+  readonly #clock: Clock;
   #last: number;
   #began = false;
   #waiting: JsMsg[] = [];
@@ -22,8 +24,9 @@ export class NatsTail {
   #arrival = Promise.withResolvers<void>();
   #taken = Promise.withResolvers<void>();
 
-  constructor(epoch: string, last: number, messages: ConsumerMessages) {
+  constructor(epoch: string, last: number, messages: ConsumerMessages, clock: Clock) {
     this.epoch = epoch;
+    this.#clock = clock;
     this.#last = last;
     this.#messages = messages;
     void this.#receive();
@@ -38,9 +41,9 @@ export class NatsTail {
   /** What has come, or comes within `wait` milliseconds. `from` is not the last one of before when some are gone. */
   async next(wait: number): Promise<{ from: number; messages: readonly JsMsg[] }> {
     if (this.#waiting.length === 0 && this.#fault === null) {
-      const timer = setTimeout(() => this.#arrival.resolve(), wait);
+      const cancel = this.#clock.after(wait, this.#arrival.resolve);
       await this.#arrival.promise;
-      clearTimeout(timer);
+      cancel();
     }
     this.#arrival = Promise.withResolvers();
     const messages = this.#waiting;
