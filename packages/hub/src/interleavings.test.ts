@@ -265,6 +265,27 @@ test("a topic that begins anew while a stream is asking where it goes on stays o
   expect(sink.ended).toBeNull();
 });
 
+test("a topic that has begun anew in the log, and not yet here, closes no stream that was told nothing", async () => {
+  const clock = new ManualClock();
+  const memory = new MemoryLog({ clock });
+  let isAnew = false;
+  // As a broker answers: it has an event of the topic that has yet to come.
+  const position: EventLog["position"] = (request) => {
+    const found = memory.position(request);
+    return isAnew ? { ...found, ends: [0] } : found;
+  };
+  const hub = createHub({ clock, log: changed(memory, { position }) });
+  void hub.end("t");
+  await clock.settle();
+  hub.open({ topics: ["t"] }); // has its place in the cohort
+  const { sink: first } = connect(hub);
+  isAnew = true;
+  const { sink } = connect(hub);
+  await clock.settle();
+  expect([control(first, "sse:end").length, first.ended]).toEqual([1, "closed"]);
+  expect([control(sink, "sse:end").length, sink.ended]).toEqual([0, null]);
+});
+
 describe("what throws harms one stream, and is reported", () => {
   const thrown = new Error("of the user");
   const fail = (): never => {

@@ -98,7 +98,9 @@ export class Cohort<Stream extends Member> {
   learnEnds({ ends, upTo }: Position): void {
     for (const [at, topic] of this.selectors.topics.entries()) {
       const end = ends[at]!;
-      if (end > 0 && (this.#newest?.get(topic) ?? 0) <= upTo) (this.#ends ??= new Map()).set(topic, end);
+      if ((this.#newest?.get(topic) ?? 0) > upTo) continue;
+      if (end > 0) (this.#ends ??= new Map()).set(topic, end);
+      else this.#ends?.delete(topic); // it has begun anew, though that is not shown here yet
     }
   }
 
