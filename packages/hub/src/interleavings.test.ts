@@ -357,6 +357,20 @@ describe("what throws harms one stream, and is reported", () => {
     expect(dataOf(one.sink)).toEqual(["1"]);
     expect([closed, errors]).toEqual([["error"], [thrown]]);
   });
+
+  test("a sink whose last write fails when its stream is closed already", async () => {
+    const { hub, clock, closed } = setUp();
+    const { promise, reject } = Promise.withResolvers<void>();
+    const opening = hub.open({ topics: ["t"] }) as Opening;
+    const write = (frame: Uint8Array) =>
+      new TextDecoder().decode(frame).includes("sse:closing") ? promise : frame.byteLength;
+    opening.attach({ write, close: () => {}, abort: () => {} });
+    hub.drain({ within: 0 });
+    reject(thrown); // with nobody to handle it, it would end the process, and here the test
+    await clock.settle();
+    await new Promise((resolve) => setImmediate(resolve));
+    expect(closed).toEqual(["drain"]);
+  });
 });
 
 test("events that are published again are not counted again", async () => {

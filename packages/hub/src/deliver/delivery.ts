@@ -329,7 +329,8 @@ export class Delivery implements CatchUpHost, TailListener {
   tellClosing(sink: Sink, id: string, reason: ClosingReason): void {
     const retry = reason === "drain" ? this.returnTime() : this.retry();
     try {
-      void sink.write(encoder.encode(closingEvent(SAFE_ID.test(id) ? id : "", reason, retry)));
+      const written = sink.write(encoder.encode(closingEvent(SAFE_ID.test(id) ? id : "", reason, retry)));
+      if (typeof written !== "number") written.catch(() => {}); // the socket has failed: nobody waits for it any more
     } catch {
       // It is closed all the same.
     }
