@@ -7,6 +7,7 @@ import {
   MemoryLog,
   type Opening,
   RecordingSink,
+  type TailListener,
 } from "./index.ts";
 import { MortalLog } from "../test/mortal-log.ts";
 import { ManualClock } from "./testing/manual-clock.ts";
@@ -263,6 +264,40 @@ test("a topic that begins anew while a stream is asking where it goes on stays o
   expect(dataOf(sink)).toEqual(["1", "6", "7", "8"]);
   expect(control(sink, "sse:end")).toEqual([{ topic: "t" }, { topic: "v" }]);
   expect(sink.ended).toBeNull();
+});
+
+test("a log that goes on in another epoch tells no end again", async () => {
+  const clock = new ManualClock();
+  const memory = new MemoryLog({ clock });
+  const { epoch: first } = memory.bounds();
+  let epoch = first;
+  const begun: TailListener[] = [];
+  // As one in a file that begins its epoch late, since the disk was full: every id of before is good.
+  const log: EventLog = {
+    ...changed(memory, {
+      position: (request) => ({
+        ...memory.position({ ...request, lastEventId: request.lastEventId.replace(/^[^-]+/, first) }),
+        epoch,
+      }),
+    }),
+    bounds: () => ({ ...memory.bounds(), epoch }),
+    tail: (listener) => {
+      begun.push(listener);
+      return memory.tail(listener);
+    },
+  };
+  const hub = createHub({ clock, log });
+  void hub.end("t");
+  await clock.settle();
+  const { sink } = connect(hub, { topics: ["t", "u"] });
+  await clock.settle();
+  epoch = "0123456789";
+  begun[0]!.reset();
+  await clock.settle();
+  void hub.publish("u", { data: "1" });
+  await clock.settle();
+  expect(dataOf(sink)).toEqual(["1"]);
+  expect([control(sink, "sse:end").length, control(sink, "sse:gap").length]).toEqual([1, 0]);
 });
 
 test("a topic that has begun anew in the log, and not yet here, closes no stream that was told nothing", async () => {

@@ -1,5 +1,5 @@
 import { endEvent, gapEvent, type GapReason, readyEvent } from "../control-events.ts";
-import { type Cursor, type EventId, parseEventId } from "../log/event-id.ts";
+import type { Cursor, EventId } from "../log/event-id.ts";
 import type { Position, PositionRequest } from "../log/event-log.ts";
 import type { SelectorSet } from "../topics/topic.ts";
 
@@ -39,15 +39,15 @@ export function readyText(
  */
 export function goOnText(
   selectors: SelectorSet,
-  { gap, ends, epoch, cursor }: Position,
+  { gap, ends, cursor }: Position,
   lastEventId: string,
   after: Cursor,
   id: EventId,
 ): string {
-  const isOther = parseEventId(lastEventId)?.epoch !== epoch;
-  const text = gap === null ? "" : gapEvent(gap, gapFrom(gap, lastEventId), id);
-  // In another epoch, numbers tell nothing of what the stream was told.
-  return text + endsText(selectors, ends, isOther ? 0 : after, cursor, id);
+  if (gap === null) return endsText(selectors, ends, after, cursor, id);
+  // Beyond events that are only evicted, numbers go on as they were, in whatever epoch; else they tell nothing of what came before.
+  const told = gap === "evicted" ? after : 0;
+  return gapEvent(gap, gapFrom(gap, lastEventId), id) + endsText(selectors, ends, told, cursor, id);
 }
 
 /** Topics that ended in (after, upTo]: nothing else will tell a stream that begins there. */
