@@ -116,6 +116,25 @@ describe("BrokerLog", () => {
     expect(log.bounds()).toMatchObject({ inherited: 5 });
   });
 
+  test("begins another epoch when what comes follows another end of the log, all of which is evicted", async () => {
+    const { sink } = connect(hub);
+    broker.put(event("1"), event("2"));
+    await until(() => dataOf(sink).length === 2);
+    const { epoch } = log.bounds();
+    broker.isDown = true;
+    await until(() => log.fault !== null);
+    broker.lose(1);
+    broker.put(event("other 2"));
+    broker.evict(2); // the number is given again, and nobody can tell to what
+    broker.put(event("3"));
+    broker.isDown = false;
+    await until(() => log.bounds().epoch !== epoch);
+    broker.put(event("4"));
+    await until(() => dataOf(sink).includes("4"));
+    expect(dataOf(sink)).toEqual(["1", "2", "4"]);
+    expect(control(sink, "sse:gap")).toMatchObject([{ reason: "epoch", from: `${epoch}-2` }]);
+  });
+
   test("follows another epoch that another node has begun", async () => {
     const { sink } = connect(hub);
     await clock.settle();

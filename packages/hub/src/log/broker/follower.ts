@@ -46,6 +46,8 @@ export class Follower implements SessionUser {
   #recent: RecentEvents;
   /** The mark of the newest event that is here. */
   #mark: string | null = null;
+  /** What the log went on with did not follow that: its end is lost, though the broker may have evicted what would show it. */
+  #isLost = false;
   /** What the broker was found to have that has yet to come, and since when. */
   #behind: { readonly last: Cursor; readonly since: number } | null = null;
   /** Those who wait until an event has come. */
@@ -130,7 +132,8 @@ export class Follower implements SessionUser {
       return answer;
     };
     let state = await ask();
-    const isLost = state.last < last || (state.mark !== null && mark !== null && state.mark !== mark);
+    const isOther = state.mark !== null && mark !== null && state.mark !== mark;
+    const isLost = this.#isLost || state.last < last || isOther;
     // An epoch that was left comes back with an old copy of the log: its numbers have been given to other events since.
     if (state.epoch === epoch ? isLost : epochs.hasLeft(state.epoch)) {
       await within(clock, ANSWER_WITHIN, session.renew(state.epoch, epochs.create(state.epoch)));
@@ -178,6 +181,7 @@ export class Follower implements SessionUser {
     this.#settings.epochs.leave(epoch);
     this.#recent = this.#recentOf(this.#state);
     this.#mark = null;
+    this.#isLost = false;
     for (const { resolve } of this.#arrivals) resolve();
     this.tail.reset();
   }
@@ -197,8 +201,10 @@ export class Follower implements SessionUser {
 
   #take(kept: readonly BrokerRecord[]): void {
     const [first] = kept;
-    if (this.#mark !== null && (first!.follows ?? this.#mark) !== this.#mark)
+    if (this.#mark !== null && (first!.follows ?? this.#mark) !== this.#mark) {
+      this.#isLost = true;
       throw new EpochMismatch("what the log goes on with does not follow what it had");
+    }
     const entries: StoredEvent[] = [];
     for (const { seq, event, time } of kept) {
       const entry = storedEvent(this.#state.epoch, seq, event);
