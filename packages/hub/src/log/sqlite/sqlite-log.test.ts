@@ -260,10 +260,14 @@ describe("a file", () => {
     expect(topics).toBeLessThan(18_000);
   });
 
-  test("of a clock that was set back does not revive what is old", () => {
+  test.each([
+    ["which is in memory too", 1_000_000],
+    ["for which memory has no room", 1],
+  ])("of a clock that was set back does not revive what is old, by the newest event, %s", (_, maxBytes) => {
     const path = newPath();
     let date = 1_000_000;
-    const open = () => new SqliteLog(path, { date: () => date, clock: new ManualClock(), maxAge: 500 });
+    const options = { date: () => date, maxAge: 500, window: { maxBytes } };
+    const open = () => new SqliteLog(path, { ...options, clock: new ManualClock() });
     const log = open();
     log.append([newEvent("t", "1")]);
     log.close();

@@ -133,7 +133,9 @@ export class SqliteLog implements EventLog {
   #fill(maxEvents: number, maxBytes: number): { recent: RecentEvents; newest: number } {
     const found: { entry: StoredEvent; time: number }[] = [];
     let bytes = 0;
+    let newest = 0; // also of an event for which there is no room
     for (const each of this.#store.newestFirst()) {
+      newest = Math.max(newest, each.time);
       bytes += sizeOf(each.entry);
       if (found.length === maxEvents || bytes > maxBytes) break;
       found.push(each);
@@ -143,7 +145,7 @@ export class SqliteLog implements EventLog {
       this.#store.last - found.length,
     );
     for (const { entry, time } of found.toReversed()) recent.push(entry, time);
-    return { recent, newest: found[0]?.time ?? 0 };
+    return { recent, newest };
   }
 
   /** What is full now may have room later; only a file that has no epoch yet needs some at once. */
