@@ -312,7 +312,7 @@ test("a topic that has begun anew in the log, and not yet here, closes no stream
   const hub = createHub({ clock, log: changed(memory, { position }) });
   void hub.end("t");
   await clock.settle();
-  hub.open({ topics: ["t"] }); // has its place in the cohort
+  void hub.open({ topics: ["t"] }); // has its place in the cohort
   const { sink: first } = connect(hub);
   isAnew = true;
   const { sink } = connect(hub);
