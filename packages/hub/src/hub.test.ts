@@ -529,7 +529,7 @@ describe("a new life of the log", () => {
     const sinks = [connect(hub).sink, connect(hub).sink];
     const from = await publish("1");
     const to = reset("2");
-    void hub.close();
+    await hub.close();
     const [told, untold] = sinks.map((sink) => decode(sink).slice(2));
     expect(told).toMatchObject([
       { type: "sse:gap", lastEventId: to },
@@ -749,6 +749,7 @@ describe("closing", () => {
       { reason: "drain", retry: expect.any(Number) },
     ]);
     expect(hub.drain({ within: 0 })).toBe(2);
+    await clock.settle();
     expect(closed.length).toBe(42);
     expect(hub.stats().closes.drain).toBe(42);
     await hub.close();

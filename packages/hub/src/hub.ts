@@ -139,14 +139,14 @@ class EventHub {
       throw new HubError("closed", "the server is shutting down; connect again later");
     const delivery = this.#delivery;
     const stream = delivery.register(parseRequest(request, this.#settings.maxSelectors), request);
-    const position = delivery.position(stream);
-    if (!(position instanceof Promise)) return new Opening(delivery, stream, position);
+    const opening = delivery.position(stream, (position) => new Opening(delivery, stream, position));
+    if (!(opening instanceof Promise)) return opening;
     const cancel = (): void => {
       if (stream.sink === null) stream.finish("client");
     };
     if (request.signal?.aborted === true) cancel();
     else request.signal?.addEventListener("abort", cancel, { once: true });
-    return position.then((found) => new Opening(delivery, stream, found));
+    return opening;
   }
 
   /** What the hub holds and has done. Counters count from its start. */
@@ -243,6 +243,7 @@ class EventHub {
   }
 
   async #shutDown(within: number): Promise<void> {
+    await null; // a callback or a sink that closes the hub is done first, and finds it closing
     this.#groupCommit.commit();
     this.#delivery.run();
     await this.#drain.close(this.#delivery.streams.slice(), within);

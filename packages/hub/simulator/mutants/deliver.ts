@@ -136,8 +136,8 @@ export const DELIVER: readonly Mutant[] = [
   {
     name: "an answer of before a new epoch is used after it",
     file: DELIVERY,
-    find: "(position) => (changes === this.#changes ? position : this.#ask(request)),",
-    replace: "(position) => position,",
+    find: "if (changes !== this.#changes) return this.position(stream, use);",
+    replace: "",
     log: "memory",
   },
   {

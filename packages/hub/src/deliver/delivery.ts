@@ -49,7 +49,7 @@ export class Delivery implements CatchUpHost, TailListener {
   readonly #wake: () => void;
   /** Grows whenever the log changes otherwise than by appending: what it answered before that may not hold any more. */
   #changes = 0;
-  /** What the log was asked last in this turn: streams of a cohort ask the same when it has changed under them. */
+  /** What the log was asked last, in this turn and since its last event: streams of a cohort ask the same when it has changed. */
   #asked: { selectors: string; lastEventId: string; answer: MaybePromise<Position> } | null = null;
 
   constructor(settings: HubSettings, wake: () => void) {
@@ -109,35 +109,35 @@ export class Delivery implements CatchUpHost, TailListener {
     return maxAge === null ? Infinity : maxAge * (1 - AGE_SPREAD * random());
   }
 
-  /** Asks the log, and again when it changes meanwhile. @throws HubError (or rejects) as `EventLog.position` */
+  /** Asks the log. @throws HubError (or rejects) as `EventLog.position` */
   #ask(request: PositionRequest): MaybePromise<Position> {
-    const changes = this.#changes;
     try {
       const answer = this.#settings.log.position(request);
       if (!(answer instanceof Promise)) return answer;
-      return answer.then(
-        (position) => (changes === this.#changes ? position : this.#ask(request)),
-        (error: unknown) => {
-          throw logFailed(error);
-        },
-      );
+      return answer.catch((error: unknown) => {
+        throw logFailed(error);
+      });
     } catch (error) {
       throw logFailed(error);
     }
   }
 
   /**
-   * Asks the log where a registered stream begins.
+   * Asks the log where a registered stream begins, and again when the log changes meanwhile.
    *
+   * @param use is given the answer in the very turn in which it holds
    * @throws HubError (or rejects) `log-failed`, or `closed` when the stream was closed meanwhile; nothing is left of the stream
    */
-  position(stream: Stream): MaybePromise<Position> {
-    const found = (position: Position): Position => {
+  position<Result>(stream: Stream, use: (position: Position) => Result): MaybePromise<Result> {
+    const changes = this.#changes;
+    const found = (position: Position): MaybePromise<Result> => {
       if (stream.request === null)
         throw new HubError("closed", "the server is shutting down; connect again later");
+      if (changes !== this.#changes) return this.position(stream, use);
       stream.lastWrite = this.clock.now(); // from now on it waits to be attached
       stream.awaited = null;
-      return (stream.position = position);
+      stream.position = position;
+      return use(position);
     };
     const failed = (error: unknown): never => {
       stream.finish("error");
@@ -156,13 +156,18 @@ export class Delivery implements CatchUpHost, TailListener {
   /** Writes the first bytes; from then on the stream is given whatever its selectors match after its cursor. */
   attach(stream: Stream, sink: Sink): void {
     stream.sink = sink;
-    if (stream.position !== null) {
-      this.#begin(stream, stream.position);
-      return;
-    }
-    // The log has changed since it answered.
+    if (stream.position === null) this.#start(stream);
+    else this.#begin(stream, stream.position);
+  }
+
+  /** Asks where a stream begins that has its sink: the log has changed since it answered, and may change again. */
+  #start(stream: Stream): void {
+    const changes = this.#changes;
     const ask = () => this.#ask(stream.request!);
-    this.#locate(stream, ask, (position) => this.#begin(stream, position));
+    this.#locate(stream, ask, (position) => {
+      if (changes === this.#changes) this.#begin(stream, position);
+      else this.#start(stream);
+    });
   }
 
   #begin(stream: Stream, position: Position): void {
@@ -255,6 +260,7 @@ export class Delivery implements CatchUpHost, TailListener {
     for (const { bytes } of entries) this.counters.bytesTaken += bytes;
     this.#fanOut.route(entries);
     this.head = entries[entries.length - 1]!.seq;
+    this.#asked = null; // an answer of before may call a topic ended that has begun anew
     if (this.#fanOut.hasWork) this.#wake();
   }
 

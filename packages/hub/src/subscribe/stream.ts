@@ -121,8 +121,11 @@ export class Stream {
     try {
       result = this.sink!.write(bytes);
     } catch (error) {
-      this.finish("error");
-      this.#host.report(error);
+      this.#fail(error);
+      return false;
+    }
+    if (this.state === "closed") {
+      if (result instanceof Promise) result.catch(() => {});
       return false;
     }
     if (result === 0) {
@@ -132,6 +135,17 @@ export class Stream {
     this.cursor = cursor;
     if (typeof result !== "number") this.#block(result);
     return true;
+  }
+
+  /** What throws need not have closed the connection: left open, its reader would wait for ever. */
+  #fail(error: unknown): void {
+    this.finish("error");
+    this.#host.report(error);
+    try {
+      this.sink!.abort();
+    } catch {
+      // It was reported already that the sink is broken.
+    }
   }
 
   /** Writes what is for this stream alone. True when it can take more. */
