@@ -243,7 +243,7 @@ class EventHub {
   }
 
   async #shutDown(within: number): Promise<void> {
-    await null; // a callback or a sink that closes the hub is done first, and finds it closing
+    await Promise.resolve(); // a callback or a sink that closes the hub is done first, and finds it closing
     this.#groupCommit.commit();
     this.#delivery.run();
     await this.#drain.close(this.#delivery.streams.slice(), within);

@@ -26,7 +26,7 @@ export class Drain {
    * @param within milliseconds; 0 is at once
    */
   async close(streams: Stream[], within: number): Promise<void> {
-    await null; // not within a write to one of them: nobody could say which id its client has by then
+    await Promise.resolve(); // not within a write to one of them: nobody could say which id its client has by then
     const parts = Math.max(CLOSING_PARTS, Math.ceil(streams.length / CLOSING_PART));
     const part = Math.ceil(streams.length / parts);
     if (within > 0 && streams.length > 0) {
