@@ -345,7 +345,7 @@ return { from, cursor, out }
 `);
 
 /**
- * Where a reader begins, and for each topic the event that ended it. Of topics, without patterns, a cursor that is left out is
+ * Where a reader begins, and for each topic the event that ended it by then. Of topics, without patterns, a cursor that is left out is
  * found, and events are counted. epoch, after, last, up to, counted, patterns, topics...
  */
 export const POSITION: Script = script(`${SAME_EPOCH}${FLOOR}
@@ -369,7 +369,7 @@ for place, topic in ipairs(topics) do
     replayed = replayed + call('ZLEXCOUNT', index, '(' .. topic .. '\\0' .. padded(from),
       '[' .. topic .. '\\0' .. padded(math.max(from, upTo)))
   end
-  local newest = call('ZREVRANGEBYLEX', index, '(' .. topic .. '\\1', '[' .. topic .. '\\0', 'LIMIT', 0, 1)[1]
+  local newest = call('ZREVRANGEBYLEX', index, '[' .. topic .. '\\0' .. padded(upTo), '[' .. topic .. '\\0', 'LIMIT', 0, 1)[1]
   local number = newest and string.sub(newest, -16) or call('HGET', base .. 'ended', topic) or 0
   number = tonumber(number)
   if newest then
