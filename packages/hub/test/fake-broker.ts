@@ -224,7 +224,7 @@ class FakeSession implements BrokerSession {
     const begin = after ?? (last === 0 ? upTo : (all.kept.at(-last)?.seq ?? 1) - 1);
     const found = this.#select(begin, selectors, upTo);
     const ends = selectors.topics.map((topic) => {
-      const newest = kept.findLast(({ event }) => event.topic === topic);
+      const newest = kept.findLast(({ seq, event }) => seq <= upTo && event.topic === topic);
       return newest === undefined ? (ended.get(topic) ?? 0) : newest.event.end ? newest.seq : 0;
     });
     await answers.position;

@@ -134,41 +134,51 @@ export class BrokerLog implements EventLog {
   position(request: PositionRequest): MaybePromise<Position> {
     if (!this.#isAhead(request.lastEventId)) {
       const here = this.#positionHere(request);
-      if (here !== null) return here;
+      if (here !== null && !haveAllEnded(here)) return here;
     }
     const deadline = this.#clock.now() + OPENED_WITHIN;
     const ask = (session: BrokerSession) => this.#position(session, request, deadline);
     return this.#follower.connection.ask(ask, OPENED_WITHIN);
   }
 
-  /**
-   * Null when the broker has to be asked; also when all topics have ended as far as is known here. One of them can have begun
-   * anew, and its publisher been answered, with the event still on its way: a client that is told of the end now never comes back.
-   */
   #positionHere(request: PositionRequest): Position | null {
     const bounds = this.bounds();
     const lastSeen = parseLastEventId(request.lastEventId, bounds);
-    const here = this.#follower.recent.position(lastSeen, request, bounds, false);
-    const { patterns } = request.selectors;
-    const haveAllEnded = patterns.length === 0 && here?.ends.includes(0) === false;
-    return haveAllEnded ? null : here;
+    return this.#follower.recent.position(lastSeen, request, bounds, false);
   }
 
   async #position(session: BrokerSession, request: PositionRequest, deadline: number): Promise<Position> {
-    await this.#untilHere(session, request.lastEventId, deadline);
+    const { epoch } = this.#follower;
+    if (this.#isAhead(request.lastEventId)) {
+      // The client comes from a node that was faster, or makes it up: what the broker does not have either will not come.
+      const { cursor } = parseEventId(request.lastEventId)!;
+      if ((await this.#newest(session, epoch)) >= cursor) await this.#arrival(cursor, deadline);
+    }
+    const found = await this.#ask(session, request);
+    if (!haveAllEnded(found)) return found;
+    // A topic can have begun anew, and its publisher been answered, with the event still on its way: a client that is told of
+    // the end now may never come back.
+    const newest = await this.#newest(session, found.epoch);
+    if (newest <= found.upTo) return found;
+    await this.#arrival(newest, deadline);
+    return await this.#ask(session, request);
+  }
+
+  /** From memory, or by one question: as things stand here at this moment, whatever the broker has by then. */
+  async #ask(session: BrokerSession, request: PositionRequest): Promise<Position> {
     const here = this.#positionHere(request);
     if (here !== null) return here;
-    // What is shown here is of this moment, and what the broker says of later ones is cut off at it.
     const bounds = this.bounds();
     const { epoch, last: upTo } = bounds;
+    const { recent } = this.#follower;
     const { selectors, replay, counted } = request;
     const lastSeen = parseLastEventId(request.lastEventId, bounds);
-    const after = lastSeen.cursor ?? this.#follower.recent.rewind(replay, selectors);
+    const after = lastSeen.cursor ?? recent.rewind(replay, selectors);
+    const known = selectors.topics.map((topic) => recent.end(topic));
     const found = await session.position(epoch, { selectors, after, last: replay, upTo, counted });
-    if (this.#follower.epoch !== epoch) return await this.#position(session, request, deadline);
+    if (this.#follower.epoch !== epoch) return await this.#ask(session, request);
+    const ends = known.map((end, at) => end ?? (found.ends[at]! > upTo ? 0 : found.ends[at]!));
     const from = Math.min(found.from, upTo);
-    // A topic that ends after what is shown has not ended yet: the tail will tell.
-    const ends = found.ends.map((end) => (end > upTo ? 0 : end));
     return toPosition(lastSeen, bounds, { from, replayed: found.replayed, ends });
   }
 
@@ -177,20 +187,18 @@ export class BrokerLog implements EventLog {
     return id !== null && id.epoch === this.#follower.epoch && id.cursor > this.#follower.recent.last;
   }
 
-  /**
-   * Resolves when the event of an id from ahead is here, or when the broker does not have it either: a client comes from
-   * another node that was faster, or makes it up.
-   */
-  async #untilHere(session: BrokerSession, lastEventId: string, deadline: number): Promise<void> {
-    if (!this.#isAhead(lastEventId)) return;
-    const { epoch } = this.#follower;
-    const { cursor } = parseEventId(lastEventId)!;
+  /** The newest event that the broker has; 0 when this is in another epoch by the time of the answer. */
+  async #newest(session: BrokerSession, epoch: string): Promise<Cursor> {
     const state = await session.state(0);
-    if (this.#follower.epoch !== epoch) return;
+    if (this.#follower.epoch !== epoch) return 0;
     if (state?.epoch !== epoch) throw new EpochMismatch("the log is in another epoch");
-    if (state.last < cursor) return;
+    return state.last;
+  }
+
+  /** Resolves when the event is here, or the epoch is over. */
+  async #arrival(cursor: Cursor, deadline: number): Promise<void> {
     await this.#follower.arrival(cursor, deadline - this.#clock.now()).catch(() => {
-      throw new HubError("log-failed", "the log is behind: it has not read yet what the client has seen");
+      throw new HubError("log-failed", "the log is behind: it has not read yet what the broker has");
     });
   }
 
@@ -248,6 +256,11 @@ export class BrokerLog implements EventLog {
     await this.#appends.settled();
     await this.#follower.close();
   }
+}
+
+/** Whether a client is told that nothing more will come. */
+function haveAllEnded({ ends }: Position): boolean {
+  return ends.length > 0 && !ends.includes(0);
 }
 
 /**

@@ -62,10 +62,7 @@ export interface BrokerPosition {
   readonly from: Cursor;
   /** Selected events in (from, upTo], or an estimate of their number where counting would take long. */
   readonly replayed: number;
-  /**
-   * By topic: the event that ended it, also when it is evicted, or stands after `upTo`; 0: its newest event is no end, also
-   * when that stands after `upTo`.
-   */
+  /** By topic: the event that ended it by `upTo`, also when that is evicted; 0, or one after `upTo`: it had not ended by then. */
   readonly ends: readonly Cursor[];
 }
 
@@ -113,10 +110,7 @@ export interface BrokerSession {
     selectors: SelectorSet,
     limits: { readonly bytes: number; readonly upTo: Cursor; readonly latest: boolean },
   ): Promise<BrokerPage>;
-  /**
-   * Where a stream begins, from one view of the log that has everything up to `upTo`, and everything whose append was
-   * answered before this was asked: a topic that has begun anew must not be taken for one that has ended.
-   */
+  /** Where a stream begins, from one view of the log that has everything up to `upTo`. */
   position(epoch: string, question: BrokerQuestion): Promise<BrokerPosition>;
   close(): void;
 }

@@ -116,7 +116,7 @@ describe.skipIf(reason !== "")(`Redis${reason}`, () => {
       expect(log.bounds().epoch).not.toBe(epoch);
       expect(log.bounds()).toMatchObject({ first: 1, last: 0, inherited: 0 });
       expect(await redis.keys(`{${prefix}}*`)).toEqual([`{${prefix}}`]);
-      expect(warnings).toEqual([expect.stringContaining("changed by somebody else")]);
+      expect(warnings).toEqual([expect.stringContaining("changed by another client")]);
       expect(await publish(log, "new")).toBe(1);
     };
 
@@ -153,7 +153,7 @@ describe.skipIf(reason !== "")(`Redis${reason}`, () => {
     await redis.send("XADD", [`{${prefix}}:${epoch}:log`, id, "hello", "world"]);
     await until(() => log.bounds().epoch !== epoch);
     await until(() => log.fault === null);
-    expect(faults).toEqual([expect.stringContaining("somebody else has added"), null]);
+    expect(faults).toEqual([expect.stringContaining("another client has added"), null]);
     expect(await publish(log, "2")).toBe(1);
   });
 

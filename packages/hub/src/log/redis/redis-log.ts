@@ -15,7 +15,7 @@ export interface RedisLogOptions extends BrokerLogOptions {
   url: string;
   /** What the names of the keys begin with, so that several logs can share a Redis; default `sse`. */
   prefix?: string | undefined;
-  /** Told of what puts the log at risk, once, and of each time that its keys were found changed by somebody else. */
+  /** Told once of what puts the log at risk, and each time that a key of the log was deleted or changed by another client. */
   onWarning?: ((message: string) => void) | undefined;
 }
 
@@ -39,7 +39,7 @@ class RedisBroker implements Broker {
   readonly #limits: Limits;
   readonly #warn: (message: string) => void;
   #warned = false;
-  /** The last epoch whose keys were found not whole. */
+  /** The last epoch that was found with a key missing or changed. */
   #ruined = "";
 
   constructor({ url, prefix = "sse", onWarning = () => {} }: RedisLogOptions, limits: Limits) {
@@ -64,12 +64,12 @@ class RedisBroker implements Broker {
     return new RedisSession(...clients, this.#key, this.#limits, (...ruins) => this.#warnOfRuins(...ruins));
   }
 
-  /** Says once of each epoch that it is not whole. */
+  /** Warns once for each epoch. */
   #warnOfRuins(epoch: string, key: string): void {
     if (epoch === this.#ruined) return;
     this.#ruined = epoch;
     this.#warn(
-      `the key ${key} in Redis is gone, or was changed by somebody else: the log begins anew, and streams are told the gap`,
+      `the key ${key} in Redis was deleted, or changed by another client: the log restarts empty, and streams are told the gap`,
     );
   }
 

@@ -95,7 +95,7 @@ function command(...parts: string[]): string {
 const EXPLAINED: Readonly<Record<string, string>> = {
   OOM: "Redis is at its maxmemory: raise it, or lower the bounds of the log",
   MISCONF: "Redis cannot write to its disk",
-  WRONGTYPE: "a key of the log is something else: choose another prefix, or remove it",
+  WRONGTYPE: "a key of the log has another type: choose another prefix, or delete the key",
   NOREPLICAS: "Redis has fewer replicas than min-replicas-to-write",
 };
 

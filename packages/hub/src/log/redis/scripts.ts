@@ -39,9 +39,9 @@ function script(text: string): Script {
 }
 
 /**
- * Reads the state: `log.epoch` is false where there is no log, or only ruins of one, whose epoch is in `ruined` then. A key
- * that is gone, has other than the entries that were left in it, or is something else, makes a ruin: nothing that is answered
- * from it could be trusted to be whole.
+ * Reads the state. `log.epoch` is false if there is no log, or if the log is ruined; then `ruined` is its epoch. A log is ruined
+ * if one of its keys is gone, has another type, or has more or fewer entries than the last script left in it: an answer from
+ * it could leave events out.
  */
 const READ = `
 local meta, call = KEYS[1], redis.call
@@ -187,8 +187,8 @@ end
 `;
 
 /**
- * What the log is, and why it takes nothing at the moment; nil where there is none; of ruins, their epoch and the key that is
- * not as it was left. number seen, bounds...
+ * The state of the log, and why it takes no events now. nil if there is no log; the epoch and the changed key if it is ruined.
+ * number seen, bounds...
  */
 export const STATE: Script = script(`${READ}${WRITE}${EVICTION}
 -- Writes nothing, and is refused when a write would be. Eviction is not, when it is memory that there is none of.
@@ -209,8 +209,8 @@ return { log.epoch, log.first, log.last, log.bytes, log.inherited, mark, refused
 `);
 
 /**
- * Begins a log where there is none, and removes the ruins of another one: those of which the key knows, and those of an epoch
- * that the node knows. epoch, epoch known
+ * Creates a log if there is none, and deletes what is left of an earlier one: of the ruined epoch, and of the epoch that the
+ * node knew. epoch, epoch known
  */
 export const CREATE: Script = script(`${READ}
 if log.epoch then return 0 end
@@ -345,7 +345,7 @@ return { from, cursor, out }
 `);
 
 /**
- * Where a reader begins, and for each topic the event that ended it. Of topics, without patterns, a cursor that is left out is
+ * Where a reader begins, and for each topic the event that ended it by then. Of topics, without patterns, a cursor that is left out is
  * found, and events are counted. epoch, after, last, up to, counted, patterns, topics...
  */
 export const POSITION: Script = script(`${SAME_EPOCH}${FLOOR}
@@ -369,7 +369,7 @@ for place, topic in ipairs(topics) do
     replayed = replayed + call('ZLEXCOUNT', index, '(' .. topic .. '\\0' .. padded(from),
       '[' .. topic .. '\\0' .. padded(math.max(from, upTo)))
   end
-  local newest = call('ZREVRANGEBYLEX', index, '(' .. topic .. '\\1', '[' .. topic .. '\\0', 'LIMIT', 0, 1)[1]
+  local newest = call('ZREVRANGEBYLEX', index, '[' .. topic .. '\\0' .. padded(upTo), '[' .. topic .. '\\0', 'LIMIT', 0, 1)[1]
   local number = newest and string.sub(newest, -16) or call('HGET', base .. 'ended', topic) or 0
   number = tonumber(number)
   if newest then

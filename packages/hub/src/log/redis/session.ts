@@ -33,7 +33,7 @@ type StateReply = readonly [
   ...[epoch: string, first: number, last: number, bytes: number, inherited: number],
   ...[mark: string | null, refused: string | null],
 ];
-/** An epoch, and the key of it that is not as it was left. */
+/** The epoch of a ruined log, and the key that was deleted or changed. */
 export type RuinsReply = readonly [epoch: string, key: string];
 
 /** One connection that waits for what is new, and one for everything else, which is not to wait behind it. */
@@ -101,7 +101,7 @@ export class RedisSession implements BrokerSession {
     const first = Number.parseInt(entries[0]![0], 10);
     const kept = entries.map(([id, [n, names, v, value, t, taken]], at) => {
       if (id !== `${first + at}-0` || n !== "n" || v !== "v" || t !== "t")
-        throw new EpochMismatch(`somebody else has added ${id} to ${key}`);
+        throw new EpochMismatch(`another client has added ${id} to ${key}`);
       bytes += value!.length;
       return recordOf(first + at, names!, value!, taken!);
     });
@@ -151,10 +151,10 @@ export class RedisSession implements BrokerSession {
   }
 
   /**
-   * One script says where the reader begins, and of the ends. With patterns, more scripts find the last events before it, and
-   * count those that follow after it. No hole can come of what happens in between: what is appended is not considered, being
-   * after `upTo`; when events are evicted, a cursor is found that is too early, or before some of what is gone, and the script
-   * in the middle begins at what is left; and nothing but the number that is shown depends on the count.
+   * `from` and the ends come from one script. Patterns need more: some before it that find the cursor before the last N events,
+   * and some after it that count. That can't leave a hole. Events that are appended in between come after `upTo` and are not
+   * considered. Events that are evicted in between only make the cursor too early, or stand before it; the one script then
+   * begins at what is left, and everything after `from` is read. Nothing but the number in `replayed` depends on the count.
    */
   async position(epoch: string, question: BrokerQuestion): Promise<BrokerPosition> {
     const { selectors, after, last, upTo, counted } = question;
