@@ -1,6 +1,7 @@
 import { describe, expect, test } from "bun:test";
-import { connect, decode } from "../test/client.ts";
+import { connect, dataOf, decode } from "../test/client.ts";
 import { createHub, type HubOptions, MemoryLog, type Opening, RecordingSink, type Stream } from "./index.ts";
+import { newEvent } from "./testing/log-contract.ts";
 import { ManualClock } from "./testing/manual-clock.ts";
 
 /* What is called by the hub and calls it back: sinks, callbacks, listeners to the log. */
@@ -155,5 +156,46 @@ describe("a sink that fails", () => {
     void hub.publish("t", { data: "1" });
     await clock.settle();
     expect([closed, errors, sink.ended]).toEqual([["error"], [fault], "aborted"]);
+  });
+});
+
+describe("a listener to the tail", () => {
+  test("that appends: every other one is told in order", async () => {
+    const clock = new ManualClock();
+    const log = new MemoryLog({ clock });
+    let isFirst = true;
+    log.tail({
+      append: () => {
+        if (!isFirst) return;
+        isFirst = false;
+        log.append([newEvent("t", "2")]);
+      },
+      reset: () => {},
+      skip: () => {},
+    });
+    const { hub } = setUp({ clock, log });
+    const { sink } = connect(hub);
+    void hub.publish("t", { data: "1" });
+    await turns(clock);
+    expect(dataOf(sink)).toEqual(["1", "2"]);
+  });
+
+  test("that begins to listen within a call is told what comes after", async () => {
+    const clock = new ManualClock();
+    const log = new MemoryLog({ clock });
+    const hubs: ReturnType<typeof createHub>[] = [];
+    log.tail({
+      append: () => {
+        if (hubs.length === 0) hubs.push(setUp({ clock, log }).hub);
+      },
+      reset: () => {},
+      skip: () => {},
+    });
+    log.append([newEvent("t", "1")]);
+    const { sink } = connect(hubs[0]!);
+    log.append([newEvent("t", "2")]);
+    await turns(clock);
+    expect(dataOf(sink)).toEqual(["2"]);
+    expect(hubs[0]!.stats().bytesTaken).toBe(Buffer.byteLength(sink.text.split("\n\n")[1]!) + 2);
   });
 });
