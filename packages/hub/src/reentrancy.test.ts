@@ -60,7 +60,7 @@ describe("within a write of its sink", () => {
     [5, "a heartbeat"],
   ] as const;
 
-  describe.each(whens)("%d, %s,", (at) => {
+  describe.each(whens)("%d, %s,", (at, _when) => {
     test.each(answers)(
       "the client goes: the stream is given nothing more, and leaves nothing",
       async (answer) => {
