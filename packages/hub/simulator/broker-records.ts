@@ -132,9 +132,8 @@ export class BrokerRecords {
     const before = (): number =>
       last === 0 ? upTo : (this.#selected(0, selectors, upTo).at(-last)?.seq ?? 1) - 1;
     const from = this.#floor(after ?? before(), selectors);
-    // By the newest event there is: one that has begun anew has not ended, though that is not shown yet.
     const ends = selectors.topics.map((topic) => {
-      const newest = this.records.findLast(({ event }) => event.topic === topic);
+      const newest = this.records.findLast(({ seq, event }) => seq <= upTo && event.topic === topic);
       if (newest !== undefined) return newest.event.end ? newest.seq : 0;
       const gone = this.topics.get(topic);
       return gone?.end === true ? gone.seq : 0;
