@@ -1,3 +1,4 @@
+import { getEventListeners } from "node:events";
 import { describe, expect, spyOn, test } from "bun:test";
 import { connect, control, dataOf } from "../test/client.ts";
 import {
@@ -159,6 +160,19 @@ describe("between the opening of a stream and its sink", () => {
       expect(() => opening).toThrow("connect again later");
       await opening.catch(() => {});
     }
+  });
+
+  test("nothing is left on a signal that outlives the question", async () => {
+    const clock = new ManualClock();
+    const { log, waiting } = held(new MemoryLog({ clock }), "position");
+    const hub = createHub({ clock, log });
+    const { signal } = new AbortController();
+    const { sink } = connect(hub, { signal });
+    expect(getEventListeners(signal, "abort").length).toBe(1);
+    waiting.shift()!();
+    await clock.settle();
+    expect(control(sink, "sse:ready").length).toBe(1);
+    expect(getEventListeners(signal, "abort")).toEqual([]);
   });
 
   test("the log cannot answer: nothing is left of the stream", async () => {
