@@ -1,3 +1,4 @@
+import { getEventListeners } from "node:events";
 import { describe, expect, spyOn, test } from "bun:test";
 import { connect, control, dataOf } from "../test/client.ts";
 import {
@@ -161,6 +162,19 @@ describe("between the opening of a stream and its sink", () => {
     }
   });
 
+  test("nothing is left on a signal that outlives the question", async () => {
+    const clock = new ManualClock();
+    const { log, waiting } = held(new MemoryLog({ clock }), "position");
+    const hub = createHub({ clock, log });
+    const { signal } = new AbortController();
+    const { sink } = connect(hub, { signal });
+    expect(getEventListeners(signal, "abort").length).toBe(1);
+    waiting.shift()!();
+    await clock.settle();
+    expect(control(sink, "sse:ready").length).toBe(1);
+    expect(getEventListeners(signal, "abort")).toEqual([]);
+  });
+
   test("the log cannot answer: nothing is left of the stream", async () => {
     for (const position of [
       () => {
@@ -261,13 +275,15 @@ test("a topic that begins anew between two streams that find the same events gon
   }
   await publish("t", "", true);
   await clock.advance(2000); // all of it is evicted
-  waiting.shift()!();
-  await Promise.resolve();
-  await Promise.resolve();
+  const answer = async () => {
+    waiting.shift()!();
+    for (let i = 0; i < 8; i++) await Promise.resolve(); // and nothing else goes on
+  };
+  await answer();
   expect(streams.map(({ stream }) => stream.state)).toEqual(["live", "catching-up"]);
   void hub.publish("t", { data: "3" });
   clock.turn(); // it is in the log, and has yet to be sent
-  for (; waiting.length > 0; await clock.settle()) waiting.shift()!();
+  for (; waiting.length > 0; await clock.settle()) await answer();
   await publish("v", "", true);
   await publish("t", "4");
   for (const { sink } of streams) {
