@@ -127,14 +127,12 @@ export class EndedTopics {
   }
 
   /**
-   * The event that ended the topic; 0 when it has not ended by `upTo`, or has begun anew; undefined when that is not known.
+   * The event that ended the topic; 0 when it has not ended, or has begun anew; undefined when that is not known.
    *
    * @param evicted what the log has evicted: nobody knows of ends up to there that are not here
    */
-  end(topic: Topic, upTo: Cursor, evicted: Cursor): Cursor | undefined {
-    const end = this.#ends.get(topic)?.seq;
-    if (end === undefined) return this.#since <= evicted ? 0 : undefined;
-    return end <= upTo ? end : 0;
+  end(topic: Topic, evicted: Cursor): Cursor | undefined {
+    return this.#ends.get(topic)?.seq ?? (this.#since <= evicted ? 0 : undefined);
   }
 
   /** What is to be saved next; null when there is nothing. */

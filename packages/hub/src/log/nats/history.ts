@@ -1,4 +1,4 @@
-import type { ConsumerInfo, StoredMsg, StreamInfo } from "@nats-io/jetstream";
+import type { ConsumerInfo, StoredMsg, StreamInfo, StreamState } from "@nats-io/jetstream";
 import type { Cursor } from "../event-id.ts";
 import { SelectorSet, type Topic } from "../../topics/topic.ts";
 import {
@@ -10,6 +10,7 @@ import {
 } from "../broker/broker.ts";
 import { idempotencyName } from "../numbering.ts";
 import { Semaphore } from "../broker/semaphore.ts";
+import { within } from "../broker/timing.ts";
 import { firstOf, recordsOf, SLOTS } from "./message.ts";
 import type { NatsClient } from "./client.ts";
 import { NatsReader } from "./reader.ts";
@@ -30,6 +31,8 @@ const CONSUMER_LIFE = 10_000;
 /** The most reads that wait to be gone on with, and for how long, in milliseconds. */
 const MOST_SCANS = 32;
 const SCAN_LIFE = CONSUMER_LIFE / 2;
+/** How long it may take until what the stream has is here, in milliseconds. */
+const READ_WITHIN = 1000;
 /** The most bytes that may be on their way here: beyond 64 MiB (`max_pending`) the server closes the connection. */
 const READING = 24 * 1024 * 1024;
 
@@ -38,6 +41,8 @@ export class NatsHistory {
   protected readonly client: NatsClient;
   /** No message of several topics comes after this one, up to where the tail is; Infinity while that is not known. */
   protected lastMixed = Infinity;
+  /** Settled, and made anew, when the tail has read on. */
+  protected reading = Promise.withResolvers<void>();
   /** Mean size of the stream's messages. */
   protected messageBytes = 1024;
   /** Reads of pages that are gone on with, the latest used last: a consumer with a filter is dear to make. */
@@ -54,7 +59,7 @@ export class NatsHistory {
     selectors: SelectorSet,
     { bytes, upTo, latest }: { bytes: number; upTo: Cursor; latest: boolean },
   ): Promise<BrokerPage> {
-    const from = Math.max(after, (await this.#first(epoch)) - 1);
+    const from = Math.max(after, firstOf(await this.#state(epoch)) - 1);
     if (from >= upTo) return { from, kept: [], outdated: new Set(), cursor: from };
     const messages = Math.max(16, Math.min(PAGE, Math.ceil(bytes / this.messageBytes)));
     const scan = this.#resume(from, selectors) ?? (await this.#scan(from, selectors));
@@ -68,7 +73,7 @@ export class NatsHistory {
     if (found.cursor < upTo) this.#keep(scan);
     else scan.close();
     // A scan skips what is evicted before it comes there. Only what still stands after it is known to be without a hole.
-    const floor = Math.max(from, (await this.#first(epoch)) - 1);
+    const floor = Math.max(from, firstOf(await this.#state(epoch)) - 1);
     const kept = found.kept.filter(({ seq }) => seq > floor);
     const outdated = latest ? await this.#outdated(kept) : new Set<Cursor>();
     return { from: floor, cursor: Math.max(found.cursor, floor), kept, outdated };
@@ -122,27 +127,47 @@ export class NatsHistory {
     return outdated;
   }
 
-  async position(
+  async position(epoch: string, question: BrokerQuestion): Promise<BrokerPosition> {
+    const { selectors, upTo, counted } = question;
+    // Of the server that leads: it has every event whose append was answered before this.
+    const state = await this.#state(epoch);
+    let { from, ends } = await this.#look(epoch, question, firstOf(state) - 1);
+    // A topic that has ended, for all that has come here, can have begun anew since.
+    const last = state.last_seq * SLOTS;
+    if (ends.some((end) => end > 0) && !this.client.ends.table.joins(epoch, last)) {
+      await this.#arrival(epoch, last);
+      ({ from, ends } = await this.#look(epoch, question, firstOf(state) - 1));
+    }
+    return { from, ends, replayed: counted ? await this.#count(from, selectors, upTo) : 0 };
+  }
+
+  /** Resolves when the tail has read up to the cursor. @throws Error when that takes long */
+  async #arrival(epoch: string, cursor: Cursor): Promise<void> {
+    const { clock, ends } = this.client;
+    const deadline = clock.now() + READ_WITHIN;
+    while (!ends.table.joins(epoch, cursor))
+      await within(clock, deadline - clock.now(), this.reading.promise);
+  }
+
+  /** One view: of the moment in which it is asked for the last time what is evicted. */
+  async #look(
     epoch: string,
-    { selectors, after, last, upTo, counted }: BrokerQuestion,
-  ): Promise<BrokerPosition> {
-    const { topics } = selectors;
-    const floor = (await this.#first(epoch)) - 1;
+    { selectors, after, last, upTo }: BrokerQuestion,
+    floor: Cursor,
+  ): Promise<{ from: Cursor; ends: Cursor[] }> {
+    const { topics, patterns } = selectors;
     const begin = after ?? (await this.#beforeLast(last, selectors, floor, upTo));
     const retained = await Promise.all(
-      topics.map(
-        async (topic) => this.#knownEnd(epoch, topic, upTo, floor) ?? (await this.#retainedEnd(topic, upTo)),
-      ),
+      topics.map(async (topic) => this.#knownEnd(epoch, topic, floor) ?? (await this.#retainedEnd(topic))),
     );
-    // The view is of this moment, and of what was there up to `upTo`: what is evicted since the looks above may have
-    // hidden an event from them.
-    const evicted = (await this.#first(epoch)) - 1;
+    const evicted = firstOf(await this.#state(epoch)) - 1;
+    // What is evicted by now may have hidden an event from the search for an end.
     const ends = topics.map(
-      (topic, at) =>
-        this.#knownEnd(epoch, topic, upTo, evicted) ?? (retained[at]! > evicted ? retained[at]! : 0),
+      (topic, at) => this.#knownEnd(epoch, topic, evicted) ?? (retained[at]! > evicted ? retained[at]! : 0),
     );
-    const from = Math.max(begin, Math.min(evicted, upTo));
-    return { from, ends, replayed: counted ? await this.#count(from, selectors, upTo) : 0 };
+    // Whatever is evicted, nothing follows the end of a topic.
+    const isOver = patterns.length === 0 && ends.every((end) => end > 0 && end <= begin);
+    return { from: isOver ? begin : Math.max(begin, Math.min(evicted, upTo)), ends };
   }
 
   /** The cursor before the last selected events; what is evicted meanwhile is not found. */
@@ -170,33 +195,32 @@ export class NatsHistory {
   }
 
   /** As `EndedTopics.end`. */
-  #knownEnd(epoch: string, topic: Topic, upTo: Cursor, evicted: Cursor): Cursor | undefined {
+  #knownEnd(epoch: string, topic: Topic, evicted: Cursor): Cursor | undefined {
     const { table } = this.client.ends;
-    return table.joins(epoch, upTo) ? table.end(topic, upTo, evicted) : undefined;
+    return table.epoch === epoch ? table.end(topic, evicted) : undefined;
   }
 
   /** The event that ended the topic, as far as what the stream holds tells; 0: none. */
-  async #retainedEnd(topic: Topic, upTo: Cursor): Promise<Cursor> {
+  async #retainedEnd(topic: Topic): Promise<Cursor> {
     const selectors = new SelectorSet([topic]);
     const message = await this.newestOf(selectedSubjects(this.client.prefix, selectors)[0]!);
     const kept = message === null ? [] : recordsOf(this.client, message, "");
-    let newest = kept.findLast(({ seq }) => seq <= upTo);
-    if (kept.length > 0 && newest === undefined) return 0; // it goes on after `upTo`, or ends once more
+    let newest = kept.at(-1);
     // Subjects do not tell what arrays of several topics hold, nor what stands before a message that is not ours.
     const isForeign = message !== null && kept.length === 0;
-    const most = isForeign ? upTo : Math.min(upTo, this.lastMixed * SLOTS);
-    await this.#visit(newest?.seq ?? 0, most, selectors, (each) => {
+    const upTo = Math.max(isForeign ? message.seq : 0, this.lastMixed) * SLOTS;
+    await this.#visit(newest?.seq ?? 0, upTo, selectors, (each) => {
       newest = each;
     });
     return newest?.event.end === true ? newest.seq : 0;
   }
 
-  /** The oldest number from which nothing is missing. @throws EpochMismatch */
-  async #first(epoch: string): Promise<Cursor> {
+  /** @throws EpochMismatch */
+  async #state(epoch: string): Promise<StreamState> {
     const info = await this.info();
     if (info?.config.description?.includes(`epoch=${epoch} `) !== true)
       throw new EpochMismatch(`the stream ${this.client.prefix} is in another epoch`);
-    return firstOf(info.state);
+    return info.state;
   }
 
   /** The stream; null when there is none. */

@@ -9,6 +9,7 @@ import { SelectorSet } from "../../topics/topic.ts";
 import type { BrokerQuestion } from "../broker/broker.ts";
 import { BrokerProcess, missing } from "../../../test/broker-process.ts";
 import { makeStream, manage as manageServer, natsClient } from "../../../test/nats.ts";
+import { EndedTopics } from "./ended-topics.ts";
 import { COUNTED, NatsHistory } from "./history.ts";
 import { SLOTS } from "./message.ts";
 import { openNatsLog } from "./nats-log.ts";
@@ -18,6 +19,11 @@ class Racing extends NatsHistory {
   evict: "before" | "after" | "never" = "before";
   consumers = 0;
   override lastMixed = 0;
+
+  /** As a node that has read up to the cursor, and does not know what came before it started there. */
+  begin(epoch: string, cursor: number): void {
+    this.client.ends.table = new EndedTopics(epoch, cursor);
+  }
 
   protected override async newestOf(subject: string) {
     const message = await super.newestOf(subject);
@@ -194,6 +200,7 @@ describe.skipIf(reason !== "")(`NATS${reason}`, () => {
     await log.close();
     const question = asked(["t", "other"], { upTo: 8 * SLOTS }); // answered in the order of the alphabet
     await ask("ended", async (history) => {
+      history.begin(epoch, 8 * SLOTS);
       history.evict = "never";
       expect((await history.position(epoch, question)).ends).toEqual([0, 2 * SLOTS]);
       history.evict = "after";

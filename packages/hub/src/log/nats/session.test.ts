@@ -76,24 +76,40 @@ describe.skipIf(reason !== "")(`a session with NATS${reason}`, () => {
     });
   });
 
-  test("gives positions that are within what the node has shown", async () => {
+  test("gives positions within what the node has shown, and ends of what anybody was answered for", async () => {
     await withSession("shown", async (session) => {
       await session.create("epoch00000");
       const append = (data: string, end = false) =>
         session.append("epoch00000", 0, [newEvent("t", data, { end })], () => undefined);
+      let given = 0;
+      const readUpTo = async (cursor: number): Promise<void> => {
+        while (given < cursor)
+          given = (await session.next("epoch00000", given, 60_000)).kept.at(-1)?.seq ?? given;
+      };
+      const at = (upTo: number) => session.position("epoch00000", question(upTo));
       const [one] = await append("1");
       const [end] = await append("", true);
-      for (let read = 0; read < end!;)
-        read = (await session.next("epoch00000", read, 60_000)).kept.at(-1)?.seq ?? read;
-      expect((await session.position("epoch00000", question(end!))).ends).toEqual([end!]);
-      const [two] = await append("2"); // which it has not read
-      const at = async (upTo: number) => await session.position("epoch00000", question(upTo));
-      expect(await at(one!)).toEqual({ from: 0, replayed: 1, ends: [0] });
-      expect((await at(two!)).ends).toEqual([0]);
+      await readUpTo(end!);
+      expect(await at(one!)).toEqual({ from: 0, replayed: 1, ends: [end!] });
       expect(await at(end!)).toEqual({ from: 0, replayed: 2, ends: [end!] });
+      const [two] = await append("2"); // which has been answered, and has yet to come
+      const position = at(end!);
+      expect(await Promise.race([position, Bun.sleep(20)])).toBeUndefined();
+      await readUpTo(two!);
+      expect(await position).toEqual({ from: 0, replayed: 2, ends: [0] });
       await manage(({ streams }) => streams.purge("shown"));
       expect(await at(two!)).toEqual({ from: two!, replayed: 0, ends: [0] });
       expect((await at(one!)).from).toBe(one!);
+    });
+  });
+
+  test("does not say that a topic has ended while it has not read what may follow", async () => {
+    await withSession("unread", async (session) => {
+      await session.create("epoch00000");
+      const [end] = await session.append(
+        ...(["epoch00000", 0, [newEvent("t", "", { end: true })], () => undefined] as const),
+      );
+      expect(session.position("epoch00000", question(end!))).rejects.toThrow("no answer within");
     });
   });
 

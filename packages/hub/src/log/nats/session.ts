@@ -168,6 +168,8 @@ export class NatsSession extends NatsHistory implements BrokerSession {
       ends.table.take(kept);
       ends.table.advance(tail.last * SLOTS);
     }
+    this.reading.resolve();
+    this.reading = Promise.withResolvers();
     return { from: begin, kept };
   }
 
