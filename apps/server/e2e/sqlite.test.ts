@@ -208,12 +208,14 @@ test.each(canMount ? [shortFiles, tmpfs] : [shortFiles])(
     expect(refused).toMatchObject({ status: 503 });
     expect(refused!.headers.get("retry-after")).toBe("5");
     expect(await refused!.json()).toMatchObject({ detail: expect.stringContaining(disk.reason) });
+    // Each second it tries whether there is room, for less than an event: what is too large has to come again meanwhile.
     await until(async () => {
+      await send(`again ${acknowledged.length} ${"x".repeat(2000)}`);
       const ready = await fetch(`${url}/readyz`);
-      return ready.status === 503 && (await ready.text()).includes(disk.reason);
+      const { log } = (await (await fetch(`${url}/stats`)).json()) as { log: { fault: string | null } };
+      const isTold = ready.status === 503 && (await ready.text()).includes(disk.reason);
+      return isTold && log.fault?.includes(disk.reason) === true;
     });
-    const { log } = (await (await fetch(`${url}/stats`)).json()) as { log: { fault: string } };
-    expect(log.fault).toContain(disk.reason);
     disk.free(server);
     await until(async () => (await fetch(`${url}/readyz`)).status === 200);
     expect((await send("afterwards")).status).toBe(200);
