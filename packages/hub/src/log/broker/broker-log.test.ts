@@ -145,6 +145,24 @@ describe("BrokerLog", () => {
     expect(control(sink, "sse:gap")).toMatchObject([{ reason: "epoch" }]);
   });
 
+  test("sees the loss of an event that it shows and has never read", async () => {
+    broker.recent = 0;
+    broker.put(event("1"), event("2"));
+    const stop = log.tail({
+      append: () => {},
+      reset: () => {
+        broker.lose(1);
+        broker.put(event("other 2"));
+        stop();
+      },
+      skip: () => {},
+    });
+    broker.epoch = "other00000";
+    await until(() => log.bounds().epoch === "other00000");
+    await until(() => log.bounds().epoch !== "other00000");
+    expect(log.bounds()).toMatchObject({ epoch: broker.epoch, inherited: 2 });
+  });
+
   test("does not go back to an epoch that it has left, when an old copy of it is put back", async () => {
     const { sink } = connect(hub);
     broker.put(event("1"), event("2"));

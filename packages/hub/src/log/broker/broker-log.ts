@@ -15,9 +15,9 @@ import type {
 } from "../event-log.ts";
 import { SelectorSet } from "../../topics/topic.ts";
 import { Appends } from "./appends.ts";
-import { type Broker, BrokerRefusal, type BrokerSession, type BrokerState, EpochMismatch } from "./broker.ts";
+import { type Broker, BrokerRefusal, type BrokerSession, EpochMismatch } from "./broker.ts";
 import { words } from "./connection.ts";
-import { Epochs } from "./epochs.ts";
+import { type Beginning, Epochs } from "./epochs.ts";
 import { BrokerFault } from "./fault.ts";
 import { ANSWER_WITHIN, Follower } from "./follower.ts";
 import { MEMORY_LOG_DEFAULTS } from "../memory/memory-log.ts";
@@ -68,7 +68,7 @@ export class BrokerLog implements EventLog {
   constructor(
     broker: Broker,
     session: BrokerSession,
-    state: BrokerState,
+    beginning: Beginning,
     { maxEvents, maxBytes, maxAge }: Limits,
     {
       window = {},
@@ -88,7 +88,7 @@ export class BrokerLog implements EventLog {
       maxBytes: Math.min(maxBytes, memory.maxBytes),
       maxAge,
     };
-    this.#follower = new Follower(broker, session, state, {
+    this.#follower = new Follower(broker, session, beginning, {
       limits,
       checkEvery,
       clock,
@@ -279,9 +279,9 @@ export async function openBrokerLog(
     let session: BrokerSession | null = null;
     try {
       session = await within(clock, OPEN_WITHIN, broker.connect(), (late) => late.close());
-      const state = await within(clock, ANSWER_WITHIN, new Epochs(random).stateOf(session, 0, ""));
-      const log = new BrokerLog(broker, session, state, limits, options);
-      await untilRead(log, state);
+      const beginning = await within(clock, ANSWER_WITHIN, new Epochs(random).beginningOf(session, ""));
+      const log = new BrokerLog(broker, session, beginning, limits, options);
+      await untilRead(log, beginning);
       return log;
     } catch (error) {
       session?.close();
@@ -296,7 +296,7 @@ export async function openBrokerLog(
 }
 
 /** As a client waits that has seen the newest event; not for longer, as the log is of use without it. */
-async function untilRead(log: BrokerLog, { epoch, last }: BrokerState): Promise<void> {
+async function untilRead(log: BrokerLog, { epoch, last }: Beginning): Promise<void> {
   const lastEventId = formatEventId(epoch, last);
   const selectors = new SelectorSet(["**"]);
   await Promise.resolve(log.position({ selectors, lastEventId, replay: 0, counted: false })).catch(() => {});
