@@ -141,11 +141,14 @@ class EventHub {
     const stream = delivery.register(parseRequest(request, this.#settings.maxSelectors), request);
     const opening = delivery.position(stream, (position) => new Opening(delivery, stream, position));
     if (!(opening instanceof Promise)) return opening;
-    const cancel = (): void => {
-      if (stream.sink === null) stream.finish("client");
-    };
-    if (request.signal?.aborted === true) cancel();
-    else request.signal?.addEventListener("abort", cancel, { once: true });
+    const cancel = () => stream.finish("client");
+    const { signal } = request;
+    if (signal?.aborted === true) cancel();
+    else if (signal !== undefined) {
+      signal.addEventListener("abort", cancel);
+      const stop = () => signal.removeEventListener("abort", cancel); // it may be the signal of many streams, for long
+      opening.then(stop, stop);
+    }
     return opening;
   }
 

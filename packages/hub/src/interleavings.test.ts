@@ -1,3 +1,4 @@
+import { getEventListeners } from "node:events";
 import { describe, expect, spyOn, test } from "bun:test";
 import { connect, control, dataOf } from "../test/client.ts";
 import {
@@ -161,6 +162,19 @@ describe("between the opening of a stream and its sink", () => {
     }
   });
 
+  test("nothing is left on a signal that outlives the question", async () => {
+    const clock = new ManualClock();
+    const { log, waiting } = held(new MemoryLog({ clock }), "position");
+    const hub = createHub({ clock, log });
+    const { signal } = new AbortController();
+    const { sink } = connect(hub, { signal });
+    expect(getEventListeners(signal, "abort").length).toBe(1);
+    waiting.shift()!();
+    await clock.settle();
+    expect(control(sink, "sse:ready").length).toBe(1);
+    expect(getEventListeners(signal, "abort")).toEqual([]);
+  });
+
   test("the log cannot answer: nothing is left of the stream", async () => {
     for (const position of [
       () => {
@@ -190,6 +204,92 @@ test("a log that begins anew under a stream that is not to catch up: it comes ba
   await clock.settle();
   const [, closing] = sink.text.split("event: sse:closing");
   expect(/^id: (.*)$/m.exec(closing!)![1]!).toBe(await first);
+});
+
+describe("the log answers, and a moment later, before anything is done with it,", () => {
+  const moments = [0, 1, 2, 3, 4];
+  /** Turns of the event loop, in a number that also a hub without rest comes to the end of, and answers to all questions. */
+  const turns = async (clock: ManualClock, waiting: (() => void)[]): Promise<void> => {
+    for (let turn = 0; turn < 50; turn++) {
+      waiting.shift()?.();
+      clock.turn();
+      for (let i = 0; i < 8; i++) await Promise.resolve();
+    }
+  };
+
+  test.each(moments)("begins anew (%d): nothing of the new epoch is missing", async (moment) => {
+    for (const isAttached of [false, true]) {
+      const clock = new ManualClock();
+      const mortal = new MortalLog(new MemoryLog({ clock }));
+      const { log, waiting } = held(mortal, "position", true);
+      const hub = createHub({ clock, log });
+      const ids = ["1", "2", "3"].map((data) => hub.publish("t", { data }));
+      await clock.settle();
+      const opened = hub.open({ topics: ["t"], lastEventId: await ids[2]! });
+      const sink = new RecordingSink();
+      void Promise.resolve(opened).then((opening) => opening.attach(sink));
+      if (isAttached) {
+        waiting.shift()!();
+        await opened;
+        mortal.reset(new MemoryLog({ clock })); // it has to ask again, now that it has a sink
+        await clock.settle();
+      }
+      waiting.shift()!();
+      for (let i = 0; i < moment; i++) await Promise.resolve();
+      mortal.reset(new MemoryLog({ clock }));
+      void hub.publish("t", { data: "4" });
+      await turns(clock, waiting);
+      expect(dataOf(sink)).toEqual(["4"]);
+      expect(sink.text).toContain('"reason":"epoch"');
+    }
+  });
+
+  test.each(moments)("the hub closes (%d): the stream is refused, or told to come back", async (moment) => {
+    const clock = new ManualClock();
+    const { log, waiting } = held(new MemoryLog({ clock }), "position");
+    const hub = createHub({ clock, log });
+    const connection = connect(hub);
+    waiting.shift()!();
+    for (let i = 0; i < moment; i++) await Promise.resolve();
+    await Promise.all([hub.close(), clock.settle()]);
+    if (connection.refused === null) expect(connection.sink.ended).toBe("closed");
+    else expect(connection.refused).toMatchObject({ code: "closed" });
+  });
+});
+
+test("a topic that begins anew between two streams that find the same events gone stays open", async () => {
+  const clock = new ManualClock();
+  const { log, waiting } = held(new MemoryLog({ clock, maxAge: 1000 }), "read");
+  const hub = createHub({ clock, log });
+  const publish = async (topic: string, data: string, end = false) => {
+    const id = hub.publish(topic, end ? { end } : { data });
+    await clock.settle();
+    return await id;
+  };
+  const lastEventId = await publish("t", "1");
+  await publish("t", "2");
+  const streams = [];
+  for (let at = 0; at < 2; at++) {
+    streams.push(connect(hub, { topics: ["t", "v"], lastEventId }));
+    await clock.settle(); // reads in a turn of its own
+  }
+  await publish("t", "", true);
+  await clock.advance(2000); // all of it is evicted
+  const answer = async () => {
+    waiting.shift()!();
+    for (let i = 0; i < 8; i++) await Promise.resolve(); // and nothing else goes on
+  };
+  await answer();
+  expect(streams.map(({ stream }) => stream.state)).toEqual(["live", "catching-up"]);
+  void hub.publish("t", { data: "3" });
+  clock.turn(); // it is in the log, and has yet to be sent
+  for (; waiting.length > 0; await clock.settle()) await answer();
+  await publish("v", "", true);
+  await publish("t", "4");
+  for (const { sink } of streams) {
+    expect(dataOf(sink)).toEqual(["3", "4"]);
+    expect(sink.ended).toBeNull();
+  }
 });
 
 describe("a read that is under way", () => {

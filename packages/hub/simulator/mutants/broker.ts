@@ -16,8 +16,8 @@ export const BROKER: readonly Mutant[] = [
   {
     name: "204 though the broker has an event with which the topic begins anew",
     file: LOG,
-    find: "return haveAllEnded ? null : here;",
-    replace: "return here;",
+    find: "if (!haveAllEnded(found)) return found;",
+    replace: "return found;",
     log: "broker",
   },
   {
@@ -58,7 +58,7 @@ export const BROKER: readonly Mutant[] = [
   {
     name: "an id from ahead is called unknown",
     file: LOG,
-    find: "    await this.#untilHere(session, request.lastEventId, deadline);\n",
+    find: "if ((await this.#newest(session, epoch)) >= cursor) await this.#arrival(cursor, deadline);",
     replace: "",
     log: "broker",
   },
@@ -79,8 +79,8 @@ export const BROKER: readonly Mutant[] = [
   {
     name: "ends that memory knows nothing of are taken for none",
     file: LOG,
-    find: "const ends = found.ends.map((end) => (end > upTo ? 0 : end));",
-    replace: "const ends = found.ends.map(() => 0);",
+    find: "const ends = known.map((end, at) => end ?? (found.ends[at]! > upTo ? 0 : found.ends[at]!));",
+    replace: "const ends = known.map((end) => end ?? 0);",
     log: "broker",
   },
 ];
