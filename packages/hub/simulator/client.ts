@@ -28,6 +28,7 @@ export class SimulatedClient implements Owner {
   readonly #earlier: string[] = [];
   #retry: number;
   connection: Connection | null = null;
+  #request = new AbortController();
   /** What it is doing besides. */
   state: "waiting" | "asking" | "open" | "over" = "waiting";
   readonly #run: RunContext;
@@ -54,9 +55,15 @@ export class SimulatedClient implements Owner {
     this.#retry = run.config.hub.retry;
   }
 
+  /** Of its request: aborted when it goes before there is a response. */
+  get signal(): AbortSignal {
+    return this.#request.signal;
+  }
+
   connect(): void {
     this.#cancelRetry();
     this.state = "asking";
+    this.#request = new AbortController();
     this.#connect(this);
   }
 
@@ -140,6 +147,7 @@ export class SimulatedClient implements Owner {
 
   leave(): void {
     this.cut();
+    if (this.state === "asking" && this.#run.random.chance(0.7)) this.#request.abort();
     this.isGone = true;
     this.#cancelRetry();
   }

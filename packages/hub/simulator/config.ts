@@ -146,9 +146,12 @@ export function configOf(log: LogKind, seed: number): Config {
     retention: {
       maxEvents: random.pick([2, 3, 5, 8, 20, 1000, 1000]),
       maxBytes: random.pick([1500, 6000, 1e6, 1e6, 1e6]),
-      maxAge: random.pick([1000, 20_000, 1e8, 1e8, 1e8]),
+      maxAge: random.pick([1000, 20_000, 1e8, 1e8]),
     },
-    window: { maxEvents: random.pick([1, 2, 5, 20, 1000]), maxBytes: random.pick([1000, 1e6, 1e6]) },
+    window: {
+      maxEvents: random.pick([1, 2, 5, 20, 1000]),
+      maxBytes: random.pick([300, 300, 1000, 1e6, 1e6]),
+    },
     hub: {
       maxFrameBytes: random.pick([1, 150, 600, 65_536]),
       writesPerTurn: random.pick([1, 2, 5, 512]),
@@ -190,7 +193,7 @@ export function configOf(log: LogKind, seed: number): Config {
       "come back older": often(0.4, 1),
       time: 6,
       jump: often(0.3, 0.5),
-      clock: often(0.2, 0.3),
+      clock: often(0.5, 1),
       settle: random.pick([0, 1, 4]),
       drain: often(0.3, 0.5),
       restart: restarts,

@@ -30,7 +30,7 @@ export class Connection implements Sink {
   #isCut = false;
   #isKnownCut = false;
   isStalled = false;
-  stream: Stream | null = null;
+  #stream: Stream | null = null;
   /** Why the hub has closed it. */
   reason: CloseReason | null = null;
 
@@ -49,6 +49,16 @@ export class Connection implements Sink {
 
   get isOpen(): boolean {
     return this.#ended === null && !this.#isCut;
+  }
+
+  /** The hub has begun to write. */
+  attached(stream: Stream): void {
+    this.#stream = stream;
+    if (this.#isKnownCut && this.#ended === null) stream.gone();
+  }
+
+  get isAttached(): boolean {
+    return this.#stream !== null;
   }
 
   get isBlocked(): boolean {
@@ -76,6 +86,12 @@ export class Connection implements Sink {
     }
     if (this.#isKnownCut) return 0;
     if (this.#isCut) return random.chance(0.5) ? 0 : frame.byteLength; // as long as the kernel takes it
+    if (config.throws > 0 && !this.#run.isCalm && random.chance(0.01)) {
+      // It learns within the write that its reader is gone.
+      this.client.cut();
+      this.#hangUp();
+      return frame.byteLength;
+    }
     this.#frames.push(frame);
     this.#bytes += frame.byteLength;
     this.#send();
@@ -192,9 +208,10 @@ export class Connection implements Sink {
   }
 
   #hangUp(): void {
+    if (this.#isKnownCut) return;
     this.#isKnownCut = true;
     if (this.#blocked !== null) this.#unblock();
-    if (this.#ended === null) this.stream?.gone();
+    if (this.#ended === null) this.#stream?.gone();
   }
 
   /** The server's process has died: what it had sent may still come. */

@@ -75,8 +75,11 @@ export class SimulatedNode implements Owner, Publishing {
   #begin(log: EventLog): void {
     if (this.isGone) return;
     const { config, random, scheduler } = this.#run;
+    // What users do in callbacks, and should not.
     const mayThrow = (): void => {
-      if (random.chance(config.throws)) throw new Error("a callback that throws");
+      if (!random.chance(config.throws)) return;
+      if (this.hub !== null && random.chance(0.1)) this.hub.drain({ within: 0 });
+      if (random.chance(0.5)) throw new Error("a callback that throws");
     };
     this.log = log;
     this.#takenBefore = this.#run.chronicle.accepted;
@@ -142,6 +145,7 @@ export class SimulatedNode implements Owner, Publishing {
       lag,
       address: client.address,
       ...(random.chance(0.03) && { expiresIn: 1 + random.below(5000) }),
+      signal: client.signal,
     };
     const failed = (error: unknown): void => {
       if (this.isGone) return;
@@ -244,7 +248,7 @@ export class SimulatedNode implements Owner, Publishing {
     this.connections.add(connection);
     client.opened(connection);
     if (client.isGone) connection.cut();
-    connection.stream = opening.attach(connection);
+    connection.attached(opening.attach(connection));
   }
 
   /** Stops it gracefully. */

@@ -45,7 +45,9 @@ export class World implements Owner {
     const node = new SimulatedNode(`n${this.#starts++}`, this.run, this.store, () => {
       if (this.nodes[place] !== node) return;
       this.nodes[place] = null;
-      const { scheduler, random } = this.run;
+      const { scheduler, random, config } = this.run;
+      // A machine that comes up again can have another time of day.
+      if (config.weights.clock > 0 && random.chance(0.3)) this.run.date -= 3_600_000;
       scheduler.after(random.below(2000), "start", this, scheduler.line(), () => this.#start(place));
     });
     this.nodes[place] = node;
