@@ -24,6 +24,8 @@ export class FakeBroker implements Broker {
   inherited: Cursor = 0;
   first: Cursor = 1;
   kept: BrokerRecord[] = [];
+  /** How many of the newest events a node is told to read at its start. */
+  recent = Infinity;
   /** Fails every question, and every connection. */
   isDown = false;
   /** Why it takes no events. */
@@ -149,7 +151,7 @@ class FakeSession implements BrokerSession {
     const { epoch, first, last, kept, inherited, refusal } = broker;
     if (epoch === "") return null;
     const mark = broker.markOf(seen);
-    const recent = first - 1;
+    const recent = Math.max(first - 1, last - broker.recent);
     const events = kept.length;
     await broker.answers.state;
     return { epoch, first, last, events, bytes: 0, recent, inherited, mark, refusal };

@@ -1,5 +1,5 @@
 import { type Clock, systemClock } from "../../clock.ts";
-import { type Cursor, type EventId, formatEventId, parseEventId } from "../event-id.ts";
+import { type Cursor, type EventId, formatEventId } from "../event-id.ts";
 import { HubError } from "../../errors.ts";
 import { type StoredEvent, storedEvent, type NewEvent } from "../../publish/message.ts";
 import type {
@@ -15,14 +15,14 @@ import type {
 } from "../event-log.ts";
 import { SelectorSet } from "../../topics/topic.ts";
 import { Appends } from "./appends.ts";
-import { type Broker, BrokerRefusal, type BrokerSession, type BrokerState, EpochMismatch } from "./broker.ts";
+import { type Broker, BrokerRefusal, type BrokerSession } from "./broker.ts";
 import { words } from "./connection.ts";
-import { Epochs } from "./epochs.ts";
+import { type Beginning, Epochs } from "./epochs.ts";
 import { BrokerFault } from "./fault.ts";
 import { ANSWER_WITHIN, Follower } from "./follower.ts";
+import { Positions } from "./positions.ts";
 import { MEMORY_LOG_DEFAULTS } from "../memory/memory-log.ts";
 import { PageBuilder } from "../page-builder.ts";
-import { parseLastEventId, toPosition } from "../position.ts";
 import { type Limits, limitsOf, type Retention } from "../retention.ts";
 import { within } from "./timing.ts";
 
@@ -41,8 +41,6 @@ export interface BrokerLogOptions extends Retention {
   random?: (() => number) | undefined;
 }
 
-/** How long the opening of a stream waits for the broker, in milliseconds: its client can come back. */
-const OPENED_WITHIN = 5000;
 /** For how long the broker may be out of reach when the log is opened, and from one attempt to the next. */
 const OPEN_WITHIN = 5000;
 const OPEN_PAUSE = 250;
@@ -59,16 +57,16 @@ const OPEN_PAUSE = 250;
  */
 export class BrokerLog implements EventLog {
   readonly #broker: Broker;
-  readonly #clock: Clock;
   readonly #fault: BrokerFault;
   readonly #follower: Follower;
   readonly #appends: Appends;
+  readonly #positions: Positions;
   #closed = false;
 
   constructor(
     broker: Broker,
     session: BrokerSession,
-    state: BrokerState,
+    beginning: Beginning,
     { maxEvents, maxBytes, maxAge }: Limits,
     {
       window = {},
@@ -80,7 +78,6 @@ export class BrokerLog implements EventLog {
     }: BrokerLogOptions,
   ) {
     this.#broker = broker;
-    this.#clock = clock;
     this.#fault = new BrokerFault(clock, checkEvery, onFault);
     const memory = limitsOf(window, { ...MEMORY_LOG_DEFAULTS, maxAge: null });
     const limits: Limits = {
@@ -88,7 +85,7 @@ export class BrokerLog implements EventLog {
       maxBytes: Math.min(maxBytes, memory.maxBytes),
       maxAge,
     };
-    this.#follower = new Follower(broker, session, state, {
+    this.#follower = new Follower(broker, session, beginning, {
       limits,
       checkEvery,
       clock,
@@ -97,6 +94,7 @@ export class BrokerLog implements EventLog {
       fault: this.#fault,
     });
     this.#appends = new Appends(broker, this.#follower, this.#fault, clock);
+    this.#positions = new Positions(this.#follower, clock);
   }
 
   /** Null while the broker answers, and takes what is appended. */
@@ -132,74 +130,7 @@ export class BrokerLog implements EventLog {
   }
 
   position(request: PositionRequest): MaybePromise<Position> {
-    if (!this.#isAhead(request.lastEventId)) {
-      const here = this.#positionHere(request);
-      if (here !== null && !haveAllEnded(here)) return here;
-    }
-    const deadline = this.#clock.now() + OPENED_WITHIN;
-    const ask = (session: BrokerSession) => this.#position(session, request, deadline);
-    return this.#follower.connection.ask(ask, OPENED_WITHIN);
-  }
-
-  #positionHere(request: PositionRequest): Position | null {
-    const bounds = this.bounds();
-    const lastSeen = parseLastEventId(request.lastEventId, bounds);
-    return this.#follower.recent.position(lastSeen, request, bounds, false);
-  }
-
-  async #position(session: BrokerSession, request: PositionRequest, deadline: number): Promise<Position> {
-    const { epoch } = this.#follower;
-    if (this.#isAhead(request.lastEventId)) {
-      // The client comes from a node that was faster, or makes it up: what the broker does not have either will not come.
-      const { cursor } = parseEventId(request.lastEventId)!;
-      if ((await this.#newest(session, epoch)) >= cursor) await this.#arrival(cursor, deadline);
-    }
-    const found = await this.#ask(session, request);
-    if (!haveAllEnded(found)) return found;
-    // A topic can have begun anew, and its publisher been answered, with the event still on its way: a client that is told of
-    // the end now may never come back.
-    const newest = await this.#newest(session, found.epoch);
-    if (newest <= found.upTo) return found;
-    await this.#arrival(newest, deadline);
-    return await this.#ask(session, request);
-  }
-
-  /** From memory, or by one question: as things stand here at this moment, whatever the broker has by then. */
-  async #ask(session: BrokerSession, request: PositionRequest): Promise<Position> {
-    const here = this.#positionHere(request);
-    if (here !== null) return here;
-    const bounds = this.bounds();
-    const { epoch, last: upTo } = bounds;
-    const { recent } = this.#follower;
-    const { selectors, replay, counted } = request;
-    const lastSeen = parseLastEventId(request.lastEventId, bounds);
-    const after = lastSeen.cursor ?? recent.rewind(replay, selectors);
-    const known = selectors.topics.map((topic) => recent.end(topic));
-    const found = await session.position(epoch, { selectors, after, last: replay, upTo, counted });
-    if (this.#follower.epoch !== epoch) return await this.#ask(session, request);
-    const ends = known.map((end, at) => end ?? (found.ends[at]! > upTo ? 0 : found.ends[at]!));
-    const from = Math.min(found.from, upTo);
-    return toPosition(lastSeen, bounds, { from, replayed: found.replayed, ends });
-  }
-
-  #isAhead(lastEventId: string): boolean {
-    const id = parseEventId(lastEventId);
-    return id !== null && id.epoch === this.#follower.epoch && id.cursor > this.#follower.recent.last;
-  }
-
-  /** The newest event that the broker has; 0 when this is in another epoch by the time of the answer. */
-  async #newest(session: BrokerSession, epoch: string): Promise<Cursor> {
-    const state = await session.state(0);
-    if (this.#follower.epoch !== epoch) return 0;
-    if (state?.epoch !== epoch) throw new EpochMismatch("the log is in another epoch");
-    return state.last;
-  }
-
-  /** Resolves when the event is here, or the epoch is over. */
-  async #arrival(cursor: Cursor, deadline: number): Promise<void> {
-    await this.#follower.arrival(cursor, deadline - this.#clock.now()).catch(() => {
-      throw new HubError("log-failed", "the log is behind: it has not read yet what the broker has");
-    });
+    return this.#positions.find(request);
   }
 
   read(after: Cursor, selectors: SelectorSet, limits: ReadLimits): MaybePromise<Page> {
@@ -258,11 +189,6 @@ export class BrokerLog implements EventLog {
   }
 }
 
-/** Whether a client is told that nothing more will come. */
-function haveAllEnded({ ends }: Position): boolean {
-  return ends.length > 0 && !ends.includes(0);
-}
-
 /**
  * A log that has connected, and has read the newest part.
  *
@@ -279,9 +205,9 @@ export async function openBrokerLog(
     let session: BrokerSession | null = null;
     try {
       session = await within(clock, OPEN_WITHIN, broker.connect(), (late) => late.close());
-      const state = await within(clock, ANSWER_WITHIN, new Epochs(random).stateOf(session, 0, ""));
-      const log = new BrokerLog(broker, session, state, limits, options);
-      await untilRead(log, state);
+      const beginning = await within(clock, ANSWER_WITHIN, new Epochs(random).beginningOf(session, ""));
+      const log = new BrokerLog(broker, session, beginning, limits, options);
+      await untilRead(log, beginning);
       return log;
     } catch (error) {
       session?.close();
@@ -296,7 +222,7 @@ export async function openBrokerLog(
 }
 
 /** As a client waits that has seen the newest event; not for longer, as the log is of use without it. */
-async function untilRead(log: BrokerLog, { epoch, last }: BrokerState): Promise<void> {
+async function untilRead(log: BrokerLog, { epoch, last }: Beginning): Promise<void> {
   const lastEventId = formatEventId(epoch, last);
   const selectors = new SelectorSet(["**"]);
   await Promise.resolve(log.position({ selectors, lastEventId, replay: 0, counted: false })).catch(() => {});

@@ -4,6 +4,12 @@ import type { BrokerSession, BrokerState } from "./broker.ts";
 /** How many of the epochs that are over are remembered. */
 const MOST_LEFT = 1000;
 
+/** Where a node begins with a log. */
+export interface Beginning extends BrokerState {
+  /** It reads what follows this, and has the rest looked up. {@link BrokerState.mark} is of this event. */
+  readonly cursor: Cursor;
+}
+
 /** The epochs that a node has left: none of them is ever the log's again. */
 export class Epochs {
   readonly #random: () => number;
@@ -44,5 +50,16 @@ export class Epochs {
     const made = await session.state(seen);
     if (made === null) throw new Error("the log was gone again as soon as it was made");
     return made;
+  }
+  /**
+   * Where to begin with the log as it is. Asked twice: what the node shows at first has to be known by its mark from then on,
+   * or nobody could tell when the broker loses it, and gives its number to another event.
+   */
+  async beginningOf(session: BrokerSession, former: string): Promise<Beginning> {
+    const { epoch, recent, inherited } = await this.stateOf(session, 0, former);
+    const cursor = Math.max(recent, inherited);
+    const state = await this.stateOf(session, cursor, former);
+    if (state.epoch !== epoch || state.last < cursor) throw new Error("the log has just changed");
+    return { ...state, cursor };
   }
 }

@@ -13,7 +13,7 @@ import {
   EpochMismatch,
 } from "./broker.ts";
 import { BrokerConnection, type SessionUser } from "./connection.ts";
-import type { Epochs } from "./epochs.ts";
+import type { Beginning, Epochs } from "./epochs.ts";
 import type { BrokerFault } from "./fault.ts";
 import { within } from "./timing.ts";
 
@@ -45,7 +45,7 @@ export class Follower implements SessionUser {
   #state: BrokerState;
   #recent: RecentEvents;
   /** The mark of the newest event that is here. */
-  #mark: string | null = null;
+  #mark: string | null;
   /** What the log went on with did not follow that: its end is lost, though the broker may have evicted what would show it. */
   #isLost = false;
   /** What the broker was found to have that has yet to come, and since when. */
@@ -55,11 +55,12 @@ export class Follower implements SessionUser {
   /** Settled, and made anew, when the broker has told its state. */
   #checked = Promise.withResolvers<void>();
 
-  constructor(broker: Broker, session: BrokerSession, state: BrokerState, settings: FollowerSettings) {
+  constructor(broker: Broker, session: BrokerSession, beginning: Beginning, settings: FollowerSettings) {
     this.#broker = broker;
     this.#settings = settings;
-    this.#state = state;
-    this.#recent = this.#recentOf(state);
+    this.#state = beginning;
+    this.#recent = new RecentEvents(settings.limits, beginning.cursor);
+    this.#mark = beginning.mark;
     this.connection = new BrokerConnection(broker, session, settings.clock, this);
     this.connection.start();
   }
@@ -121,33 +122,54 @@ export class Follower implements SessionUser {
 
   /** Finds out whether this is still the log that it was, and begins another epoch when it is not. */
   async begin(session: BrokerSession): Promise<void> {
-    const { epochs, fault, clock } = this.#settings;
+    const { epochs } = this.#settings;
     const { epoch } = this.#state;
     const { last } = this.#recent;
     const mark = this.#mark;
-    const ask = async (): Promise<BrokerState> => {
-      const answer = await within(clock, ANSWER_WITHIN, epochs.stateOf(session, last, epoch));
-      // Late answers of a session that is over must not undo what has been learned since.
-      if (!this.connection.isCurrent(session)) throw new Error("the session is over");
-      return answer;
-    };
-    let state = await ask();
+    let state = await this.#answer(session, epochs.stateOf(session, last, epoch));
     const isOther = state.mark !== null && mark !== null && state.mark !== mark;
     const isLost = this.#isLost || state.last < last || isOther;
     // An epoch that was left comes back with an old copy of the log: its numbers have been given to other events since.
     if (state.epoch === epoch ? isLost : epochs.hasLeft(state.epoch)) {
-      await within(clock, ANSWER_WITHIN, session.renew(state.epoch, epochs.create(state.epoch)));
-      state = await ask();
+      await this.#answer(session, session.renew(state.epoch, epochs.create(state.epoch)));
+      state = await this.#answer(session, epochs.stateOf(session, last, epoch));
     }
-    this.#state = state;
-    fault.check(state.refusal === null ? null : `${this.#broker.name}: ${state.refusal}`);
-    if (state.epoch !== epoch) this.#leave(epoch);
+    if (state.epoch !== epoch) {
+      const beginning = await this.#answer(session, epochs.beginningOf(session, epoch));
+      if (beginning.epoch !== state.epoch) throw new Error("the log has just changed");
+      this.#enter(beginning);
+      return;
+    }
+    this.#learn(state);
     // The newest event can have been evicted before this node was there: it is known by its mark all the same.
-    else if (this.#mark === null && this.#recent.last === last) this.#mark = state.mark;
+    if (this.#mark === null && this.#recent.last === last) this.#mark = state.mark;
     // What is gone from there as well will not come.
-    const isBehind = state.last > this.#recent.last && state.first <= state.last;
-    if (!isBehind || state.epoch !== epoch) this.#behind = null;
-    else this.#behind ??= { last: state.last, since: clock.now() };
+    if (state.last <= this.#recent.last || state.first > state.last) this.#behind = null;
+    else this.#behind ??= { last: state.last, since: this.#settings.clock.now() };
+  }
+
+  async #answer<T>(session: BrokerSession, question: Promise<T>): Promise<T> {
+    const answer = await within(this.#settings.clock, ANSWER_WITHIN, question);
+    // Late answers of a session that is over must not undo what has been learned since.
+    if (!this.connection.isCurrent(session)) throw new Error("the session is over");
+    return answer;
+  }
+
+  #learn(state: BrokerState): void {
+    this.#state = state;
+    this.#settings.fault.check(state.refusal === null ? null : `${this.#broker.name}: ${state.refusal}`);
+  }
+
+  /** The log is in another epoch, which this follows. */
+  #enter(beginning: Beginning): void {
+    this.#settings.epochs.leave(this.#state.epoch);
+    this.#learn(beginning);
+    this.#recent = new RecentEvents(this.#settings.limits, beginning.cursor);
+    this.#mark = beginning.mark;
+    this.#isLost = false;
+    this.#behind = null;
+    for (const { resolve } of this.#arrivals) resolve();
+    this.tail.reset();
   }
 
   /** Reads on, and checks now and then, until one of them fails. */
@@ -174,21 +196,6 @@ export class Follower implements SessionUser {
       this.#checked.resolve();
       this.#checked = Promise.withResolvers();
     }
-  }
-
-  /** The log is in another epoch, which this follows. */
-  #leave(epoch: string): void {
-    this.#settings.epochs.leave(epoch);
-    this.#recent = this.#recentOf(this.#state);
-    this.#mark = null;
-    this.#isLost = false;
-    for (const { resolve } of this.#arrivals) resolve();
-    this.tail.reset();
-  }
-
-  /** For all that follows; and for some of what stands before it, which streams that come back want. */
-  #recentOf({ recent, inherited }: BrokerState): RecentEvents {
-    return new RecentEvents(this.#settings.limits, Math.max(recent, inherited));
   }
 
   /** What stood before this cursor came too late, or never: it is evicted. */
