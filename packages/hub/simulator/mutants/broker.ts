@@ -1,6 +1,6 @@
 import type { Mutant } from "./mutant.ts";
 
-const LOG = "packages/hub/src/log/broker/broker-log.ts";
+const POSITIONS = "packages/hub/src/log/broker/positions.ts";
 const FOLLOWER = "packages/hub/src/log/broker/follower.ts";
 const EPOCHS = "packages/hub/src/log/broker/epochs.ts";
 
@@ -15,9 +15,9 @@ export const BROKER: readonly Mutant[] = [
   },
   {
     name: "204 though the broker has an event with which the topic begins anew",
-    file: LOG,
-    find: "if (!haveAllEnded(found)) return found;",
-    replace: "return found;",
+    file: POSITIONS,
+    find: "const ahead = haveAllEnded(position) ? await this.#newest(session, position.epoch) : floor;",
+    replace: "const ahead = floor;",
     log: "broker",
   },
   {
@@ -57,16 +57,16 @@ export const BROKER: readonly Mutant[] = [
   },
   {
     name: "an id from ahead is called unknown",
-    file: LOG,
+    file: POSITIONS,
     find: "if ((await this.#newest(session, epoch)) >= cursor) await this.#arrival(cursor, deadline);",
     replace: "",
     log: "broker",
   },
   {
     name: "what the broker says of later events counts",
-    file: LOG,
-    find: "const from = Math.min(found.from, upTo);",
-    replace: "const from = Math.max(found.from, upTo);",
+    file: POSITIONS,
+    find: "{ from: Math.min(floor, upTo), replayed, ends }",
+    replace: "{ from: Math.max(floor, upTo), replayed, ends }",
     log: "broker",
   },
   {
@@ -78,7 +78,7 @@ export const BROKER: readonly Mutant[] = [
   },
   {
     name: "ends that memory knows nothing of are taken for none",
-    file: LOG,
+    file: POSITIONS,
     find: "const ends = known.map((end, at) => end ?? (found.ends[at]! > upTo ? 0 : found.ends[at]!));",
     replace: "const ends = known.map((end) => end ?? 0);",
     log: "broker",
