@@ -156,7 +156,7 @@ export class BrokerStore implements StoreUnderTest, BrokerKeeper {
       copy,
       current,
       last,
-      (node) => node.log!.bounds().epoch === current.name && node.log!.bounds().last > last,
+      ({ log, lastRead }) => log!.bounds().epoch === current.name && lastRead > last,
     );
   }
 
@@ -172,7 +172,7 @@ export class BrokerStore implements StoreUnderTest, BrokerKeeper {
     this.#copy = null;
     const sees = (node: SimulatedNode): boolean =>
       epoch === current
-        ? node.log!.bounds().epoch === epoch.name && node.log!.bounds().last > records.last
+        ? node.log!.bounds().epoch === epoch.name && node.lastRead > records.last
         : this.#seen.get(node)!.has(epoch.name) && node.log!.bounds().epoch !== epoch.name;
     this.#replace(records, epoch, records.last, sees);
   }
@@ -181,12 +181,13 @@ export class BrokerStore implements StoreUnderTest, BrokerKeeper {
   #replace(records: BrokerRecords, epoch: Epoch, last: number, sees: (node: SimulatedNode) => boolean): void {
     const { chronicle, random } = this.#run;
     const { current } = chronicle;
-    const witnesses = [...this.#seen.keys()].filter(
-      (node) => !node.isGone && node.log !== null && !node.isClosing && sees(node),
-    );
+    const live = [...this.#seen.keys()].filter((node) => !node.isGone && node.log !== null);
+    const witnesses = live.filter((node) => !node.isClosing && sees(node));
+    // Who has been told of such numbers, and has yet to read the events, can compare nothing.
+    const isKnown = witnesses.length > 0 || live.some(({ log }) => log!.bounds().last > last);
     if (witnesses.length === 0 && epoch !== current) return; // nobody could ever tell
     this.records = records;
-    chronicle.restore(epoch, last, witnesses.length > 0);
+    chronicle.restore(epoch, last, isKnown);
     chronicle.first = records.evicted + 1;
     this.#registry.lost();
     this.#isLeft = epoch !== current;

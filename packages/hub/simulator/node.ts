@@ -6,6 +6,7 @@ import {
   HubError,
   type MaybePromise,
   type Opening,
+  type StoredEvent,
   type Stream,
 } from "../src/index.ts";
 import type { SimulatedClient } from "./client.ts";
@@ -32,6 +33,8 @@ export class SimulatedNode implements Owner, Publishing {
   readonly connections = new Set<Connection>();
   /** Those who have no answer yet. */
   readonly #asking = new Set<SimulatedClient>();
+  /** The last event that the tail has brought, in this epoch. */
+  lastRead = 0;
   /** How often the log has changed otherwise than by new events. */
   #changes = 0;
   /** What the store had taken when this began. */
@@ -85,8 +88,12 @@ export class SimulatedNode implements Owner, Publishing {
     this.#takenBefore = this.#run.chronicle.accepted;
     const changed = (): void => {
       this.#changes++;
+      this.lastRead = 0;
     };
-    log.tail({ append: () => {}, reset: changed, skip: changed });
+    const read = (entries: readonly StoredEvent[]): void => {
+      this.lastRead = entries.at(-1)!.seq;
+    };
+    log.tail({ append: read, reset: changed, skip: changed });
     this.hub = createHub({
       ...config.hub,
       log,

@@ -197,13 +197,6 @@ export const DELIVER: readonly Mutant[] = [
     log: "memory",
   },
   {
-    name: "a stream is closed for a topic that has begun anew in the log, and not yet here",
-    file: COHORT,
-    find: "      else this.#ends?.delete(topic); // it has begun anew, though that is not shown here yet\n",
-    replace: "",
-    log: "broker",
-  },
-  {
     name: "the last write of a stream is rejected, and nobody handles it",
     file: DELIVERY,
     find: `if (typeof written !== "number") written.catch(() => {});`,
@@ -216,5 +209,12 @@ export const DELIVER: readonly Mutant[] = [
     find: "if (gap === null) return endsText(selectors, ends, after, cursor, id);",
     replace: "if (gap === null) return endsText(selectors, ends, 0, cursor, id);",
     log: "sqlite",
+  },
+  {
+    name: "a stream whose reader goes within a write lives on",
+    file: "packages/hub/src/subscribe/stream.ts",
+    find: `    if (this.state === "closed") {\n      if (result instanceof Promise) result.catch(() => {});\n      return false;\n    }\n`,
+    replace: "",
+    log: "memory",
   },
 ];

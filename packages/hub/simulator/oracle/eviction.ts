@@ -9,7 +9,8 @@ export function evictedFault(
   upTo: number,
   selection: Selection,
 ): string | null {
-  if (!epoch.isWhole(upTo)) return null;
+  // On its way for longer than the epoch: nobody can say what the store held then.
+  if (!epoch.isWhole(upTo) || epoch !== chronicle.current) return null;
   let isHole = false;
   // A broker that knows the last evicted event of a topic tells of it early, where that is not shown yet.
   for (const event of epoch.between(after, chronicle.isShared ? Infinity : upTo)) {
