@@ -52,7 +52,8 @@ export function beginsWell(
     if (
       from !== null &&
       from.epoch === to.epoch &&
-      from.seq <= Math.min(asked.stored, to.epoch.ambiguousAfter)
+      from.seq <= asked.stored &&
+      to.epoch.isWhole(from.seq) // the store can have lost it while it was asked
     )
       fault(`unknown, though the log had got to ${asked.stored}`);
     asNew(start);
