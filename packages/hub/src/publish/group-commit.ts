@@ -66,9 +66,10 @@ export class GroupCommit {
           : new HubError("log-failed", `the log cannot keep the event: ${String(cause)}`, { cause });
       for (const { reject } of publications) reject(error);
     };
-    const { last } = log.bounds();
+    const hasKeys = batch.some(({ idempotencyKey }) => idempotencyKey !== "");
+    const last = hasKeys ? log.bounds().last : 0;
     const acknowledge = (ids: readonly EventId[]): void => {
-      this.published += countNew(batch, ids, last);
+      this.published += hasKeys ? countNew(ids, last) : ids.length;
       let place = 0;
       for (const { events, resolve } of publications) {
         resolve(publications.length === 1 ? ids : ids.slice(place, place + events.length));
@@ -88,13 +89,7 @@ export class GroupCommit {
   }
 }
 
-/** How many of a batch the log did not hold before, where `last` was its newest event: a repeat has an older one's id. */
-function countNew(batch: readonly NewEvent[], ids: readonly EventId[], last: Cursor): number {
-  if (batch.every(({ idempotencyKey }) => idempotencyKey === "")) return ids.length;
-  const fresh = new Set<Cursor>();
-  for (const id of ids) {
-    const { cursor } = parseEventId(id)!;
-    if (cursor > last) fresh.add(cursor);
-  }
-  return fresh.size;
+/** How many of these ids the log gave anew, where `last` was its newest event before: a repeat has an older one's id. */
+function countNew(ids: readonly EventId[], last: Cursor): number {
+  return new Set(ids.map((id) => parseEventId(id)!.cursor).filter((cursor) => cursor > last)).size;
 }
