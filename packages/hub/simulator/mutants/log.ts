@@ -132,8 +132,8 @@ export const PUBLISH: readonly Mutant[] = [
   {
     name: "the number of published events counts repeats",
     file: "packages/hub/src/publish/group-commit.ts",
-    find: "this.published += countNew(batch, ids, last);",
-    replace: "this.published += ids.length;",
+    find: "hasKeys ? countNew(ids, last) : ids.length",
+    replace: "ids.length",
     log: "memory",
   },
   {
