@@ -183,11 +183,9 @@ export class BrokerStore implements StoreUnderTest, BrokerKeeper {
     const { current } = chronicle;
     const live = [...this.#seen.keys()].filter((node) => !node.isGone && node.log !== null);
     const witnesses = live.filter((node) => !node.isClosing && sees(node));
-    // Who has been told of such numbers, and has yet to read the events, can compare nothing.
-    const isKnown = witnesses.length > 0 || live.some(({ log }) => log!.bounds().last > last);
     if (witnesses.length === 0 && epoch !== current) return; // nobody could ever tell
     this.records = records;
-    chronicle.restore(epoch, last, isKnown);
+    chronicle.restore(epoch, last, true); // clients can know of what no node does any more
     chronicle.first = records.evicted + 1;
     this.#registry.lost();
     this.#isLeft = epoch !== current;
