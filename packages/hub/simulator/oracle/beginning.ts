@@ -69,6 +69,11 @@ export function beginsWell(
   checkCount(replayed, start);
 }
 
+/** False: the store has lost events of this epoch, or has left it: of what was there then, nothing is known any more. */
+function isWhole(epoch: Epoch, chronicle: Chronicle): boolean {
+  return epoch === chronicle.current && epoch.lost.length === 0;
+}
+
 interface Start {
   readonly asked: Asked;
   readonly to: Place;
@@ -85,7 +90,7 @@ function asNew({
   chronicle,
   wrong,
 }: Start): void {
-  if (to.epoch !== epoch || isMoved() || epoch.lost.length > 0) return; // of what was there nothing is known
+  if (to.epoch !== epoch || isMoved() || !isWhole(epoch, chronicle)) return;
   if (to.seq > answered)
     wrong("ready", `it begins at ${epoch.id(to.seq)}, when the log had got to ${answered}`);
   if (replay === 0 && to.seq < last) wrong("ready", `it begins at ${epoch.id(to.seq)}, before ${last}`);
@@ -131,7 +136,7 @@ function checkCount(
   replayed: number,
   { asked: { epoch, last, answered, isMoved }, to, selection, chronicle, wrong }: Start,
 ): void {
-  if (to.epoch !== epoch || isMoved() || epoch.lost.length > 0) return; // of what was there nothing is known
+  if (to.epoch !== epoch || isMoved() || !isWhole(epoch, chronicle)) return;
   const most = countSelected(epoch, to.seq, Math.max(answered, to.seq), selection);
   let least = 0;
   for (const event of epoch.between(Math.max(to.seq, chronicle.first - 1), last))
