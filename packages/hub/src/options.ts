@@ -1,6 +1,6 @@
 import { type Clock, systemClock } from "./clock.ts";
 import type { CloseReason } from "./control-events.ts";
-import type { Stream } from "./subscribe/stream.ts";
+import type { Stream } from "./deliver/stream.ts";
 import type { EventLog } from "./log/event-log.ts";
 import { MemoryLog } from "./log/memory/memory-log.ts";
 import type { TopicSchemas } from "./publish/schemas.ts";

@@ -3,7 +3,7 @@ import { type Cursor, type EventId, formatEventId } from "../log/event-id.ts";
 import type { MaybePromise, Page } from "../log/event-log.ts";
 import type { HubSettings } from "../options.ts";
 import type { LagPolicy } from "../subscribe/request.ts";
-import type { Stream, StreamHost } from "../subscribe/stream.ts";
+import type { Stream, StreamHost } from "./stream.ts";
 import type { Cohort } from "./cohort.ts";
 
 const encoder = new TextEncoder();

@@ -1,6 +1,6 @@
 import type { Cursor } from "../log/event-id.ts";
 import type { Position } from "../log/event-log.ts";
-import type { StoredEvent } from "../publish/message.ts";
+import type { StoredEvent } from "../log/stored-event.ts";
 import type { SelectorSet, Topic } from "../topics/topic.ts";
 
 /** What an event that waits costs a cohort beyond its bytes, so that empty ones do not wait by the million. */

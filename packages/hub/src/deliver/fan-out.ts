@@ -1,8 +1,8 @@
 import type { HubSettings } from "../options.ts";
-import type { StoredEvent } from "../publish/message.ts";
-import type { Stream, StreamHost } from "../subscribe/stream.ts";
+import type { StoredEvent } from "../log/stored-event.ts";
+import type { Stream, StreamHost } from "./stream.ts";
 import type { Cohort, Frame } from "./cohort.ts";
-import type { Router } from "./router.ts";
+import type { Cohorts } from "./cohorts.ts";
 
 /** The part of a turn's writes that go to one cohort before the next has its turn. */
 const COHORT_PART = 4;
@@ -17,16 +17,16 @@ const encoder = new TextEncoder();
 export class FanOut {
   readonly #settings: HubSettings;
   readonly #host: StreamHost;
-  readonly #router: Router;
+  readonly #cohorts: Cohorts;
   /** Closes a stream whose topics have all ended. */
   readonly #end: (stream: Stream) => void;
   #sending: Cohort<Stream>[] = [];
   #frameMemo: { entries: readonly StoredEvent[]; frame: Frame } | null = null;
 
-  constructor(settings: HubSettings, host: StreamHost, router: Router, end: (stream: Stream) => void) {
+  constructor(settings: HubSettings, host: StreamHost, cohorts: Cohorts, end: (stream: Stream) => void) {
     this.#settings = settings;
     this.#host = host;
-    this.#router = router;
+    this.#cohorts = cohorts;
     this.#end = end;
   }
 
@@ -44,7 +44,7 @@ export class FanOut {
       cohort.queued = true;
       this.#sending.push(cohort);
     };
-    for (entry of entries) this.#router.match(entry.topic, hand);
+    for (entry of entries) this.#cohorts.match(entry.topic, hand);
   }
 
   /** One turn's work, of as many writes. */

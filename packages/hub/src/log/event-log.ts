@@ -1,6 +1,7 @@
 import type { GapReason, Resume } from "../control-events.ts";
 import type { Cursor, EventId } from "./event-id.ts";
-import type { StoredEvent, NewEvent } from "../publish/message.ts";
+import type { StoredEvent } from "./stored-event.ts";
+import type { NewEvent } from "./new-event.ts";
 import type { SelectorSet } from "../topics/topic.ts";
 
 /** A log answers at once what it holds in memory, and with a promise what it has to fetch. */

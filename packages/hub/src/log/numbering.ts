@@ -1,5 +1,6 @@
 import { type Cursor, type EventId, formatEventId } from "./event-id.ts";
-import { endId, type StoredEvent, storedEvent, type NewEvent } from "../publish/message.ts";
+import { endId, type NewEvent } from "./new-event.ts";
+import { type StoredEvent, storedEvent } from "./stored-event.ts";
 import type { Topic } from "../topics/topic.ts";
 
 /** A publisher's id is its own within its topic. Neither can hold a NUL. */

@@ -1,5 +1,5 @@
 import type { Cursor } from "./event-id.ts";
-import type { StoredEvent } from "../publish/message.ts";
+import type { StoredEvent } from "./stored-event.ts";
 import type { Bounds, Page, Position, PositionRequest, ReadLimits } from "./event-log.ts";
 import type { SelectorSet, Topic } from "../topics/topic.ts";
 import { idempotencyName } from "./numbering.ts";

@@ -1,6 +1,6 @@
 import { type Cursor, type EventId, parseEventId } from "../log/event-id.ts";
 import { HubError } from "../errors.ts";
-import type { NewEvent } from "./message.ts";
+import type { NewEvent } from "../log/new-event.ts";
 import type { HubSettings } from "../options.ts";
 
 interface Publication {

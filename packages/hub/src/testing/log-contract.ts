@@ -1,7 +1,8 @@
 import { afterEach, beforeEach, describe, expect, test } from "bun:test";
 import { formatEventId, parseEventId } from "../log/event-id.ts";
 import type { Bounds, EventLog } from "../log/event-log.ts";
-import type { NewEvent, StoredEvent } from "../publish/message.ts";
+import type { NewEvent } from "../log/new-event.ts";
+import type { StoredEvent } from "../log/stored-event.ts";
 import { parseTopic, SelectorSet } from "../topics/topic.ts";
 import { ManualClock } from "./manual-clock.ts";
 

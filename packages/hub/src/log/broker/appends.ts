@@ -1,6 +1,6 @@
 import type { Clock } from "../../clock.ts";
 import { HubError } from "../../errors.ts";
-import type { NewEvent } from "../../publish/message.ts";
+import type { NewEvent } from "../new-event.ts";
 import { type EventId, formatEventId } from "../event-id.ts";
 import { ENTRY_BYTES } from "../retention.ts";
 import { type Broker, BrokerRefusal, type BrokerSession, EpochMismatch } from "./broker.ts";

@@ -1,7 +1,8 @@
 import { type Clock, systemClock } from "../../clock.ts";
 import { type Cursor, type EventId, formatEventId } from "../event-id.ts";
 import { HubError } from "../../errors.ts";
-import { type StoredEvent, storedEvent, type NewEvent } from "../../publish/message.ts";
+import { type StoredEvent, storedEvent } from "../stored-event.ts";
+import type { NewEvent } from "../new-event.ts";
 import type {
   Bounds,
   Connection,

@@ -1,5 +1,5 @@
 import type { Cursor } from "../event-id.ts";
-import type { NewEvent } from "../../publish/message.ts";
+import type { NewEvent } from "../new-event.ts";
 import type { SelectorSet, Topic } from "../../topics/topic.ts";
 
 /** An event as a broker keeps it. */

@@ -1,5 +1,5 @@
 import type { Clock } from "../../clock.ts";
-import { type StoredEvent, storedEvent } from "../../publish/message.ts";
+import { type StoredEvent, storedEvent } from "../stored-event.ts";
 import type { Cursor } from "../event-id.ts";
 import type { Bounds } from "../event-log.ts";
 import { RecentEvents } from "../recent-events.ts";

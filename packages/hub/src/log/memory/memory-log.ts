@@ -1,7 +1,7 @@
 import { type Clock, systemClock } from "../../clock.ts";
 import { createEpoch, type Cursor, type EventId, formatEventId } from "../event-id.ts";
 import { HubError } from "../../errors.ts";
-import type { NewEvent } from "../../publish/message.ts";
+import type { NewEvent } from "../new-event.ts";
 import type {
   Bounds,
   EventLog,

@@ -1,6 +1,6 @@
 import type { StreamInfo } from "@nats-io/jetstream";
 import type { Cursor } from "../event-id.ts";
-import { endId, type NewEvent } from "../../publish/message.ts";
+import { endId, type NewEvent } from "../new-event.ts";
 import { parseTopic, type Topic } from "../../topics/topic.ts";
 import type { BrokerRecord } from "../broker/broker.ts";
 import { idempotencyName } from "../numbering.ts";

@@ -1,5 +1,5 @@
 import { HubError } from "../../errors.ts";
-import type { NewEvent } from "../../publish/message.ts";
+import type { NewEvent } from "../new-event.ts";
 import type { Topic } from "../../topics/topic.ts";
 import { Semaphore } from "../broker/semaphore.ts";
 import type { Cursor } from "../event-id.ts";

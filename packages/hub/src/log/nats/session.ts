@@ -1,6 +1,6 @@
 import type { StreamInfo } from "@nats-io/jetstream";
 import type { Cursor } from "../event-id.ts";
-import type { NewEvent } from "../../publish/message.ts";
+import type { NewEvent } from "../new-event.ts";
 import type { Topic } from "../../topics/topic.ts";
 import {
   BrokerRefusal,

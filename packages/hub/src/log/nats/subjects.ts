@@ -1,4 +1,4 @@
-import type { NewEvent } from "../../publish/message.ts";
+import type { NewEvent } from "../new-event.ts";
 import type { SelectorSet, Topic } from "../../topics/topic.ts";
 import { idempotencyName } from "../numbering.ts";
 

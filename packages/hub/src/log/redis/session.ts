@@ -1,6 +1,6 @@
 import type { RedisClient } from "bun";
 import type { Cursor } from "../event-id.ts";
-import type { NewEvent } from "../../publish/message.ts";
+import type { NewEvent } from "../new-event.ts";
 import type { SelectorSet, Topic } from "../../topics/topic.ts";
 import {
   type BrokerPage,

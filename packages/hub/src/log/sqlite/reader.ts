@@ -1,12 +1,12 @@
 import type { Cursor } from "../event-id.ts";
-import type { StoredEvent } from "../../publish/message.ts";
+import type { StoredEvent } from "../stored-event.ts";
 import type { Bounds, Page, Position, PositionRequest, ReadLimits } from "../event-log.ts";
 import type { SelectorSet, Topic } from "../../topics/topic.ts";
 import { PageBuilder } from "../page-builder.ts";
 import { type LastSeen, toPosition } from "../position.ts";
 import { ENTRY_BYTES } from "../retention.ts";
 import type { SqliteFile } from "./file.ts";
-import type { TimeSlicedQueue } from "./time-sliced-queue.ts";
+import type { ReadQueue } from "./read-queue.ts";
 import { ENTRY_COLUMNS, entryOf, type SqliteStore } from "./store.ts";
 
 /** Events that one slice finds, roughly; and that it looks at when the selected topics are too many. */
@@ -74,12 +74,12 @@ function share({ length }: readonly number[]): number {
 /** Answers from a file what is asked of a log, slice by slice. */
 export class SqliteReader {
   readonly #store: SqliteStore;
-  readonly #slices: TimeSlicedQueue;
+  readonly #reads: ReadQueue;
   readonly #sql: ReturnType<typeof statements>;
 
-  constructor(file: SqliteFile, store: SqliteStore, slices: TimeSlicedQueue) {
+  constructor(file: SqliteFile, store: SqliteStore, reads: ReadQueue) {
     this.#store = store;
-    this.#slices = slices;
+    this.#reads = reads;
     this.#sql = statements(file);
   }
 
@@ -94,15 +94,15 @@ export class SqliteReader {
   /** Answers by the selected topics, all that there are in this moment. */
   async #withTopics<T>(selectors: SelectorSet, use: (ids: Ids) => T): Promise<T> {
     const { topics } = this.#store;
-    if (selectors.selectsAll) return this.#slices.run(() => use(null));
+    if (selectors.selectsAll) return this.#reads.run(() => use(null));
     if (selectors.patterns.length === 0) {
-      return this.#slices.run(() =>
+      return this.#reads.run(() =>
         use(selectors.topics.map((topic) => topics.find(topic)).filter((id) => id !== undefined)),
       );
     }
     const selection = topics.selection(selectors);
     for (;;) {
-      const answer = await this.#slices.run(() => (topics.select(selection) ? [use(selection.ids)] : null));
+      const answer = await this.#reads.run(() => (topics.select(selection) ? [use(selection.ids)] : null));
       if (answer !== null) return answer[0]!;
     }
   }
@@ -187,7 +187,7 @@ export class SqliteReader {
   async #countAmongAll(from: Cursor, upTo: Cursor, selectors: SelectorSet): Promise<number> {
     let events = 0;
     for (let at = from; at < upTo;) {
-      const { rows, next } = await this.#slices.run(() => this.#find(selectors, null, at, upTo));
+      const { rows, next } = await this.#reads.run(() => this.#find(selectors, null, at, upTo));
       events += rows.length;
       at = next;
     }
@@ -210,20 +210,20 @@ export class SqliteReader {
         }
       }
     };
-    while (left.length > 0) await this.#slices.run(slice);
+    while (left.length > 0) await this.#reads.run(slice);
     return events;
   }
 
   /** The cursor before the last `wanted` selected events up to this one, or before the first when there are fewer. */
   async #beforeLast(wanted: number, selectors: SelectorSet, ids: Ids, upTo: Cursor): Promise<Cursor> {
     for (let before = upTo; wanted <= before && before >= this.#store.first;) {
-      const { rows, next } = await this.#slices.run(() => this.#findLast(selectors, ids, before));
+      const { rows, next } = await this.#reads.run(() => this.#findLast(selectors, ids, before));
       const nth = rows[rows.length - wanted];
       if (nth !== undefined) return nth[0] - 1;
       wanted -= rows.length;
       before = next;
     }
-    return this.#slices.run(() => Math.min(this.#floor(0, selectors), upTo));
+    return this.#reads.run(() => Math.min(this.#floor(0, selectors), upTo));
   }
 
   /** The last selected events up to a cursor; `next` is the cursor before all that was considered. */

@@ -1,7 +1,8 @@
 import { type Clock, systemClock } from "../../clock.ts";
 import type { Cursor, EventId } from "../event-id.ts";
 import { HubError } from "../../errors.ts";
-import type { StoredEvent, NewEvent } from "../../publish/message.ts";
+import type { StoredEvent } from "../stored-event.ts";
+import type { NewEvent } from "../new-event.ts";
 import type {
   Bounds,
   EventLog,
@@ -22,7 +23,7 @@ import { type Disk, systemDisk } from "./disk.ts";
 import { isPassing, reason } from "./failure.ts";
 import { type Durability, SqliteFile } from "./file.ts";
 import { SqliteReader } from "./reader.ts";
-import { TimeSlicedQueue } from "./time-sliced-queue.ts";
+import { ReadQueue } from "./read-queue.ts";
 import { SqliteStore } from "./store.ts";
 
 /** 10 million events, 1 GiB, 7 days. */
@@ -78,7 +79,7 @@ export class SqliteLog implements EventLog {
   readonly #dateOffset: number;
   readonly #file: SqliteFile;
   readonly #store: SqliteStore;
-  readonly #slices: TimeSlicedQueue;
+  readonly #reads: ReadQueue;
   readonly #reader: SqliteReader;
   readonly #recent: RecentEvents;
   /** True when the events in memory began with the log's first: then they know of all that was evicted since. */
@@ -107,12 +108,12 @@ export class SqliteLog implements EventLog {
     const window = limitsOf(options.window ?? {}, WINDOW);
     this.#onFault = options.onFault ?? (() => {});
     this.#clock = clock;
-    this.#slices = new TimeSlicedQueue(clock, isPassing);
+    this.#reads = new ReadQueue(clock, isPassing);
     this.#file = new SqliteFile(path, durability, disk);
     this.begun = this.#file.isNew ? `${this.#file.name} is new` : null;
     try {
       this.#store = new SqliteStore(this.#file, limits, random);
-      this.#reader = new SqliteReader(this.#file, this.#store, this.#slices);
+      this.#reader = new SqliteReader(this.#file, this.#store, this.#reads);
       const { recent, newest } = this.#fill(
         Math.min(limits.maxEvents, window.maxEvents),
         Math.min(limits.maxBytes, window.maxBytes),
@@ -259,7 +260,7 @@ export class SqliteLog implements EventLog {
 
   #round(): void {
     if (this.#closed) return;
-    this.#slices.retry();
+    this.#reads.retry();
     try {
       this.#attempt(() => this.#checkPlace());
       if (this.#attempt(() => this.#store.evict(this.#now()))) this.#clock.defer(() => this.#round());
@@ -306,7 +307,7 @@ export class SqliteLog implements EventLog {
     if (this.#closed) return;
     this.#closed = true;
     this.#stopRounds();
-    this.#slices.close();
+    this.#reads.close();
     this.#file.close();
   }
 }

@@ -1,5 +1,6 @@
 import type { Cursor } from "../event-id.ts";
-import { type StoredEvent, storedEvent, type NewEvent } from "../../publish/message.ts";
+import { type StoredEvent, storedEvent } from "../stored-event.ts";
+import type { NewEvent } from "../new-event.ts";
 import type { Topic } from "../../topics/topic.ts";
 import { ENDS, type Limits, sizeOf } from "../retention.ts";
 import { SqliteEpochs } from "./epochs.ts";

@@ -10,7 +10,7 @@ interface Job {
 }
 
 /** Lets short synchronous jobs take turns with everything else that the process does, first come first served. */
-export class TimeSlicedQueue {
+export class ReadQueue {
   readonly #clock: Clock;
   readonly #isPassing: (error: unknown) => boolean;
   #jobs: Job[] = [];

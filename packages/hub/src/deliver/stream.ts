@@ -1,12 +1,12 @@
 import type { Clock } from "../clock.ts";
 import type { CloseReason } from "../control-events.ts";
 import type { Counters } from "../counters.ts";
-import type { Cohort } from "../deliver/cohort.ts";
+import type { Cohort } from "./cohort.ts";
 import type { Cursor, EventId } from "../log/event-id.ts";
 import type { Position, PositionRequest } from "../log/event-log.ts";
 import type { Sink } from "../sinks/sink.ts";
-import type { Quota } from "./quotas.ts";
-import type { LagPolicy } from "./request.ts";
+import type { Quota } from "../subscribe/quotas.ts";
+import type { LagPolicy } from "../subscribe/request.ts";
 
 /**
  * - `opening`: the log is asked where it begins, or it has no sink yet; nothing was written
