@@ -18,9 +18,6 @@ import type { HubStats, SlowStream } from "./stats.ts";
 import { parseTopic, SelectorSet } from "./topics/topic.ts";
 import type { Known, MapOf, MessageFor, MessagesFor } from "./topics/typed-topics.ts";
 
-/** An hour: nobody waits longer for streams to be closed. */
-const LONGEST_CLOSING = 3_600_000;
-
 /**
  * Takes events from publishers, keeps them in its log, and fans them out to streams.
  *
@@ -262,3 +259,6 @@ export function createHub<Topics extends TopicMap = object>(options?: HubOptions
 export function createHub<Topics extends TopicMap = object>(options: HubOptions = {}): Hub<Topics> {
   return new EventHub(options) as Hub<Topics>;
 }
+
+/** An hour: nobody waits longer for streams to be closed. */
+const LONGEST_CLOSING = 3_600_000;

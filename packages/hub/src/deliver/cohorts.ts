@@ -2,18 +2,6 @@ import type { Stream } from "./stream.ts";
 import type { Pattern, SelectorSet, Topic } from "../topics/topic.ts";
 import { Cohort as CohortOf } from "./cohort.ts";
 
-type Cohort = CohortOf<Stream>;
-
-interface Node {
-  readonly children: Map<string, Node>;
-  /** Cohorts with a pattern that ends here. */
-  readonly here: Set<Cohort>;
-  /** Cohorts with a pattern that goes on with `**`. */
-  readonly rest: Set<Cohort>;
-}
-
-const createNode = (): Node => ({ children: new Map(), here: new Set(), rest: new Set() });
-
 /** The cohorts. Finds those that want a topic, at a cost in proportion to those that match, however many there are. */
 export class Cohorts {
   /** A topic that one cohort wants, as a private one, needs no set. */
@@ -119,3 +107,15 @@ export class Cohorts {
     if (star !== undefined) this.#matchPatterns(star, segments, depth + 1, found);
   }
 }
+
+type Cohort = CohortOf<Stream>;
+
+interface Node {
+  readonly children: Map<string, Node>;
+  /** Cohorts with a pattern that ends here. */
+  readonly here: Set<Cohort>;
+  /** Cohorts with a pattern that goes on with `**`. */
+  readonly rest: Set<Cohort>;
+}
+
+const createNode = (): Node => ({ children: new Map(), here: new Set(), rest: new Set() });

@@ -2,11 +2,6 @@ import type { OpenStreams } from "./open-streams.ts";
 import type { HubSettings } from "../options.ts";
 import type { Stream } from "./stream.ts";
 
-const LONGEST_ROUND = 1000;
-const STEPS = 10;
-/** How long a stream may be without a sink after the log has answered, in milliseconds: who asked for it is gone. */
-const ATTACH_WITHIN = 10_000;
-
 /**
  * The one timer for all that is due to streams by time: heartbeats, the deadline of blocked writes, the end of permissions and
  * of old age, and openings that nobody attaches. It walks the list of streams round and round, a part at each step, so that
@@ -51,3 +46,8 @@ function isForgotten({ sink, awaited, lastWrite: answered }: Stream, now: number
 function lastWrite({ state, lastWrite: own, cohort }: Stream): number {
   return state === "live" ? Math.max(own, cohort.lastWrite) : own;
 }
+
+const LONGEST_ROUND = 1000;
+const STEPS = 10;
+/** How long a stream may be without a sink after the log has answered, in milliseconds: who asked for it is gone. */
+const ATTACH_WITHIN = 10_000;

@@ -2,11 +2,6 @@ import type { Clock } from "../clock.ts";
 import type { OpenStreams } from "./open-streams.ts";
 import type { Stream } from "./stream.ts";
 
-/** Parts in which the streams are closed, at least, so that neither the closes nor the reconnects come all at once. */
-const CLOSING_PARTS = 20;
-/** The most streams of one part: some milliseconds, in which nothing else is done. */
-const CLOSING_PART = 256;
-
 /** Closes many streams spread over a time: neither the closes nor the reconnects come all at once. */
 export class Drain {
   readonly #streams: OpenStreams;
@@ -58,3 +53,8 @@ export class Drain {
     for (const stop of this.#timers) stop();
   }
 }
+
+/** Parts in which the streams are closed, at least, so that neither the closes nor the reconnects come all at once. */
+const CLOSING_PARTS = 20;
+/** The most streams of one part: some milliseconds, in which nothing else is done. */
+const CLOSING_PART = 256;

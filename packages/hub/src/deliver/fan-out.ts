@@ -4,15 +4,6 @@ import type { Stream, StreamHost } from "./stream.ts";
 import type { Cohort, Frame } from "./cohort.ts";
 import type { Cohorts } from "./cohorts.ts";
 
-/** The part of a turn's writes that go to one cohort before the next has its turn. */
-const COHORT_PART = 4;
-/** A write of more bytes than 2 to this power, 16 KiB, counts as several. */
-const WRITE_SHIFT = 14;
-/** Frames that may wait for a cohort; what is more is read from the log. */
-const PENDING_FRAMES = 16;
-
-const encoder = new TextEncoder();
-
 /** Sends new events to live streams, cohort by cohort: one frame for all, one write for each stream and turn. */
 export class FanOut {
   readonly #settings: HubSettings;
@@ -114,3 +105,12 @@ export class FanOut {
     return frame;
   }
 }
+
+/** The part of a turn's writes that go to one cohort before the next has its turn. */
+const COHORT_PART = 4;
+/** A write of more bytes than 2 to this power, 16 KiB, counts as several. */
+const WRITE_SHIFT = 14;
+/** Frames that may wait for a cohort; what is more is read from the log. */
+const PENDING_FRAMES = 16;
+
+const encoder = new TextEncoder();

@@ -19,33 +19,6 @@ export interface Message<Data = unknown> {
   end?: boolean;
 }
 
-/** The most bytes of UTF-8 in a type, a key or a publisher's id. */
-const MAX_NAME_BYTES = 1024;
-const BREAKS = /[\r\n\0]/;
-
-function name(field: "event" | "key" | "id", value: unknown): string {
-  if (value === undefined) return "";
-  if (typeof value !== "string") throw new HubError("bad-event", `${field} must be a string`);
-  if (BREAKS.test(value)) throw new HubError("bad-event", `${field} must not hold CR, LF or NUL`);
-  if (!value.isWellFormed()) throw new HubError("bad-event", `${field} must not hold half a surrogate pair`);
-  if (value.length > MAX_NAME_BYTES || Buffer.byteLength(value) > MAX_NAME_BYTES) {
-    throw new HubError("bad-event", `${field} is longer than ${MAX_NAME_BYTES} bytes`);
-  }
-  return value;
-}
-
-function dataText(data: unknown): string {
-  if (typeof data === "string") return data;
-  let text: string | undefined;
-  try {
-    text = JSON.stringify(data);
-  } catch (error) {
-    throw new HubError("bad-event", `data cannot be written as JSON: ${String(error)}`);
-  }
-  if (text === undefined) throw new HubError("bad-event", "data is missing; give a string or a JSON value");
-  return text;
-}
-
 /**
  * The one door for events: one event, plus the one that ends the topic when the message asks for it.
  *
@@ -96,6 +69,33 @@ export function inEvent(index: number, count: number, error: unknown): unknown {
   if (!(error instanceof HubError)) return error;
   return new HubError(error.code, `event ${index} of ${count}: ${error.message}`);
 }
+
+function name(field: "event" | "key" | "id", value: unknown): string {
+  if (value === undefined) return "";
+  if (typeof value !== "string") throw new HubError("bad-event", `${field} must be a string`);
+  if (BREAKS.test(value)) throw new HubError("bad-event", `${field} must not hold CR, LF or NUL`);
+  if (!value.isWellFormed()) throw new HubError("bad-event", `${field} must not hold half a surrogate pair`);
+  if (value.length > MAX_NAME_BYTES || Buffer.byteLength(value) > MAX_NAME_BYTES) {
+    throw new HubError("bad-event", `${field} is longer than ${MAX_NAME_BYTES} bytes`);
+  }
+  return value;
+}
+
+function dataText(data: unknown): string {
+  if (typeof data === "string") return data;
+  let text: string | undefined;
+  try {
+    text = JSON.stringify(data);
+  } catch (error) {
+    throw new HubError("bad-event", `data cannot be written as JSON: ${String(error)}`);
+  }
+  if (text === undefined) throw new HubError("bad-event", "data is missing; give a string or a JSON value");
+  return text;
+}
+
+/** The most bytes of UTF-8 in a type, a key or a publisher's id. */
+const MAX_NAME_BYTES = 1024;
+const BREAKS = /[\r\n\0]/;
 
 /** What a line costs on the wire besides its text: `data: ` and the line end. */
 const LINE_BYTES = 7;
