@@ -2,7 +2,7 @@ import type { TopicMap, TopicOf } from "@sse/protocol";
 import type { Clock } from "./clock.ts";
 import { startDeadlines } from "./deliver/deadlines.ts";
 import { OpenStreams } from "./deliver/open-streams.ts";
-import { Turns } from "./deliver/turns.ts";
+import { Turns } from "./turns.ts";
 import { HubError } from "./errors.ts";
 import { inEvent, parseMessage } from "./publish/message.ts";
 import type { NewEvent } from "./log/new-event.ts";

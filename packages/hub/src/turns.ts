@@ -1,6 +1,6 @@
-import type { Clock } from "../clock.ts";
-import type { GroupCommit } from "../publish/group-commit.ts";
-import type { OpenStreams } from "./open-streams.ts";
+import type { Clock } from "./clock.ts";
+import type { GroupCommit } from "./publish/group-commit.ts";
+import type { OpenStreams } from "./deliver/open-streams.ts";
 
 /** The turns of the event loop in which there is something to do: what was published is committed, and what is due written. */
 export class Turns {
