@@ -5,6 +5,11 @@ import { History, type Step } from "./history.ts";
 import type { Message } from "./message.ts";
 import type { SharingPlatform } from "./platform.ts";
 
+/*
+ * Loaded when it is needed. It imports nothing that runs of what is always there, but is given it: bundlers would make
+ * a file of its own of what both need, and everybody would have to wait for two.
+ */
+
 /**
  * One user of a shared connection. It waits for the lock; who has it leads: connects, and tells the others each event
  * with the cursor before it. By that the others know whether they have the event already, which is so after a
@@ -281,11 +286,6 @@ export class Member implements Link {
     this.#channel?.postMessage(message);
   }
 }
-
-/*
- * Loaded when it is needed. It imports nothing that runs of what is always there, but is given it: bundlers would make
- * a file of its own of what both need, and everybody would have to wait for two.
- */
 
 /** How long a leader has to answer before another takes the lock from it, in milliseconds. */
 const ANSWER_WITHIN = 10_000;

@@ -2,6 +2,16 @@ import type { NewEvent } from "../new-event.ts";
 import type { SelectorSet, Topic } from "../../topics/topic.ts";
 import { idempotencyName } from "../numbering.ts";
 
+/*
+ * A message of the stream holds what one publisher published together:
+ *
+ *   PREFIX.t.<segments of the topic>.<key>.<id>   when it is all of one topic
+ *   PREFIX.m.<id>                                 when it is of several topics
+ *
+ * <key> is a hash of the key that all its events have, `-` for the empty one, `!` when the topic only ends, and `%` when
+ * there are several. <id> is a hash of the first publisher's id, `-` when there is none.
+ */
+
 /** The subject for events that are published together. */
 export function subjectOf(prefix: string, events: readonly NewEvent[]): string {
   const first = events.find(({ idempotencyKey }) => idempotencyKey !== "");
@@ -44,16 +54,6 @@ export function selectedSubjects(prefix: string, { topics, patterns }: SelectorS
     (subject, at) => !subjects.some((other, place) => place !== at && covers(other, subject)),
   );
 }
-
-/*
- * A message of the stream holds what one publisher published together:
- *
- *   PREFIX.t.<segments of the topic>.<key>.<id>   when it is all of one topic
- *   PREFIX.m.<id>                                 when it is of several topics
- *
- * <key> is a hash of the key that all its events have, `-` for the empty one, `!` when the topic only ends, and `%` when
- * there are several. <id> is a hash of the first publisher's id, `-` when there is none.
- */
 
 const ESCAPES: Readonly<Record<string, string>> = { "%": "%p", ".": "%d", ">": "%g" };
 
