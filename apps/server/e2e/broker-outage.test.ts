@@ -181,7 +181,7 @@ test("a node that is started while the broker is away, or with a wrong address, 
   const runs = [
     ["redis://nowhere.invalid:6379", "ENOTFOUND"],
     [`redis://127.0.0.1:${free}`, "is out of reach: connection refused: nothing listens there"],
-    [`redis://127.0.0.1:${web.port}`, 'is not a Redis: "HTTP/1.1'],
+    [`redis://127.0.0.1:${web.port}`, "what answers there is not a Redis"],
     [`redis://127.0.0.1:${silent.port}`, "if it speaks TLS, write rediss://"],
     [`rediss://127.0.0.1:${silent.port}`, "without TLS, write redis://"],
     ["nats://nowhere.invalid:4222", "ENOTFOUND"],

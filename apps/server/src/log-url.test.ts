@@ -1,5 +1,5 @@
 import { expect, test } from "bun:test";
-import { logUrlFault } from "./log-url.ts";
+import { logUrlFault, logUrlParts, withoutSecrets } from "./log-url.ts";
 
 test.each([
   "memory:",
@@ -8,6 +8,11 @@ test.each([
   "redis://host:6379/2?prefix=a",
   "rediss://user:p%40ss@host:6380",
   "redis://[::1]:6379",
+  "redis://host?wait_replicas=1&wait_timeout=500",
+  "redis+sentinel://a:26379,b,[::1]:26379/mymaster",
+  "rediss+sentinel://user:p%40ss@a,b/my.master-1/2?sentinel_username=u&sentinel_password=p&prefix=x",
+  "redis+cluster://a:7000,b:7001,c?prefix=a",
+  "rediss+cluster://user:p%40ss@a",
   "nats://token@a:4222,b:4222,c?replicas=3&prefix=x-y",
 ])("%s names a log", (url) => {
   expect(logUrlFault(url)).toBeNull();
@@ -32,6 +37,15 @@ test.each([
   ["nats://host/2", 'has the path "/2"'],
   ["redis://user:sec@ret@host", "%40 for @"],
   ["redis://user:sec/ret@host", "%2F for /"],
+  ["redis://a,b", "names several hosts"],
+  ["redis+sentinel://a,b", "does not say what the sentinels call the primary"],
+  ["redis+sentinel://a,,b/primary", 'names no host in ""'],
+  ["redis+sentinel://a/pri mary", 'has the primary "pri mary"'],
+  ["redis+sentinel://a/primary/x", 'has the database "x"'],
+  ["redis+cluster://a/1", 'has the path "/1"'],
+  ["redis://a?sentinel_password=x", 'unknown parameter "sentinel_password"'],
+  ["redis://a?wait_replicas=two", "has wait_replicas that are not"],
+  ["redis://a?wait_timeout=4001", "has a wait_timeout that is not"],
   ["redis://host#x", "part after #"],
   ["redis://host?prefx=a", 'unknown parameter "prefx"; redis: takes prefix'],
   ["redis://host?prefix=a%20b", "has a prefix that is not"],
@@ -39,4 +53,19 @@ test.each([
 ])("%j is refused, with what is wrong and without secrets", (url, fault) => {
   expect(logUrlFault(url)).toContain(fault);
   expect(logUrlFault(url)).not.toMatch(/sec|ret/);
+});
+
+test("the parts of a url, and what is shown of it", () => {
+  const url =
+    "redis+sentinel://me:secret@a,b:1/primary/2?sentinel_username=you&sentinel_password=secret&prefix=x";
+  const { params, ...parts } = logUrlParts(url)!;
+  expect(parts).toEqual({
+    protocol: "redis+sentinel:",
+    host: "a,b:1",
+    url: "redis+sentinel://me:secret@a,b:1/primary/2",
+  });
+  expect(params.get("sentinel_password")).toBe("secret");
+  expect(withoutSecrets(url)).toBe(
+    "redis+sentinel://***@a,b:1/primary/2?sentinel_username=***&sentinel_password=***&prefix=x",
+  );
 });
