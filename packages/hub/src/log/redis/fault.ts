@@ -32,13 +32,21 @@ export function connectionFault(error: unknown, isSecure: boolean, sentinels: re
       `its certificate is not trusted (${message}): NODE_EXTRA_CA_CERTS can name the file of another authority`,
     );
   if (code === "ECONNREFUSED") return new Error("connection refused: nothing listens there");
-  if (sentinels.length > 0) return new Error(`no sentinel tells where it is: ${sentinels.join("; ")}`);
+  if (sentinels.length > 0) return sentinelFault(sentinels);
   const advice = isSecure ? "if it does not speak TLS, write redis://" : "if it speaks TLS, write rediss://";
   if (/unknown RESP|protocol error/i.test(message))
     return new BrokerRefusal(`what answers there is not a Redis; ${advice}`);
   if (/closed|reset|EPIPE|SSL|TLS|no answer/i.test(`${message} ${code}`))
     return new Error(`${message}; ${advice}`);
   return new Error(message);
+}
+
+function sentinelFault(sentinels: readonly string[]): Error {
+  const all = sentinels.map((each) => each.replace(/^failed to connect to sentinel (\S+) because/, "$1:"));
+  const message = `no sentinel tells where it is (${all.join("; ")})`;
+  return all.every((each) => /No such master|WRONGPASS|NOAUTH|NOPERM/.test(each))
+    ? new BrokerRefusal(message)
+    : new Error(message);
 }
 
 /** Whether it is what Redis has answered. */
