@@ -51,6 +51,13 @@ export const DELIVER: readonly Mutant[] = [
     log: "memory",
   },
   {
+    name: "a read is shared by streams of before and after a new epoch",
+    file: OPEN_STREAMS,
+    find: "    this.#catchUp.logChanged();\n",
+    replace: "",
+    log: "memory",
+  },
+  {
     name: "the edge of what is pending is one event too far",
     file: COHORT,
     find: "return this.#overrunFrom ?? (this.#pending.length > 0 ? this.#pending[0]!.seq - 1 : head);",
