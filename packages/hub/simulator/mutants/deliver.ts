@@ -39,8 +39,8 @@ export const DELIVER: readonly Mutant[] = [
   {
     name: "what a newer event stands for is left out without a word",
     file: CATCH_UP,
-    find: "if (dropped > 0) tellLag(dropped);\n    text +=",
-    replace: "text +=",
+    find: "if (dropped > 0) tellLag(dropped);\n    texts.push(",
+    replace: "texts.push(",
     log: "memory",
   },
   {

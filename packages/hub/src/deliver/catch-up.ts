@@ -174,20 +174,22 @@ interface Memo {
 function sliceOf(after: Cursor, { from, entries, superseded, cursor }: Page, epoch: string): Slice {
   const id = (seq: Cursor): EventId => formatEventId(epoch, seq);
   let lags = 0;
-  let text = "";
+  // Joined, the text of each event is put together once for all slices; added up, in each slice anew.
+  const texts: string[] = [];
   let seen = after;
   const tellLag = (to: Cursor): void => {
     lags++;
-    text += gapEvent("lag" satisfies GapReason, id(seen), id(to));
+    texts.push(gapEvent("lag" satisfies GapReason, id(seen), id(to)));
     seen = to;
   };
   for (const [at, entry] of entries.entries()) {
     const dropped = superseded?.[at] ?? 0;
     if (dropped > 0) tellLag(dropped);
-    text += entry.wire;
+    texts.push(entry.wire);
     seen = entry.seq;
   }
   const dropped = superseded?.[entries.length] ?? 0;
   if (dropped > 0) tellLag(dropped);
-  return { from, bytes: text === "" ? null : encoder.encode(text), events: entries.length, lags, cursor };
+  const bytes = texts.length === 0 ? null : encoder.encode(texts.join(""));
+  return { from, bytes, events: entries.length, lags, cursor };
 }
