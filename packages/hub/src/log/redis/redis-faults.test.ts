@@ -1,6 +1,8 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { shown } from "../../../test/broker-log-tests.ts";
+import type { Redis } from "ioredis";
 import { BrokerProcess, missing } from "../../../test/broker-process.ts";
+import { adminOf } from "../../../test/redis-groups.ts";
 import { until } from "../../../test/until.ts";
 import { newEvent } from "../../testing/log-contract.ts";
 import { SelectorSet } from "../../topics/topic.ts";
@@ -18,15 +20,15 @@ const t = new SelectorSet(["t"]);
 
 describe.skipIf(reason !== "")(`Redis${reason}`, () => {
   let broker: BrokerProcess;
-  let redis: Bun.RedisClient;
+  let redis: Redis;
   const logs: BrokerLog[] = [];
   beforeAll(async () => {
     broker = await BrokerProcess.start("redis");
-    redis = new Bun.RedisClient(broker.url);
+    redis = adminOf(broker);
   });
   afterAll(async () => {
     for (const log of logs) await log.close();
-    redis.close();
+    redis.disconnect();
     await broker[Symbol.asyncDispose]();
   });
 
@@ -69,12 +71,12 @@ describe.skipIf(reason !== "")(`Redis${reason}`, () => {
     const log = await open("flushed");
     const flushes = { areOver: false };
     const flushing = (async () => {
-      const other = new Bun.RedisClient(broker.url);
+      const other = adminOf(broker);
       while (!flushes.areOver) {
-        await other.send("SCRIPT", ["FLUSH"]);
-        await other.send("SCRIPT", ["LOAD", APPEND.text]);
+        await other.call("SCRIPT", ["FLUSH"]);
+        await other.call("SCRIPT", ["LOAD", APPEND.text]);
       }
-      other.close();
+      other.disconnect();
     })();
     const appends: Promise<readonly string[]>[] = [];
     for (let at = 0; at < 5000; at++) {
@@ -150,7 +152,7 @@ describe.skipIf(reason !== "")(`Redis${reason}`, () => {
     const log = await open(prefix, { checkEvery: 60_000, onFault: (fault) => faults.push(fault) });
     await publish(log, "1");
     const { epoch } = log.bounds();
-    await redis.send("XADD", [`{${prefix}}:${epoch}:log`, id, "hello", "world"]);
+    await redis.call("XADD", [`{${prefix}}:${epoch}:log`, id, "hello", "world"]);
     await until(() => log.bounds().epoch !== epoch);
     await until(() => log.fault === null);
     expect(faults).toEqual([expect.stringContaining("another client has added"), null]);
@@ -162,7 +164,7 @@ describe.skipIf(reason !== "")(`Redis${reason}`, () => {
       ["SET", "{taken}", "x"],
       ["HSET", "{taken}", "a", "b"],
     ]) {
-      await redis.send(command!, args);
+      await redis.call(command!, args);
       const refused = await open("taken").catch((error: Error) => error.message);
       expect(refused).toContain("choose another prefix");
       await redis.del("{taken}");
@@ -192,7 +194,7 @@ describe.skipIf(reason !== "")(`Redis${reason}`, () => {
     const first = { selectors: new SelectorSet([topics[0]!]), replay: 0, counted: false };
     const resumed = await log.position({ ...first, lastEventId: formatEventId(epoch, 0) });
     expect(resumed).toMatchObject({ resume: "reset", gap: "evicted" });
-    await redis.send("ZADD", [`{ends}:${epoch}:ends`, "1", "topic/1000"]);
+    await redis.call("ZADD", [`{ends}:${epoch}:ends`, "1", "topic/1000"]);
     await log.checked();
     expect(await endsOf(log, topics.slice(1000, 1003))).toEqual([0, 1002, 1003]);
     expect(log.bounds().epoch).toBe(epoch);

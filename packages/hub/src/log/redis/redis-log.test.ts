@@ -1,6 +1,8 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { brokerLogTests, countAfter, settled, shown } from "../../../test/broker-log-tests.ts";
 import { compareLogs } from "../../../test/compare-logs.ts";
+import { adminOf } from "../../../test/redis-groups.ts";
+import { until } from "../../../test/until.ts";
 import { newEvent } from "../../testing/log-contract.ts";
 import { SelectorSet } from "../../topics/topic.ts";
 import { BrokerProcess, missing } from "../../../test/broker-process.ts";
@@ -71,10 +73,10 @@ describe.skipIf(reason !== "")(`Redis${reason}`, () => {
       checkEvery: 5,
       onFault: (fault) => told.push(fault),
     });
-    const redis = new Bun.RedisClient(broker.url);
-    await redis.send("CONFIG", ["SET", "maxmemory", "1"]);
+    const redis = adminOf(broker);
+    await redis.call("CONFIG", ["SET", "maxmemory", "1"]);
     // Nobody has to publish for that.
-    while (log.fault === null) await Bun.sleep(1);
+    await until(() => log.fault !== null);
     for (let at = 0; at < 5; at++) {
       expect(log.append([newEvent("t", "1")])).rejects.toMatchObject({
         code: "log-failed",
@@ -85,29 +87,29 @@ describe.skipIf(reason !== "")(`Redis${reason}`, () => {
       await log.checked();
       expect(log.fault).toContain("at its maxmemory");
     }
-    await redis.send("CONFIG", ["SET", "maxmemory", "0"]);
-    while (log.fault !== null) await Bun.sleep(1);
+    await redis.call("CONFIG", ["SET", "maxmemory", "0"]);
+    await until(() => log.fault === null);
     expect(told).toEqual([expect.stringContaining("at its maxmemory"), null]);
-    await redis.send("CONFIG", ["SET", "min-replicas-to-write", "1"]);
-    while (log.fault === null) await Bun.sleep(1);
+    await redis.call("CONFIG", ["SET", "min-replicas-to-write", "1"]);
+    await until(() => log.fault !== null);
     expect(String(log.fault)).toContain("fewer replicas than min-replicas-to-write");
-    await redis.send("CONFIG", ["SET", "min-replicas-to-write", "0"]);
-    while (log.fault !== null) await Bun.sleep(1);
-    redis.close();
+    await redis.call("CONFIG", ["SET", "min-replicas-to-write", "0"]);
+    await until(() => log.fault === null);
+    redis.disconnect();
     await shown(log, (await log.append([newEvent("t", "2")]))[0]!);
     expect(await countAfter(log, 0, new SelectorSet(["t"]))).toBe(1);
     await log.close();
   });
 
   test("warns of a Redis that may evict the log by itself", async () => {
-    const redis = new Bun.RedisClient(broker.url);
+    const redis = adminOf(broker);
     const warnings: string[] = [];
     for (const policy of ["volatile-lru", "allkeys-lru", "noeviction"]) {
-      await redis.send("CONFIG", ["SET", "maxmemory-policy", policy]);
+      await redis.call("CONFIG", ["SET", "maxmemory-policy", policy]);
       const onWarning = (message: string) => warnings.push(message);
       await (await openRedisLog({ url: broker.url, prefix: "policy", onWarning })).close();
     }
-    redis.close();
+    redis.disconnect();
     expect(warnings).toEqual([expect.stringContaining("maxmemory-policy is allkeys-lru")]);
   });
 
@@ -115,12 +117,12 @@ describe.skipIf(reason !== "")(`Redis${reason}`, () => {
     const log = await openRedisLog({ url: broker.url, prefix: "ruined", checkEvery: 5 });
     await log.append([newEvent("t", "1"), newEvent("t", "2")]);
     const { epoch } = log.bounds();
-    const redis = new Bun.RedisClient(broker.url);
+    const redis = adminOf(broker);
     await redis.del(`{ruined}:${epoch}:log`);
-    while (log.bounds().epoch === epoch) await Bun.sleep(1);
+    await until(() => log.bounds().epoch !== epoch);
     expect(await redis.keys("{ruined}*")).toEqual(["{ruined}"]);
     await log.append([newEvent("t", "3")]);
-    redis.close();
+    redis.disconnect();
     await log.close();
   });
 

@@ -2,7 +2,8 @@ import type { Cluster, ClusterNode, Redis, RedisOptions, SentinelAddress } from 
 
 /** A client of ioredis. */
 export type RedisClient = Redis | Cluster;
-export type RedisPackage = typeof import("ioredis");
+/** What the log uses of the package. */
+export type RedisPackage = Pick<typeof import("ioredis"), "Redis" | "Cluster" | "Command">;
 
 /** As ioredis has them, but for the shape of its replies. */
 export type RedisConnectOptions = Omit<RedisOptions, "replyMapping">;
