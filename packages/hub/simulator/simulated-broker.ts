@@ -197,7 +197,7 @@ class SimulatedSession implements BrokerSession {
       if (this.#broker.refusal !== null) throw new BrokerRefusal(this.#broker.refusal);
       const cursors = this.#broker.keeper.append(batch);
       this.#broker.wake();
-      return { cursors, mark: cursors.includes(records.last) ? records.mark : null };
+      return { cursors, mark: records.state(Math.max(...cursors), 0, null).mark };
     }, true);
   }
 

@@ -65,7 +65,7 @@ export interface BrokerSession {
 export interface BrokerAppend {
   /** By event. */
   readonly cursors: readonly Cursor[];
-  /** The {@link BrokerRecord.mark} of the newest of them; null when none of them is new, or the broker never loses what it has acknowledged. */
+  /** The {@link BrokerRecord.mark} of the newest of them; null when it is evicted, or the broker never loses what it has acknowledged. */
   readonly mark: string | null;
 }
 

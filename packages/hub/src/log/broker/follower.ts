@@ -30,8 +30,8 @@ export class Follower implements SessionUser {
   #recent: RecentEvents;
   /** The mark of the newest event that is here. */
   #mark: string | null;
-  /** The newest event that was acknowledged here: publishers were told that it is kept, also before it has come back. */
-  #acknowledged: { readonly cursor: Cursor; readonly mark: string } = NONE;
+  /** The marks of events that publishers were told are kept, and that have yet to come back: a loss of them is seen as well. */
+  readonly #acknowledged = new Map<Cursor, string>();
   /** What the log went on with did not follow that: its end is lost, though the broker may have evicted what would show it. */
   #isLost = false;
   /** What the broker was found to have that has yet to come, and since when. */
@@ -97,10 +97,11 @@ export class Follower implements SessionUser {
     await this.#checked.promise;
   }
 
-  /** The broker has answered that it has this event, and with it everything before. */
+  /** The broker has answered that it has this event. */
   acknowledge(epoch: string, cursor: Cursor, mark: string): void {
-    if (epoch === this.#state.epoch && cursor > this.#acknowledged.cursor)
-      this.#acknowledged = { cursor, mark };
+    // The first one stays: when its number is given again, it was lost.
+    const isNew = cursor > this.#recent.last && !this.#acknowledged.has(cursor);
+    if (epoch === this.#state.epoch && isNew) this.#acknowledged.set(cursor, mark);
   }
 
   async close(): Promise<void> {
@@ -117,10 +118,11 @@ export class Follower implements SessionUser {
     const { epochs } = this.#settings;
     const { epoch } = this.#state;
     const last = this.#recent.last;
-    const newest = this.#acknowledged.cursor > last ? this.#acknowledged : { cursor: last, mark: this.#mark };
-    let state = await this.#answer(session, epochs.stateOf(session, newest.cursor, epoch));
-    const isOther = state.mark !== null && newest.mark !== null && state.mark !== newest.mark;
-    const isLost = this.#isLost || state.last < newest.cursor || isOther;
+    const newest = Math.max(last, ...this.#acknowledged.keys());
+    const mark = this.#acknowledged.get(newest) ?? this.#mark;
+    let state = await this.#answer(session, epochs.stateOf(session, newest, epoch));
+    const isOther = state.mark !== null && mark !== null && state.mark !== mark;
+    const isLost = this.#isLost || state.last < newest || isOther;
     // An epoch that was left comes back with an old copy of the log: its numbers have been given to other events since.
     if (state.epoch === epoch ? isLost : epochs.hasLeft(state.epoch)) {
       await this.#answer(session, session.renew(state.epoch, epochs.create(state.epoch)));
@@ -134,7 +136,7 @@ export class Follower implements SessionUser {
     }
     this.#learn(state);
     // The newest event can have been evicted before this node was there: it is known by its mark all the same.
-    if (this.#mark === null && this.#recent.last === newest.cursor) this.#mark = state.mark;
+    if (this.#mark === null && this.#recent.last === newest) this.#mark = state.mark;
     // What is gone from there as well will not come.
     if (state.last <= this.#recent.last || state.first > state.last) this.#behind = null;
     else this.#behind ??= { last: state.last, since: this.#settings.clock.now() };
@@ -159,7 +161,7 @@ export class Follower implements SessionUser {
     this.#recent = new RecentEvents(this.#settings.limits, beginning.cursor);
     this.#mark = beginning.mark;
     this.#isLost = false;
-    this.#acknowledged = NONE;
+    this.#acknowledged.clear();
     this.#behind = null;
     for (const { resolve } of this.#arrivals) resolve();
     this.tail.reset();
@@ -201,7 +203,8 @@ export class Follower implements SessionUser {
 
   #take(kept: readonly BrokerRecord[]): void {
     const [first] = kept;
-    if (this.#mark !== null && (first!.follows ?? this.#mark) !== this.#mark) {
+    const isOther = kept.some(({ seq, mark }) => (this.#acknowledged.get(seq) ?? mark) !== mark);
+    if (isOther || (this.#mark !== null && (first!.follows ?? this.#mark) !== this.#mark)) {
       this.#isLost = true;
       throw new EpochMismatch("what the log goes on with does not follow what it had");
     }
@@ -220,6 +223,7 @@ export class Follower implements SessionUser {
   #arrived(): void {
     const { last } = this.#recent;
     if (this.#behind !== null && last >= this.#behind.last) this.#behind = null;
+    for (const cursor of this.#acknowledged.keys()) if (cursor <= last) this.#acknowledged.delete(cursor);
     for (const { cursor, resolve } of this.#arrivals) if (cursor <= last) resolve();
   }
 }
@@ -235,7 +239,6 @@ export interface FollowerSettings {
   readonly fault: BrokerFault;
 }
 
-const NONE = { cursor: 0, mark: "" };
 /** How long the broker may take to answer, in milliseconds: longer than that, and it is taken for lost. */
 export const ANSWER_WITHIN = 3000;
 /** How long the broker is asked to wait for new events, in milliseconds. */

@@ -98,7 +98,9 @@ async function primaryOf(
   try {
     await cluster.connect();
   } catch (error) {
-    throw faults.at(-1) ?? error;
+    // Of a node that is away it says no more than this.
+    const told = faults.find(({ message }) => message !== "Connection is closed.");
+    throw told ?? new Error("no node of it answers", { cause: error });
   }
   const [primary] = cluster.slots[new Command("get", [key]).getSlot()] ?? [];
   const node = cluster.nodes("master").find(({ options }) => `${options.host}:${options.port}` === primary);

@@ -36,8 +36,9 @@ export function connectionFault(error: unknown, isSecure: boolean, sentinels: re
   const advice = isSecure ? "if it does not speak TLS, write redis://" : "if it speaks TLS, write rediss://";
   if (/unknown RESP|protocol error/i.test(message))
     return new BrokerRefusal(`what answers there is not a Redis; ${advice}`);
-  if (/closed|reset|EPIPE|SSL|TLS|no answer/i.test(`${message} ${code}`))
-    return new Error(`${message}; ${advice}`);
+  if (message === "Connection is closed.")
+    return new Error(`it closes the connection without an answer; ${advice}`);
+  if (/reset|EPIPE|SSL|TLS|no answer/i.test(`${message} ${code}`)) return new Error(`${message}; ${advice}`);
   return new Error(message);
 }
 

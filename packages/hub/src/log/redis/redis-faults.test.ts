@@ -2,12 +2,13 @@ import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { shown } from "../../../test/broker-log-tests.ts";
 import type { Redis } from "ioredis";
 import { BrokerProcess, missing } from "../../../test/broker-process.ts";
+import { insist } from "../../../test/insist.ts";
 import { adminOf } from "../../../test/redis-groups.ts";
 import { until } from "../../../test/until.ts";
 import { newEvent } from "../../testing/log-contract.ts";
 import { SelectorSet } from "../../topics/topic.ts";
 import type { BrokerLog } from "../broker/broker-log.ts";
-import { formatEventId, parseEventId } from "../event-id.ts";
+import { type EventId, formatEventId, parseEventId } from "../event-id.ts";
 import { openRedisLog, type RedisLogOptions } from "./redis-log.ts";
 import { APPEND } from "./scripts.ts";
 
@@ -87,6 +88,26 @@ describe.skipIf(reason !== "")(`Redis${reason}`, () => {
     flushes.areOver = true;
     await flushing;
     expect(numbers).toEqual(Array.from(numbers, (_, at) => at + 1));
+  });
+
+  test("connections are lost again and again: what is acknowledged is there once and in order, and none is left over", async () => {
+    const log = await open("cut", { redis: { connectionName: "cut" } });
+    const count = async () => String(await redis.call("CLIENT", ["LIST"])).split(" name=cut ").length - 1;
+    expect(await count()).toBe(2);
+    const ids = new Set<EventId>();
+    for (let at = 0; at < 100; at++) {
+      if (at % 5 === 0) await redis.call("CLIENT", ["KILL", "TYPE", "normal", "SKIPME", "yes"]);
+      const event = newEvent("t", `${at}`, { idempotencyKey: `${at}` });
+      for (const id of await insist(() => log.append([event]))) ids.add(id);
+    }
+    await shown(log, [...ids].at(-1)!);
+    const { entries } = await log.read(0, all, { bytes: Infinity, upTo: Infinity });
+    expect(entries.map(({ idempotencyKey }) => idempotencyKey)).toEqual(Array.from(ids, (_, at) => `${at}`));
+    expect(ids.size).toBe(100);
+    expect(log.connection.reconnects).toBeGreaterThan(1);
+    await until(async () => (await count()) === 2);
+    await log.close();
+    await until(async () => (await count()) === 0);
   });
 
   describe.each(["log", "index", "newest", "ids", "lost", "ended", "ends"])("when the key %s", (name) => {

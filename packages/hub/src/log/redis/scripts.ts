@@ -256,8 +256,8 @@ return 1
 `);
 
 /**
- * All of one append. Answers whether there is something to evict, the numbers of the events, and the time of the newest if the
- * append is what made it.
+ * All of one append. Answers whether there is something to evict, the numbers of the events, and when the newest of them was taken,
+ * unless it is evicted.
  * epoch, number seen, most events, most bytes, then for each event its names and its value
  */
 export const APPEND: Script = script(`${SAME_EPOCH}${WRITE}
@@ -301,7 +301,11 @@ if #members > 0 then
   save()
 end
 local isOver = log.last - log.first + 1 > tonumber(ARGV[3]) or log.bytes > tonumber(ARGV[4])
-return { isOver and 1 or 0, answer, #members > 0 and text(time) }
+if #members > 0 then return { isOver and 1 or 0, answer, text(time) } end
+local latest = 0
+for _, number in ipairs(answer) do latest = math.max(latest, number) end
+local entry = call('XRANGE', key.log, text(latest), text(latest))[1]
+return { isOver and 1 or 0, answer, entry and text(timeOf(entry[2][6])) }
 `);
 
 /**

@@ -17,6 +17,7 @@ import type { Limits } from "../retention.ts";
 import { commonPrefix } from "./common-prefix.ts";
 import type { RedisConnections, Send } from "./connection.ts";
 import { explained, refusalOf } from "./fault.ts";
+import { recordOf, textsOf } from "./record.ts";
 import {
   type Script,
   APPEND,
@@ -132,9 +133,7 @@ export class RedisSession implements BrokerSession {
     const keys = keysOf(this.#meta, epoch);
     const args = [APPEND.text, String(keys.length + 1), this.#meta, ...keys];
     args.push(epoch, String(seen), mostEvents, mostBytes);
-    for (const { topic, key, idempotencyKey, end, type, data } of batch) {
-      args.push(`${topic}\0${key}\0${idempotencyKey}`, `${end ? 1 : 0}${type}\n${data}`);
-    }
+    for (const event of batch) args.push(...textsOf(event));
     // With the whole script: one that Redis had to be told again would be overtaken by the appends behind it.
     const append = checked(() => this.#append("EVAL", args));
     const [reply] = await Promise.all([append, this.#replicated()]);
@@ -282,23 +281,6 @@ async function checked(evaluate: () => Promise<unknown>): Promise<unknown> {
 function ofEpoch(reply: unknown): unknown {
   if (reply === null) throw new EpochMismatch("the log in Redis is in another epoch");
   return reply;
-}
-
-/** @param taken when it was, and when the event before it was, if that was not together with it */
-function recordOf(seq: Cursor, names: string, value: string, taken: string): BrokerRecord {
-  const [topic, key] = names.split("\0", 2) as [string, string];
-  const idempotencyKey = names.slice(topic.length + key.length + 2);
-  const line = value.indexOf("\n");
-  const event: NewEvent = {
-    topic: topic as Topic,
-    key,
-    idempotencyKey,
-    end: value.startsWith("1"),
-    type: value.slice(1, line),
-    data: value.slice(line + 1),
-  };
-  const [mark, follows = mark] = taken.split(" ") as [string, string?];
-  return { seq, time: Number(mark) / 1000, mark, follows, event };
 }
 
 /** The most bytes that the tail asks for at once, if events are as large as the last ones were. */

@@ -51,7 +51,7 @@ export function sourceOf(ioredis: RedisPackage, target: RedisTarget): RedisSourc
     return sourceOf(ioredis, { ...target, url: undefined, ...partsOf(ioredis, url, redis) });
   const options = { ...redis, lazyConnect: true };
   if (sentinels !== undefined) {
-    if (name === undefined) throw new RangeError("sentinels need the name of the primary");
+    if (!name) throw new RangeError("sentinels need the name of the primary");
     const all = { ...options, sentinels: [...sentinels], name };
     return { name: `Redis primary ${name} of ${addresses(sentinels)}`, client: () => new ioredis.Redis(all) };
   }
