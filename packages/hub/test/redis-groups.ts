@@ -171,7 +171,7 @@ export class ClusterGroup implements AsyncDisposable {
     return (await ask(this.servers[0]!, undefined, "CLUSTER", "KEYSLOT", key)) as number;
   }
 
-  /** By number of the node: its id, and the slots that it says it has. */
+  /** As one of the nodes sees it that live. */
   async primaryOf(slot: number): Promise<BrokerProcess> {
     for (const server of this.servers) {
       const slots = (await ask(server, undefined, "CLUSTER", "SLOTS").catch(() => [])) as [
@@ -183,6 +183,11 @@ export class ClusterGroup implements AsyncDisposable {
       if (range !== undefined) return this.servers.find(({ port }) => port === range[2][1])!;
     }
     throw new Error("no node has the slot");
+  }
+
+  async replicaOf(primary: BrokerProcess): Promise<BrokerProcess> {
+    const [, , replicas] = (await ask(primary, undefined, "ROLE")) as [string, number, [string, string][]];
+    return this.servers.find(({ port }) => replicas.some(([, each]) => each === String(port)))!;
   }
 
   async idOf(server: BrokerProcess): Promise<string> {

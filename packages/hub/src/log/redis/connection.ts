@@ -120,6 +120,10 @@ const OPTIONS = {
   enableOfflineQueue: false,
   enableAutoPipelining: false,
   enableReadyCheck: false,
+  // The log has its own; these would end the wait for new events.
+  commandTimeout: undefined,
+  blockingTimeout: undefined,
+  socketTimeout: undefined,
   disconnectTimeout: 0,
   keyPrefix: "",
   protocol: 2, // in 3 an answer to XREAD has another shape

@@ -5,6 +5,7 @@ import { missing } from "../../../test/broker-process.ts";
 import { connect, control, dataOf } from "../../../test/client.ts";
 import { insist } from "../../../test/insist.ts";
 import { ask, ClusterGroup } from "../../../test/redis-groups.ts";
+import { inDeno, noDeno } from "../../../test/runtimes.ts";
 import { until } from "../../../test/until.ts";
 import { createHub, type Hub } from "../../hub.ts";
 import { type ContractRetention, logContract } from "../../testing/log-contract.ts";
@@ -70,6 +71,13 @@ describe.skipIf(reason !== "")(`Redis Cluster${reason}`, () => {
     expect(client.status).toBe("wait");
   });
 
+  test.skipIf(noDeno !== "")(`runs in Deno${noDeno}`, async () => {
+    const options = { url: group.url };
+    const out = await inDeno("redis-program.ts", JSON.stringify({ prefix: "deno", ...options }));
+    const all = Array.from({ length: 20 }, (_, at) => `${at}`);
+    expect(JSON.parse(out)).toEqual([all, all]);
+  });
+
   test("the slot moves to another node, key by key: publishers may have to try again, and nothing is lost or told as a gap", async () => {
     const prefix = "moves";
     const log = await open(prefix);
@@ -106,6 +114,26 @@ describe.skipIf(reason !== "")(`Redis Cluster${reason}`, () => {
     expect(log.bounds()).toMatchObject({ epoch, last: at });
     expect(await group.primaryOf(slot)).toBe(to);
     expect(await ask(to, undefined, "EXISTS", metaKey(prefix))).toBe(1);
+  });
+
+  test("the node with the slot hands over to its replica, and lives on as one: nothing is lost or told as a gap", async () => {
+    const log = await open("handed");
+    const hub = openHub(log);
+    const { sink } = connect(hub);
+    const { epoch } = log.bounds();
+    const slot = await group.slotOf(metaKey("handed"));
+    const primary = await group.primaryOf(slot);
+    const replica = await group.replicaOf(primary);
+    for (let at = 0; at < 60; at++) {
+      await insist(() => hub.publish("t", { data: `${at}`, id: `${at}` }));
+      if (at === 20) await ask(replica, undefined, "CLUSTER", "FAILOVER");
+      if (at === 30) await until(async () => (await group.primaryOf(slot)) === replica);
+    }
+    await until(() => dataOf(sink).length >= 60);
+    expect(dataOf(sink)).toEqual(Array.from({ length: 60 }, (_, each) => `${each}`));
+    expect(control(sink, "sse:gap")).toEqual([]);
+    expect(log.bounds().epoch).toBe(epoch);
+    expect(log.connection.reconnects).toBeGreaterThan(0);
   });
 
   test("the node with the slot is killed: what its replica had comes, once, in order and without a gap", async () => {

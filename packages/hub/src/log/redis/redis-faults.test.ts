@@ -110,6 +110,15 @@ describe.skipIf(reason !== "")(`Redis${reason}`, () => {
     await until(async () => (await count()) === 0);
   });
 
+  test("a user that may not ask what Redis is, with timeouts of the user's own", async () => {
+    await redis.call("ACL", ["SETUSER", "app", "on", ">secret", "~{acl}*", "+@all", "-info", "-client"]);
+    const login = { username: "app", password: "secret", commandTimeout: 50, socketTimeout: 50 };
+    const log = await open("acl", { redis: login, checkEvery: 1000 });
+    await publish(log, "1");
+    await log.checked();
+    expect(log.connection.reconnects).toBe(0);
+  });
+
   describe.each(["log", "index", "newest", "ids", "lost", "ended", "ends"])("when the key %s", (name) => {
     /** A log all of whose keys hold something, and most of whose events are not in memory. */
     const fill = async (prefix: string) => {

@@ -3,6 +3,7 @@ import { missing, type BrokerProcess } from "../../../test/broker-process.ts";
 import { connect, control, dataOf } from "../../../test/client.ts";
 import { insist } from "../../../test/insist.ts";
 import { ask, SentinelGroup } from "../../../test/redis-groups.ts";
+import { inDeno, noDeno } from "../../../test/runtimes.ts";
 import { until } from "../../../test/until.ts";
 import { createHub, type Hub } from "../../hub.ts";
 import { newEvent } from "../../testing/log-contract.ts";
@@ -57,6 +58,14 @@ describe.skipIf(reason !== "")(`Redis behind Sentinel${reason}`, () => {
     } finally {
       group.sentinels[0]!.process.kill("SIGCONT");
     }
+  });
+
+  test.skipIf(noDeno !== "")(`runs in Deno${noDeno}`, async () => {
+    const sentinels = group.sentinels.map(({ port }) => ({ host: "127.0.0.1", port }));
+    const options = { sentinels, name: "primary", redis: { password, sentinelPassword } };
+    const out = await inDeno("redis-program.ts", JSON.stringify({ prefix: "deno", ...options }));
+    const all = Array.from({ length: 20 }, (_, at) => `${at}`);
+    expect(JSON.parse(out)).toEqual([all, all]);
   });
 
   test.each([
