@@ -19,12 +19,13 @@ describe.skipIf(reason !== "")(`Redis${reason}`, () => {
   afterAll(() => broker[Symbol.asyncDispose]());
 
   test("tells no gap to a topic that lost nothing, however much the others lost", async () => {
-    const options = { url: broker.url, prefix: "rare", maxEvents: 10 };
+    const options = { url: broker.url, prefix: "rare", maxEvents: 10, checkEvery: 5 };
     const log = await openRedisLog({ ...options, window: { maxEvents: 1 } });
     const limits = { bytes: Infinity, upTo: Infinity };
     await log.append([newEvent("rare", "1"), newEvent("rare", "2")]);
     for (let at = 0; at < 99; at++) await log.append([newEvent("busy", `${at}`)]);
     await shown(log, (await log.append([newEvent("busy", "99")]))[0]!);
+    await log.checked(); // and evicted
     const from = async (after: number, ...selectors: string[]) =>
       (await log.read(after, new SelectorSet(selectors), limits)).from;
     expect(await from(2, "rare")).toBe(2);

@@ -55,6 +55,8 @@ export class RedisSession implements BrokerSession {
   readonly #onRuins: (...ruins: RuinsReply) => void;
   readonly #reads = new Semaphore(READS);
   #isEvicting = false;
+  /** An append has left something to evict. */
+  #isOver = false;
   #tailCount = TAIL_EVENTS / 16;
 
   constructor(
@@ -152,9 +154,14 @@ export class RedisSession implements BrokerSession {
 
   /** One at a time, and nobody waits for it. What fails here is tried again with the next append, and with the next check. */
   async #evict(epoch: string): Promise<void> {
+    this.#isOver = true;
     if (this.#isEvicting) return;
     this.#isEvicting = true;
-    await this.#run(EVICT, epoch, this.#bounds).catch(() => {});
+    // Appends that are answered meanwhile may have left more than one call evicts.
+    while (this.#isOver) {
+      this.#isOver = false;
+      await this.#run(EVICT, epoch, this.#bounds).catch(() => {});
+    }
     this.#isEvicting = false;
   }
 
