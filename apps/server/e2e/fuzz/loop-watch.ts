@@ -1,18 +1,14 @@
 import { heapStats } from "bun:jsc";
-import { readFileSync } from "node:fs";
+import { cpuTime } from "./cpu-time.ts";
 
 /*
  * Loaded into the server before its own code. Tells how long the event loop was held, in time that its thread has run for:
  * on a busy machine a thread waits for its turn, which is nobody's fault. Tells of memory when it gets SIGUSR2.
  */
 
-/** The CPU time of the main thread, and how long it waited for a CPU, in nanoseconds. */
-const SCHEDSTAT = `/proc/self/task/${process.pid}/schedstat`;
 const LOOK_EVERY = 5;
 /** What is shorter is not worth a line, in milliseconds. */
 const WORTH_TELLING = 25;
-
-const cpuTime = (): number => Number(readFileSync(SCHEDSTAT, "latin1").split(" ", 1)[0]) / 1e6;
 
 let last = cpuTime();
 setInterval(() => {
