@@ -25,7 +25,7 @@ import {
 import type { Hub, Message } from "@sse/hub";
 import type { Server } from "bun";
 import { type DocumentDecoration, Elysia } from "elysia";
-import { residentMemory } from "./overload.ts";
+import { residentMemory } from "./overload-watch.ts";
 
 /** How long a job takes, in milliseconds, and in how many steps it tells of its progress. */
 const JOB_TIME = 5000;

@@ -19,7 +19,7 @@ import { MaximumDurations } from "./maximum-durations.ts";
 import { METRICS, Metrics } from "./metrics.ts";
 import { openapiRoutes } from "./openapi.ts";
 import { openLog } from "./open-log.ts";
-import { OverloadWatch } from "./overload.ts";
+import { OverloadWatch } from "./overload-watch.ts";
 import { pageRoutes } from "./page.ts";
 import type { Config } from "./settings.ts";
 import { statsStream } from "./stats-stream.ts";

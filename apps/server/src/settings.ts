@@ -2,7 +2,7 @@ import { MAX_BODY_BYTES, TICKET_DEFAULTS } from "@sse/elysia";
 import { HUB_DEFAULTS, MEMORY_LOG_DEFAULTS } from "@sse/hub";
 import { SQLITE_LOG_DEFAULTS } from "@sse/hub/sqlite";
 import { LOG_LEVELS } from "./logger.ts";
-import { descriptorLimit, memoryLimit } from "./overload.ts";
+import { descriptorLimit, memoryLimit } from "./overload-watch.ts";
 import * as of from "./setting-values.ts";
 import { type Parse, SIZE, TIME, written } from "./setting-values.ts";
 

@@ -20,7 +20,7 @@ import {
 import { createHub, type Hub, MemoryLog, SelectorSet } from "@sse/hub";
 import { type DocumentDecoration, Elysia } from "elysia";
 import type { Maxima, MaximumDurations } from "./maximum-durations.ts";
-import { residentMemory } from "./overload.ts";
+import { residentMemory } from "./overload-watch.ts";
 
 const STATS_EVENTS: DocumentDecoration = {
   operationId: "statsEvents",

@@ -2,9 +2,12 @@ import { directStream, type LagPolicy, type MaybePromise, type Opening, type Str
 import type { Server } from "bun";
 import type { Admission } from "./admission.ts";
 import { type Access, type Authorize, requireSubscribe, withAccess } from "./auth/access.ts";
-import { Refusal, STREAM_HEADERS } from "./problem.ts";
-import { headerCursor, lastValue, memoiseLast, queryCursor, queryOf, readQuery } from "./query.ts";
+import { headerCursor, queryCursor } from "./last-event-id.ts";
+import { memoiseLast } from "./memoise-last.ts";
+import { Refusal } from "./problem.ts";
+import { lastValue, queryOf, readQuery } from "./query.ts";
 import { refuseInStream } from "./refuse.ts";
+import { STREAM_HEADERS } from "./stream-headers.ts";
 import { traceSubscribe } from "./tracing.ts";
 
 /** The topic of streams that ask for none. */

@@ -19,12 +19,13 @@ export { TICKET_DEFAULTS, type TicketOptions, Tickets } from "./auth/tickets.ts"
 export { clientAddress } from "./client-address.ts";
 export { DEFAULT_TOPIC, events } from "./events.ts";
 export { fieldNames, type FieldNames, parseJson, requireFields } from "./json.ts";
-export { otherMethods } from "./methods.ts";
+export { otherMethods } from "./other-methods.ts";
 export { nearestName } from "./nearest-name.ts";
 export { json, OTHER_METHODS, problems, STREAM_PARAMETERS, STREAM_RESPONSES } from "./openapi.ts";
 export { requireKnownOrigin } from "./origin.ts";
 export { MAX_BODY_BYTES, sse, type SseOptions } from "./plugin.ts";
-export { problem, type ProblemStatus, Refusal, type RefusalReason, STREAM_HEADERS } from "./problem.ts";
+export { problem, type ProblemStatus, Refusal, type RefusalReason } from "./problem.ts";
 export { publish, type Publication, type PublishOptions } from "./publish.ts";
 export { answerErrors } from "./refuse.ts";
 export { readText } from "./request-body.ts";
+export { STREAM_HEADERS } from "./stream-headers.ts";

@@ -6,7 +6,7 @@ import { type Authorize, requireAdmin, withAccess } from "./auth/access.ts";
 import type { Tickets } from "./auth/tickets.ts";
 import { drain } from "./drain.ts";
 import { events } from "./events.ts";
-import { otherMethods } from "./methods.ts";
+import { otherMethods } from "./other-methods.ts";
 import { DRAIN, EVENTS, HEALTHZ, OTHER_METHODS, PUBLISH, READYZ, STATS } from "./openapi.ts";
 import { LAST_ANSWER, problem } from "./problem.ts";
 import { publish } from "./publish.ts";

@@ -1,5 +1,4 @@
 import type { HubErrorCode } from "@sse/hub";
-import { CONTENT_TYPE } from "@sse/protocol";
 
 const TITLES = {
   400: "Bad Request",
@@ -71,18 +70,6 @@ export class Refusal extends Error {
     this.reason = reason;
   }
 }
-
-/**
- * `no-transform` and `x-accel-buffering` keep proxies from holding events back. `connection: close`, because Bun keeps
- * `timeout(request, 0)` on a socket that is reused, which would then never time out. `transfer-encoding` must not be set:
- * Elysia would read such a stream and write it anew.
- */
-export const STREAM_HEADERS = Object.freeze({
-  "content-type": CONTENT_TYPE,
-  "cache-control": "no-cache, no-transform",
-  "x-accel-buffering": "no",
-  connection: "close",
-});
 
 /** How long to wait after a 503 or 429, in seconds. */
 const RETRY_AFTER = "5";

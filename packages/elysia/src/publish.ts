@@ -3,9 +3,10 @@ import type { Server } from "bun";
 import type { Admission } from "./admission.ts";
 import { type Access, requirePublish, requirePublisher } from "./auth/access.ts";
 import { fieldNames, parseJson, requireFields } from "./json.ts";
+import { memoiseLast } from "./memoise-last.ts";
 import { requireKnownOrigin } from "./origin.ts";
 import { Refusal } from "./problem.ts";
-import { memoiseLast, queryOf, readQuery } from "./query.ts";
+import { queryOf, readQuery } from "./query.ts";
 import { mediaType, readText } from "./request-body.ts";
 import { tracePublish } from "./tracing.ts";
 

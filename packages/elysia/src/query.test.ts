@@ -1,5 +1,6 @@
 import { describe, expect, test } from "bun:test";
-import { headerCursor, lastValue, queryCursor, readQuery } from "./query.ts";
+import { headerCursor, queryCursor } from "./last-event-id.ts";
+import { lastValue, readQuery } from "./query.ts";
 
 const KNOWN = ["topic", "lastEventId", "replay", "lag", "ticket"];
 const header = (...ids: string[]): string => {

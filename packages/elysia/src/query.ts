@@ -7,25 +7,6 @@ export function queryOf(url: string): string {
   return start === -1 ? "" : url.slice(start + 1);
 }
 
-/** Parses a text again only when it differs from the last one: requests that come in thousands are alike. */
-export function memoiseLast<T>(parse: (text: string) => T): (text: string) => T {
-  let last: { text: string; value: T } | null = null;
-  return (text) => {
-    if (last?.text !== text) last = { text, value: parse(text) };
-    return last.value;
-  };
-}
-
-/** URLSearchParams would take what is not for other characters, and different names for one. */
-function isEncoded(text: string): boolean {
-  try {
-    decodeURIComponent(text);
-    return true;
-  } catch {
-    return false;
-  }
-}
-
 /**
  * The query's known parameters. Others are ignored, because proxies, gateways and libraries add their own (`_`, `utm_source`),
  * unless the name is a known one misspelt.
@@ -58,19 +39,12 @@ export function lastValue(query: URLSearchParams, name: string): string | null {
   return query.getAll(name).at(-1) ?? null;
 }
 
-/** The cursor in a query; "" for none. An empty one is of a client that has seen no event yet, and no cursor. */
-export function queryCursor(query: URLSearchParams): string {
-  return query.getAll("lastEventId").findLast((id) => id !== "") ?? "";
-}
-
-/** As {@link queryCursor}, in the header, where Fetch joins two into one value. */
-export function headerCursor({ headers }: Request): string {
-  const given = headers.get("last-event-id");
-  if (given === null || !given.includes(",")) return given ?? "";
-  return (
-    given
-      .split(",")
-      .map((id) => id.trim())
-      .findLast((id) => id !== "") ?? ""
-  );
+/** URLSearchParams would take what is not for other characters, and different names for one. */
+function isEncoded(text: string): boolean {
+  try {
+    decodeURIComponent(text);
+    return true;
+  } catch {
+    return false;
+  }
 }

@@ -1,15 +1,10 @@
 import { HubError, type HubErrorCode } from "@sse/hub";
 import { CONTENT_TYPE, encodeEvent } from "@sse/protocol";
 import type { Admission } from "./admission.ts";
-import {
-  LAST_ANSWER,
-  problem,
-  type ProblemStatus,
-  Refusal,
-  type RefusalReason,
-  STREAM_HEADERS,
-} from "./problem.ts";
-import { headerCursor, queryCursor, queryOf } from "./query.ts";
+import { headerCursor, queryCursor } from "./last-event-id.ts";
+import { LAST_ANSWER, problem, type ProblemStatus, Refusal, type RefusalReason } from "./problem.ts";
+import { queryOf } from "./query.ts";
+import { STREAM_HEADERS } from "./stream-headers.ts";
 
 const STATUS_OF: Record<HubErrorCode, ProblemStatus> = {
   "bad-topic": 400,

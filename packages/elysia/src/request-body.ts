@@ -1,5 +1,5 @@
+import { memoiseLast } from "./memoise-last.ts";
 import { Refusal } from "./problem.ts";
-import { memoiseLast } from "./query.ts";
 
 /** A byte order mark is a part of the text: JSON refuses it, data keeps it. */
 const UTF8 = { fatal: true, ignoreBOM: true };

@@ -2,7 +2,7 @@ import { Elysia } from "elysia";
 import type { Admission } from "./admission.ts";
 import { type Authorize, withAccess } from "./auth/access.ts";
 import type { Tickets } from "./auth/tickets.ts";
-import { otherMethods } from "./methods.ts";
+import { otherMethods } from "./other-methods.ts";
 import { OTHER_METHODS, TICKETS } from "./openapi.ts";
 import { answerErrors } from "./refuse.ts";
 import { queryOf, readQuery } from "./query.ts";

@@ -1,5 +1,5 @@
 import { expect, test } from "bun:test";
-import { type OverloadLimits, OverloadWatch } from "./overload.ts";
+import { type OverloadLimits, OverloadWatch } from "./overload-watch.ts";
 
 const LIMITS: OverloadLimits = { maxDescriptors: 100, maxMemory: 1000, maxLag: 200 };
 

@@ -1,0 +1,8 @@
+/** Parses a text again only when it differs from the last one: requests that come in thousands are alike. */
+export function memoiseLast<T>(parse: (text: string) => T): (text: string) => T {
+  let last: { text: string; value: T } | null = null;
+  return (text) => {
+    if (last?.text !== text) last = { text, value: parse(text) };
+    return last.value;
+  };
+}

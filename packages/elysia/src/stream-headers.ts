@@ -1,0 +1,13 @@
+import { CONTENT_TYPE } from "@sse/protocol";
+
+/**
+ * `no-transform` and `x-accel-buffering` keep proxies from holding events back. `connection: close`, because Bun keeps
+ * `timeout(request, 0)` on a socket that is reused, which would then never time out. `transfer-encoding` must not be set:
+ * Elysia would read such a stream and write it anew.
+ */
+export const STREAM_HEADERS = Object.freeze({
+  "content-type": CONTENT_TYPE,
+  "cache-control": "no-cache, no-transform",
+  "x-accel-buffering": "no",
+  connection: "close",
+});
