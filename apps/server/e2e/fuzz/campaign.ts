@@ -20,21 +20,6 @@ const LARGE = 200_000;
 /** How much more may be in use after a quiet time than after the first one: the log fills, and allocators keep some. */
 const MOST_GROWTH = { heap: 64 * 1024 * 1024, live: 300, resident: 256 * 1024 * 1024 };
 
-export interface Failure extends Violation {
-  /** Cases that fail when they are played alone. */
-  readonly seeds: readonly number[];
-  readonly plan: readonly string[];
-}
-
-export interface Report {
-  readonly cases: number;
-  readonly oracle: Oracle;
-  readonly failures: readonly Failure[];
-  readonly memory: readonly Memory[];
-  /** The longest time that the loop was held, by whatever ran together, in milliseconds. */
-  readonly longestHeld: number;
-}
-
 /** What a seed means. @param attempt makes it another client with other markers, and is the same but for that */
 export function drawCase(protocol: Protocol, seed: number, attempt: number): Case {
   const random = new Random(partSeed(seed, protocol === "2" ? 2 : 1));

@@ -8,6 +8,7 @@ import { until } from "../sse-client.ts";
 import type { Oracle } from "./oracle.ts";
 import { SECRET, TOKENS, WITNESS } from "./requests.ts";
 
+const LOOP_WATCH = new URL("loop-watch.ts", import.meta.url).pathname;
 const FLAGS = (
   "--max-log-events 25000 --max-log-bytes 12MiB --publish-rate 2000/s --max-streams 300 --max-streams-per-principal 20 " +
   "--max-age 10s --heartbeat 500ms --return-window 100ms --retry 100ms --auth-cookie session --trusted-proxies 127.0.0.1 --max-tickets 500"
@@ -51,7 +52,7 @@ export class ServerUnderTest implements AsyncDisposable {
     const env = {
       SSE_TOKENS: TOKENS,
       SSE_JWT_SECRET: SECRET,
-      BUN_OPTIONS: `--preload=${join(import.meta.dir, "loop-watch.ts")}`,
+      BUN_OPTIONS: `--preload=${LOOP_WATCH}`,
     };
     const flags = isTls ? ["--tls-cert", cert, "--tls-key", key] : [];
     const server = await ServerProcess.startWith(env, ...FLAGS, ...flags);
