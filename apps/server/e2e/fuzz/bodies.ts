@@ -53,6 +53,7 @@ function drawEvent(random: Random, topic: string, marker: string): Event {
   return event;
 }
 
+const FORBIDDEN = "a topic that only admins may publish to";
 /** Each makes one event into one that has to be refused. */
 const WRONG: Readonly<Record<string, (event: Event) => unknown>> = {
   "a field that is none": (event) => ({ ...event, retry: 1 }),
@@ -76,6 +77,7 @@ const WRONG: Readonly<Record<string, (event: Event) => unknown>> = {
   "data that is too large": (event) => ({ ...event, data: "x".repeat(MIB + 1) }),
   "a list in place of an event": (event) => [event],
   "null in place of an event": () => null,
+  [FORBIDDEN]: (event) => ({ ...event, topic: "secret/b" }),
 };
 
 /** Each breaks the text of JSON. */
@@ -122,10 +124,10 @@ const BOMBS: Readonly<Record<string, Bomb>> = {
   "a list of empty lists": ["refused", 0, () => `${fill("[[]", ",[]")}]`],
   "a list of empty objects": ["refused", 0, () => `${fill("[{}", ",{}")}]`],
   "10,001 events": ["refused", 10_001, (topic, marker) => listOf(10_001, marker, () => topic)],
-  "10,000 events": ["taken", 10_000, (topic, marker) => listOf(10_000, marker, () => topic)],
-  "10,000 topics": ["taken", 10_000, (topic, marker) => listOf(10_000, marker, (at) => `${topic}/${at}`)],
+  "10,000 events": ["either", 10_000, (topic, marker) => listOf(10_000, marker, () => topic)],
+  "10,000 topics": ["either", 10_000, (topic, marker) => listOf(10_000, marker, (at) => `${topic}/${at}`)],
   "3,900 long topics": [
-    "taken",
+    "either",
     3900,
     (topic, marker) => listOf(3900, marker, (at) => `${topic}/${at}`.padEnd(999, "/x")),
   ],
@@ -167,7 +169,7 @@ export function drawBomb(random: Random, topic: string, marker: string): Body {
 }
 
 /** A body for `POST /publish`, in JSON or lines of JSON. */
-export function drawJsonBody(random: Random, topic: string, marker: string): Body {
+export function drawJsonBody(random: Random, topic: string, marker: string, isAdmin: boolean): Body {
   const draw = (): Event => drawEvent(random, topic, marker);
   const kind = random.next();
   if (kind < 0.35) return body("an event", "taken", JSON.stringify(draw()), 1);
@@ -178,11 +180,12 @@ export function drawJsonBody(random: Random, topic: string, marker: string): Bod
   if (kind < 0.85) {
     const what = random.pick(Object.keys(WRONG));
     const wrong = WRONG[what]!(draw());
+    const verdict = isAdmin && what === FORBIDDEN ? "either" : "refused";
     const where = random.below(3);
-    if (where === 0 && !Array.isArray(wrong)) return body(what, "refused", JSON.stringify(wrong), 1);
+    if (where === 0 && !Array.isArray(wrong)) return body(what, verdict, JSON.stringify(wrong), 1);
     const all = events.toSpliced(random.below(count + 1), 0, wrong as Event);
-    if (where === 1) return body(`${what}, in a list`, "refused", JSON.stringify(all), count + 1);
-    return body(`${what}, in lines`, "refused", linesOf(all, random), count + 1, NDJSON);
+    if (where === 1) return body(`${what}, in a list`, verdict, JSON.stringify(all), count + 1);
+    return body(`${what}, in lines`, verdict, linesOf(all, random), count + 1, NDJSON);
   }
   if (kind < 0.93) {
     const what = random.pick(Object.keys(BROKEN));

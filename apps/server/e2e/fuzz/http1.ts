@@ -269,6 +269,10 @@ export class AnswerReader {
     const end = this.#rest.indexOf(CRLF);
     if (end === -1) return false;
     const size = Number.parseInt(this.#rest.toString("latin1", 0, end), 16);
+    if (Number.isNaN(size)) {
+      this.#rest = Buffer.alloc(0); // Bun answers what follows a stream's request in the middle of the stream
+      return false;
+    }
     const whole = end + CRLF.length + size + CRLF.length;
     if (this.#rest.length < whole) return false;
     this.#add(this.#rest.subarray(end + CRLF.length, whole - CRLF.length));

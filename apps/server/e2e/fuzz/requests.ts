@@ -118,14 +118,14 @@ function allow(may: Client["may"], allowed: string, verdict: Verdict = "taken"):
   return may === "everything" || allowed.includes(may) ? verdict : "refused";
 }
 
-type Make = (random: Random, topic: string, marker: string) => Body;
+type Make = (random: Random, topic: string, marker: string, isAdmin: boolean) => Body;
 
 /** Publishes to a topic of everybody's, or to one that only admins may publish to. */
 function publish({ random, may, tag }: Draw, make: Make, query = "", more: Fields = []): Part {
   const isSecret = random.chance(0.12);
   const topic = isSecret ? "secret/a" : `fuzz/${random.below(30)}${oneOf(random, "|/é|//|/a/b")}`;
   const marker = isSecret ? `${SECRET_MARKER}${tag}~` : `~m${tag}~`;
-  const made = make(random, topic, marker);
+  const made = make(random, topic, marker, may === "everything");
   return publication(
     made,
     `/publish${query.replace("TOPIC", encodeURIComponent(topic))}`,
