@@ -241,7 +241,7 @@ export const DRAIN: DocumentDecoration = {
           properties: {
             topics: {
               type: "array",
-              items: text,
+              items: { ...text, minLength: 1 },
               minItems: 1,
               description:
                 "Those that ask for one of these selectors, by the same word. Default: every stream.",

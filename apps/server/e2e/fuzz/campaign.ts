@@ -18,7 +18,7 @@ const WIDTH = 24;
 /** A case that sends more is played beside small ones only: together, they may hold the loop longer. */
 const LARGE = 200_000;
 /** How much more may be in use after a quiet time than after the first one: the log fills, and allocators keep some. */
-const MOST_GROWTH = { heap: 64 * 1024 * 1024, live: 300, resident: 256 * 1024 * 1024 };
+const MOST_GROWTH = { heap: 64 * 1024 * 1024, live: 100, resident: 256 * 1024 * 1024 };
 
 /** What a seed means. @param attempt makes it another client with other markers, and is the same but for that */
 export function drawCase(protocol: Protocol, seed: number, attempt: number): Case {

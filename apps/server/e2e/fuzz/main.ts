@@ -76,7 +76,8 @@ async function fuzz(protocol: Protocol): Promise<boolean> {
   const { cases, oracle, memory } = campaign;
   for (const { check, message, subject } of found) {
     console.log(`\n${check}: ${message}`);
-    const suspects = subject === null ? campaign.recent : [Number.parseInt(subject, 36)];
+    const suspects =
+      subject === null ? await suspectsOf(protocol, check, campaign.recent) : [Number.parseInt(subject, 36)];
     for (const seed of suspects) {
       if (suspects.length < 3)
         for (const { asked, trust, what } of drawCase(protocol, seed, 0).exchanges)
@@ -91,9 +92,24 @@ async function fuzz(protocol: Protocol): Promise<boolean> {
     `${cases} connections, ${oracle.accepted} publications taken, ${oracle.refused} refused; answers ${statuses.join(", ")}`,
   );
   console.log(
-    `memory after each quiet time, in MiB: ${memory.map(({ heap, resident }) => `${mib(heap)} of ${mib(resident)}`).join(", ")}`,
+    `memory after each quiet time, in MiB, and requests and streams in it: ${memory.map(({ heap, resident, live }) => `${mib(heap)} of ${mib(resident)} (${live} objects)`).join(", ")}`,
   );
   return found.length === 0;
+}
+
+/** Which of the cases that were under way crash a server when they are played alone; all of them where none does. */
+async function suspectsOf(
+  protocol: Protocol,
+  check: string,
+  recent: readonly number[],
+): Promise<readonly number[]> {
+  const found: number[] = [];
+  for (const seed of check === "crash" ? recent : []) {
+    await using alone = await Campaign.start(protocol);
+    const violations = await alone.round([seed].values(), () => false);
+    if (violations.some((each) => each.check === check)) found.push(seed);
+  }
+  return found.length > 0 ? found : recent;
 }
 
 function mib(bytes: number): number {
