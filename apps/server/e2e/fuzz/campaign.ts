@@ -64,12 +64,16 @@ export class Campaign implements AsyncDisposable {
     };
     this.longestHeld = 0;
     await Promise.all(Array.from({ length: WIDTH }, work));
-    if (this.#server.ended !== null)
-      return [{ check: "crash", message: `the server ended with ${this.#server.ended}`, subject: null }];
-    await this.#blameHolders();
-    if (this.oracle.violations.length === 0) {
-      this.oracle.settle(await this.#server.settle(this.oracle));
-      this.memory.push(await this.#server.memory());
+    try {
+      await this.#blameHolders();
+      if (this.oracle.violations.length === 0) {
+        this.oracle.settle(await this.#server.settle(this.oracle));
+        this.memory.push(await this.#server.memory());
+      }
+    } catch (error) {
+      const ended = await this.#server.endedWithin(1000);
+      if (ended === null) throw error;
+      return [{ check: "crash", message: `the server ended with ${ended}`, subject: null }];
     }
     return [...this.oracle.violations, ...this.#grown()];
   }

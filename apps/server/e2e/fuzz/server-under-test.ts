@@ -72,6 +72,12 @@ export class ServerUnderTest implements AsyncDisposable {
     return exitCode === null && signalCode === null ? null : `${signalCode ?? exitCode}`;
   }
 
+  /** What the process ends with within so many milliseconds; null when it does not. */
+  async endedWithin(milliseconds: number): Promise<string | null> {
+    await Promise.race([this.#server.process.exited, Bun.sleep(milliseconds)]);
+    return this.ended;
+  }
+
   /** How long the loop was held since this was last asked, each time that is worth telling, in milliseconds. */
   takeHeld(): number[] {
     const lines = this.#server.lines.slice(this.#lines);
