@@ -63,6 +63,12 @@ function setOf(selectors: readonly string[]): SelectorSet | null {
   return selectors.length === 0 ? null : new SelectorSet(selectors);
 }
 
+/** The most bytes of memory that selectors take, by measurement: what is kept for many clients is bounded by it. */
+export function sizeOf(selectors: SelectorSet | null): number {
+  if (selectors === null) return 0;
+  return 512 + 8 * selectors.key.length + 80 * (selectors.topics.length + selectors.patterns.length);
+}
+
 /** Everything, for ever: what a request may do where nobody has to authenticate. */
 export const FULL_ACCESS: Access = Object.freeze(
   accessOf({ subscribe: ["**"], publish: ["**"], admin: true }, { isAnonymous: true }),

@@ -1,6 +1,6 @@
 import { randomBytes } from "node:crypto";
 import { Refusal } from "../problem.ts";
-import { type Access, unauthorized } from "./access.ts";
+import { type Access, sizeOf, unauthorized } from "./access.ts";
 import { digestKey } from "./digest.ts";
 
 /** How long tickets are good for, and how many there can be. */
@@ -11,6 +11,8 @@ export interface TicketOptions {
   maxTickets?: number | undefined;
   /** The most of them for one principal, so that nobody can take them all; default 10,000. */
   maxTicketsPerPrincipal?: number | undefined;
+  /** The most memory that they take, in bytes, and one principal's a quarter of it; default 64 MiB. */
+  maxBytes?: number | undefined;
   /** Milliseconds since 1970; default `Date.now`. */
   now?: (() => number) | undefined;
 }
@@ -20,9 +22,32 @@ export const TICKET_DEFAULTS = Object.freeze({
   ttl: 30_000,
   maxTickets: 50_000,
   maxTicketsPerPrincipal: 10_000,
+  maxBytes: 64 * 1024 * 1024,
 }) satisfies TicketOptions;
 
 const TICKET_BYTES = 32;
+/** What a ticket takes besides what it allows, in bytes of memory. */
+const OVERHEAD = 512;
+
+interface Ticket {
+  readonly access: Access;
+  readonly expires: number;
+  readonly size: number;
+}
+
+/** So many principals it takes to use up the memory for tickets. */
+const PRINCIPALS_FOR_ALL = 4;
+
+/** Of the tickets that wait: all, or one principal's. */
+class Held {
+  tickets = 0;
+  bytes = 0;
+
+  add(tickets: number, bytes: number): void {
+    this.tickets += tickets;
+    this.bytes += bytes;
+  }
+}
 
 /**
  * Tickets: what an EventSource, which cannot send headers, shows in its URL in place of a token. Each is good for one
@@ -33,22 +58,24 @@ export class Tickets {
   readonly #ttl: number;
   readonly #maxTickets: number;
   readonly #maxPerPrincipal: number;
+  readonly #maxBytes: number;
   readonly #now: () => number;
   /** By digest, the oldest first. */
-  readonly #waiting = new Map<string, { access: Access; expires: number }>();
-
-  /** How many wait, by principal. */
-  readonly #counts = new Map<string, number>();
+  readonly #waiting = new Map<string, Ticket>();
+  readonly #all = new Held();
+  readonly #byPrincipal = new Map<string, Held>();
 
   constructor({
     ttl = TICKET_DEFAULTS.ttl,
     maxTickets = TICKET_DEFAULTS.maxTickets,
     maxTicketsPerPrincipal = TICKET_DEFAULTS.maxTicketsPerPrincipal,
+    maxBytes = TICKET_DEFAULTS.maxBytes,
     now = Date.now,
   }: TicketOptions = {}) {
     this.#ttl = ttl;
     this.#maxTickets = maxTickets;
     this.#maxPerPrincipal = maxTicketsPerPrincipal;
+    this.#maxBytes = maxBytes;
     this.#now = now;
   }
 
@@ -61,16 +88,23 @@ export class Tickets {
   issue(access: Access): { ticket: string; expires: number } {
     if (access.isAnonymous) throw unauthorized();
     this.#dropOld();
-    if (this.#waiting.size >= this.#maxTickets) throw tooMany(this.#maxTickets);
     const { principal } = access;
-    if (principal !== null) {
-      const count = this.#counts.get(principal) ?? 0;
-      if (count >= this.#maxPerPrincipal) throw tooMany(count);
-      this.#counts.set(principal, count + 1);
+    const held = principal === null ? null : (this.#byPrincipal.get(principal) ?? new Held());
+    const size = OVERHEAD + sizeOf(access.subscribe);
+    requireRoom(this.#all, size, this.#maxTickets, this.#maxBytes);
+    if (held !== null) {
+      requireRoom(held, size, this.#maxPerPrincipal, this.#maxBytes / PRINCIPALS_FOR_ALL);
+      this.#byPrincipal.set(principal!, held);
+      held.add(1, size);
     }
+    this.#all.add(1, size);
     const ticket = randomBytes(TICKET_BYTES).toString("base64url");
     const expires = Math.min(this.#now() + this.#ttl, access.expires ?? Infinity);
-    this.#waiting.set(digestKey(ticket), { access: { ...access, publish: null, admin: false }, expires });
+    this.#waiting.set(digestKey(ticket), {
+      access: { ...access, publish: null, admin: false },
+      expires,
+      size,
+    });
     return { ticket, expires };
   }
 
@@ -83,14 +117,15 @@ export class Tickets {
     }
   }
 
-  #take(key: string): { access: Access; expires: number } | undefined {
+  #take(key: string): Ticket | undefined {
     const found = this.#waiting.get(key);
-    if (!this.#waiting.delete(key)) return undefined;
-    const principal = found!.access.principal;
-    if (principal === null) return found;
-    const left = this.#counts.get(principal)! - 1;
-    if (left === 0) this.#counts.delete(principal);
-    else this.#counts.set(principal, left);
+    if (found === undefined) return undefined;
+    this.#waiting.delete(key);
+    this.#all.add(-1, -found.size);
+    const { principal } = found.access;
+    const held = principal === null ? undefined : this.#byPrincipal.get(principal);
+    held?.add(-1, -found.size);
+    if (held?.tickets === 0) this.#byPrincipal.delete(principal!);
     return found;
   }
 
@@ -106,11 +141,9 @@ export class Tickets {
   }
 }
 
-function tooMany(count: number): Refusal {
-  return new Refusal(
-    429,
-    `${count} tickets wait to be used; ask again when some were, or have expired`,
-    {},
-    "tickets",
-  );
+/** @throws Refusal 429 */
+function requireRoom({ tickets, bytes }: Held, size: number, maxTickets: number, maxBytes: number): void {
+  if (tickets < maxTickets && bytes + size <= maxBytes) return;
+  const detail = `${tickets} tickets wait to be used; ask again when some were, or have expired`;
+  throw new Refusal(429, detail, {}, "tickets");
 }
