@@ -12,10 +12,8 @@ export function requireKnownOrigin(request: Request, origins: readonly string[])
   const site = request.headers.get("sec-fetch-site");
   // No browser, or one that says that no other page has sent it.
   if (origin === null ? site === null || isOwnSite(site) : isKnown(origin, site, request, origins)) return;
-  throw new Refusal(
-    403,
-    `pages of ${origin === null ? "other origins" : origin.slice(0, 256)} may not do this; the server has to be told to allow them`,
-  );
+  const who = origin === null ? "another origin" : origin.slice(0, 256);
+  throw new Refusal(403, `pages of ${who} are not allowed here; list the origin to allow them`);
 }
 
 /**

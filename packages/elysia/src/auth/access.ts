@@ -12,8 +12,8 @@ export interface Access {
   /** When it ends, in milliseconds since 1970, and its streams with it; null: never. */
   readonly expires: number | null;
   /**
-   * Whose streams and events it is counted with: the subject of a token, or the token where it names none; null: nobody's,
-   * so that they are counted by address.
+   * Whose streams and events it is counted with: the subject of a token, or what was signed where it names none; null:
+   * nobody's, so that they are counted by address. It is kept in many places: make it short.
    */
   readonly principal: string | null;
   /** True for a request that has shown nothing: it is asked for a token where one with a token is forbidden. */
