@@ -51,5 +51,5 @@ function isKnown(origin: string, site: string | null, request: Request, origins:
 
 /** Scheme, host and port, as a browser writes them; null for a request that names no host. */
 function originOf(url: string): string | null {
-  return URL.canParse(url) ? new URL(url).origin : null;
+  return URL.parse(url)?.origin ?? null;
 }
