@@ -266,4 +266,7 @@ test("as many tickets as there can be fit, when they allow little", () => {
     tickets.issue(accessOf({ subscribe: [`users/${at}`] }, { principal: `subject ${at}` }));
   }
   expect(() => tickets.issue(accessOf({ subscribe: ["a"] }))).toThrow("50000 tickets wait");
+  const few = new Tickets({ maxTickets: 2 });
+  few.issue(accessOf({ subscribe: largest(1) }));
+  few.issue(accessOf({ subscribe: largest(2) }));
 });

@@ -11,8 +11,6 @@ export interface TicketOptions {
   maxTickets?: number | undefined;
   /** The most of them for one principal, so that nobody can take them all; default 10,000. */
   maxTicketsPerPrincipal?: number | undefined;
-  /** The most memory that they take, in bytes, and one principal's a quarter of it; default 64 MiB. */
-  maxBytes?: number | undefined;
   /** Milliseconds since 1970; default `Date.now`. */
   now?: (() => number) | undefined;
 }
@@ -22,21 +20,20 @@ export const TICKET_DEFAULTS = Object.freeze({
   ttl: 30_000,
   maxTickets: 50_000,
   maxTicketsPerPrincipal: 10_000,
-  maxBytes: 64 * 1024 * 1024,
 }) satisfies TicketOptions;
 
 const TICKET_BYTES = 32;
 /** What a ticket takes besides what it allows, in bytes of memory. */
 const OVERHEAD = 512;
+/** What so many tickets may take in all: enough for what most tokens allow, and at the least for some that allow the most. */
+const BYTES_PER_TICKET = 1400;
+const MIN_BYTES = 4 * 1024 * 1024;
 
 interface Ticket {
   readonly access: Access;
   readonly expires: number;
   readonly size: number;
 }
-
-/** So many principals it takes to use up the memory for tickets. */
-const PRINCIPALS_FOR_ALL = 4;
 
 /** Of the tickets that wait: all, or one principal's. */
 class Held {
@@ -58,7 +55,6 @@ export class Tickets {
   readonly #ttl: number;
   readonly #maxTickets: number;
   readonly #maxPerPrincipal: number;
-  readonly #maxBytes: number;
   readonly #now: () => number;
   /** By digest, the oldest first. */
   readonly #waiting = new Map<string, Ticket>();
@@ -69,13 +65,11 @@ export class Tickets {
     ttl = TICKET_DEFAULTS.ttl,
     maxTickets = TICKET_DEFAULTS.maxTickets,
     maxTicketsPerPrincipal = TICKET_DEFAULTS.maxTicketsPerPrincipal,
-    maxBytes = TICKET_DEFAULTS.maxBytes,
     now = Date.now,
   }: TicketOptions = {}) {
     this.#ttl = ttl;
     this.#maxTickets = maxTickets;
     this.#maxPerPrincipal = maxTicketsPerPrincipal;
-    this.#maxBytes = maxBytes;
     this.#now = now;
   }
 
@@ -91,9 +85,9 @@ export class Tickets {
     const { principal } = access;
     const held = principal === null ? null : (this.#byPrincipal.get(principal) ?? new Held());
     const size = OVERHEAD + sizeOf(access.subscribe);
-    requireRoom(this.#all, size, this.#maxTickets, this.#maxBytes);
+    requireRoom(this.#all, size, this.#maxTickets);
     if (held !== null) {
-      requireRoom(held, size, this.#maxPerPrincipal, this.#maxBytes / PRINCIPALS_FOR_ALL);
+      requireRoom(held, size, this.#maxPerPrincipal);
       this.#byPrincipal.set(principal!, held);
       held.add(1, size);
     }
@@ -142,7 +136,8 @@ export class Tickets {
 }
 
 /** @throws Refusal 429 */
-function requireRoom({ tickets, bytes }: Held, size: number, maxTickets: number, maxBytes: number): void {
+function requireRoom({ tickets, bytes }: Held, size: number, maxTickets: number): void {
+  const maxBytes = Math.max(MIN_BYTES, maxTickets * BYTES_PER_TICKET);
   if (tickets < maxTickets && bytes + size <= maxBytes) return;
   const detail = `${tickets} tickets wait to be used; ask again when some were, or have expired`;
   throw new Refusal(429, detail, {}, "tickets");
