@@ -724,7 +724,9 @@ describe.each(TRANSPORTS)("a body, over %s,", (transport) => {
     },
   );
 
-  test.skipIf(transport === "the handler")("without a token is not read", async () => {
+  if (transport === "the handler") return; // it has no socket on which a body could be late
+
+  test("without a token is not read", async () => {
     const type = "content-type: application/json\r\ntransfer-encoding: chunked";
     const fields = { ":method": "POST", ":path": "/publish", "content-type": "application/json" };
     const status =
