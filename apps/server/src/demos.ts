@@ -86,6 +86,8 @@ export function startDemos(hub: Hub): () => void {
   return () => clearInterval(timer);
 }
 
+const RANDOM_TOPICS = ["demo/random"];
+
 const text = { type: "string" } as const;
 
 const SEND_EVENT: DocumentDecoration = {
@@ -153,9 +155,13 @@ export function demoRoutes(
       { parse: "none", detail: SEND_EVENT },
     )
     .all("/send-event", otherMethods("POST, OPTIONS"), OTHER_METHODS)
-    .get("/random", ({ request, server }) => events(admission, request, server, authorize, ["demo/random"]), {
-      detail: RANDOM,
-    })
+    .get(
+      "/random",
+      ({ request, server }) => events(admission, request, server, { authorize, topics: RANDOM_TOPICS }),
+      {
+        detail: RANDOM,
+      },
+    )
     .all("/random", otherMethods("GET, HEAD, OPTIONS"), OTHER_METHODS)
     .post(
       "/demo/jobs",

@@ -92,7 +92,7 @@ export async function startServer(config: Config, logger: Logger): Promise<Runni
     onPublished: metrics.published,
   });
   const answer = answerErrors(admission);
-  const stats = statsStream(hub, { authorize, origins, durations });
+  const stats = statsStream(admission, { authorize, origins, durations });
   const app = new Elysia({ serve: { development: false, reusePort: false } })
     // Each field by its name: Elysia reads the text, and prepares all there is for a handler that takes the whole context.
     .onError(({ code, error, path }) =>
@@ -127,12 +127,9 @@ export async function startServer(config: Config, logger: Logger): Promise<Runni
 
   const stop = async (): Promise<void> => {
     stopDemos();
+    stats.stop();
     overload.stop();
-    await Promise.all([
-      hub.close({ within: config.drain }),
-      stats.stop(config.drain),
-      Bun.sleep(Math.min(config.drain, TURNING_AWAY)),
-    ]);
+    await Promise.all([hub.close({ within: config.drain }), Bun.sleep(Math.min(config.drain, TURNING_AWAY))]);
     turnAwayConnections(server.port!);
     await Bun.sleep(Math.min(config.drain, LAST_COMERS));
     // What is being answered may be finished, but not by a client that takes for ever.

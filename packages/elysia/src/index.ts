@@ -17,7 +17,7 @@ export { mintToken, type MintOptions } from "./auth/mint.ts";
 export { readTokens, type StaticToken } from "./auth/static-tokens.ts";
 export { TICKET_DEFAULTS, type TicketOptions, Tickets } from "./auth/tickets.ts";
 export { clientAddress } from "./client-address.ts";
-export { DEFAULT_TOPIC, events } from "./events.ts";
+export { DEFAULT_TOPIC, events, type EventsOptions } from "./events.ts";
 export { fieldNames, type FieldNames, parseJson, requireFields } from "./json.ts";
 export { otherMethods } from "./other-methods.ts";
 export { nearestName } from "./nearest-name.ts";

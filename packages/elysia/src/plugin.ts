@@ -61,7 +61,7 @@ export function sse({
     );
   const app = new Elysia({ name: "@sse/elysia" })
     .onError(answerErrors(admission))
-    .get("/events", ({ request, server }) => events(admission, request, server, authorize), {
+    .get("/events", ({ request, server }) => events(admission, request, server, { authorize }), {
       detail: EVENTS,
     })
     .all("/events", read, OTHER_METHODS)

@@ -1,6 +1,6 @@
 import type { Clock } from "../clock.ts";
 import { type CloseReason, closingEvent, type ClosingReason, HEARTBEAT } from "../control-events.ts";
-import { createCounters } from "../counters.ts";
+import { type Counters, createCounters } from "../counters.ts";
 import { HubError } from "../errors.ts";
 import { type Cursor, type EventId, formatEventId } from "../log/event-id.ts";
 import type { MaybePromise, Position, PositionRequest, TailListener } from "../log/event-log.ts";
@@ -35,8 +35,11 @@ const HEARTBEAT_FRAME = encoder.encode(HEARTBEAT);
 export class Delivery implements CatchUpHost, TailListener {
   readonly clock: Clock;
   readonly streams: Stream[] = [];
-  readonly counters = createCounters();
+  /** One for all namespaces of a hub. */
+  readonly counters: Counters;
   readonly quotas: Quotas;
+  /** Bytes of events that came into the log, as they go over the wire. */
+  bytesTaken = 0;
   /** The epoch of the log that streams are in. */
   epoch: string;
   /** The last event that was routed: what a live stream has had, or is about to have from its cohort. */
@@ -52,10 +55,12 @@ export class Delivery implements CatchUpHost, TailListener {
   /** What the log was asked last, in this turn and since its last event: streams of a cohort ask the same when it has changed. */
   #asked: { selectors: string; lastEventId: string; answer: MaybePromise<Position> } | null = null;
 
-  constructor(settings: HubSettings, wake: () => void) {
+  /** @param sibling whose streams these are counted with; null: nobody's */
+  constructor(settings: HubSettings, wake: () => void, sibling: Delivery | null = null) {
     this.#settings = settings;
     this.clock = settings.clock;
-    this.quotas = new Quotas(settings);
+    this.counters = sibling?.counters ?? createCounters();
+    this.quotas = new Quotas(settings, sibling?.quotas ?? null);
     this.#wake = wake;
     const { epoch, last } = settings.log.bounds();
     this.epoch = epoch;
@@ -257,7 +262,7 @@ export class Delivery implements CatchUpHost, TailListener {
 
   /** New events of the log. */
   append(entries: readonly StoredEvent[]): void {
-    for (const { bytes } of entries) this.counters.bytesTaken += bytes;
+    for (const { bytes } of entries) this.bytesTaken += bytes;
     this.#fanOut.route(entries);
     this.head = entries[entries.length - 1]!.seq;
     this.#asked = null; // an answer of before may call a topic ended that has begun anew
