@@ -1,9 +1,11 @@
 import type { TopicMap, TopicOf } from "@sse/protocol";
 import type { Clock } from "./clock.ts";
 import { startDeadlines } from "./deliver/deadlines.ts";
-import { Delivery } from "./deliver/delivery.ts";
+import { OpenStreams } from "./deliver/open-streams.ts";
+import { Turns } from "./turns.ts";
 import { HubError } from "./errors.ts";
-import { inEvent, type NewEvent, parseMessage } from "./publish/message.ts";
+import { inEvent, parseMessage } from "./publish/message.ts";
+import type { NewEvent } from "./log/new-event.ts";
 import { Opening } from "./subscribe/opening.ts";
 import { parseRequest, type StreamRequest } from "./subscribe/request.ts";
 import type { EventId } from "./log/event-id.ts";
@@ -14,10 +16,7 @@ import { GroupCommit } from "./publish/group-commit.ts";
 import { type InputOf, Schemas, type TopicSchemas } from "./publish/schemas.ts";
 import type { HubStats, SlowStream } from "./stats.ts";
 import { parseTopic, SelectorSet } from "./topics/topic.ts";
-import type { Known, MapOf, MessageFor, MessagesFor } from "./topics/topic-map.ts";
-
-/** An hour: nobody waits longer for streams to be closed. */
-const LONGEST_CLOSING = 3_600_000;
+import type { Known, MapOf, MessageFor, MessagesFor } from "./topics/typed-topics.ts";
 
 /**
  * Takes events from publishers, keeps them in its log, and fans them out to streams.
@@ -30,15 +29,15 @@ class EventHub {
 
   readonly #settings: HubSettings;
   readonly #clock: Clock;
-  readonly #delivery: Delivery;
+  readonly #streams: OpenStreams;
   readonly #schemas: Schemas | null;
   readonly #stopDeadlines: () => void;
   readonly #stopTail: () => void;
   readonly #groupCommit: GroupCommit;
+  readonly #turns: Turns;
   readonly #drain: Drain;
   readonly #parent: EventHub | null;
   readonly #namespaces = new Set<EventHub>();
-  #turnDue = false;
   #closing: Promise<void> | null = null;
 
   constructor(options: HubOptions = {}, parent: EventHub | null = null) {
@@ -47,11 +46,12 @@ class EventHub {
     this.#clock = this.#settings.clock;
     this.#schemas = this.#settings.schemas === null ? null : new Schemas(this.#settings.schemas);
     this.#groupCommit = new GroupCommit(this.#settings);
-    const sibling = parent === null ? null : parent.#delivery;
-    this.#delivery = new Delivery(this.#settings, () => this.#takeTurn(), sibling);
-    this.#drain = new Drain(this.#delivery, this.#clock);
-    this.#stopTail = this.#settings.log.tail(this.#delivery);
-    this.#stopDeadlines = startDeadlines(this.#delivery, this.#settings);
+    const sibling = parent === null ? null : parent.#streams;
+    this.#streams = new OpenStreams(this.#settings, () => this.#turns.take(), sibling);
+    this.#turns = new Turns(this.#clock, this.#groupCommit, this.#streams);
+    this.#drain = new Drain(this.#streams, this.#clock);
+    this.#stopTail = this.#settings.log.tail(this.#streams);
+    this.#stopDeadlines = startDeadlines(this.#streams, this.#settings);
   }
 
   /** True once {@link close} was called: nothing is published or opened any more. */
@@ -114,21 +114,8 @@ class EventHub {
     if (this.#closing !== null)
       throw new HubError("closed", "the server is shutting down; publish again later");
     const ids = this.#groupCommit.add(events);
-    this.#takeTurn();
+    this.#turns.take();
     return ids;
-  }
-
-  #takeTurn(): void {
-    if (this.#turnDue) return;
-    this.#turnDue = true;
-    this.#clock.defer(() => {
-      this.#turnDue = false;
-      // What this turn commits goes out in the next one, so that the answers to its publishers do not wait for a large
-      // fan-out; or at once, together with what is due anyway.
-      const due = this.#delivery.hasWork;
-      this.#groupCommit.commit();
-      if (due && this.#delivery.run()) this.#takeTurn();
-    });
   }
 
   /**
@@ -141,9 +128,9 @@ class EventHub {
   open(request: StreamRequest): MaybePromise<Opening> {
     if (this.#closing !== null)
       throw new HubError("closed", "the server is shutting down; connect again later");
-    const delivery = this.#delivery;
-    const stream = delivery.register(parseRequest(request, this.#settings.maxSelectors), request);
-    const opening = delivery.position(stream, (position) => new Opening(delivery, stream, position));
+    const streams = this.#streams;
+    const stream = streams.register(parseRequest(request, this.#settings.maxSelectors), request);
+    const opening = streams.resumer.position(stream, (position) => new Opening(streams, stream, position));
     if (!(opening instanceof Promise)) return opening;
     const cancel = () => stream.finish("client");
     const { signal } = request;
@@ -173,15 +160,15 @@ class EventHub {
 
   /** What the hub and its namespaces hold, and have done. Counters count from its start; `log` is the hub's own. */
   stats(): HubStats {
-    const { counters, quotas, bytesTaken } = this.#delivery;
+    const { counters, quotas, bytesTaken } = this.#streams;
     let streams = 0;
     let cohorts = 0;
     let catchingUp = 0;
     let blocked = 0;
-    for (const delivery of this.#deliveries()) {
-      streams += delivery.streams.length;
-      cohorts += delivery.cohorts;
-      for (const { state } of delivery.streams) {
+    for (const open of this.#allStreams()) {
+      streams += open.all.length;
+      cohorts += open.cohorts;
+      for (const { state } of open.all) {
         if (state === "catching-up") catchingUp++;
         else if (state === "blocked") blocked++;
       }
@@ -208,8 +195,8 @@ class EventHub {
   /** The streams that are furthest behind, the furthest first. Looks at every stream. */
   slowest(count: number): SlowStream[] {
     const now = this.#clock.now();
-    return this.#deliveries()
-      .flatMap((delivery) => delivery.streams.map((stream) => ({ stream, lag: delivery.lag(stream) })))
+    return this.#allStreams()
+      .flatMap((open) => open.all.map((stream) => ({ stream, lag: open.lag(stream) })))
       .filter(({ lag }) => lag > 0)
       .toSorted((a, b) => b.lag - a.lag)
       .slice(0, count)
@@ -221,8 +208,8 @@ class EventHub {
       }));
   }
 
-  #deliveries(): Delivery[] {
-    return [this.#delivery, ...[...this.#namespaces].map((namespace) => namespace.#delivery)];
+  #allStreams(): OpenStreams[] {
+    return [this.#streams, ...[...this.#namespaces].map((namespace) => namespace.#streams)];
   }
 
   /** Why the log cannot keep events now; null while it can. */
@@ -232,12 +219,12 @@ class EventHub {
 
   /** Milliseconds after which a client that is sent away should come back: another number each time. */
   returnTime(): number {
-    return this.#delivery.returnTime();
+    return this.#streams.returnTime();
   }
 
   /** How many open streams want this topic: a publisher may rest while it is 0. */
   listeners(topic: string): number {
-    return this.#delivery.listeners(parseTopic(topic));
+    return this.#streams.listeners(parseTopic(topic));
   }
 
   /**
@@ -265,9 +252,8 @@ class EventHub {
       const most = `at most ${LONGEST_CLOSING}`;
       throw new HubError("bad-request", `within must be a whole number of milliseconds, ${most}`);
     }
-    const { streams } = this.#delivery;
     const wanted = topics === undefined ? null : new Set(new SelectorSet(topics).words);
-    const chosen = streams.filter(
+    const chosen = this.#streams.all.filter(
       ({ cohort }) => wanted === null || cohort.selectors.words.some((word) => wanted.has(word)),
     );
     let count = chosen.length;
@@ -279,9 +265,9 @@ class EventHub {
   async #shutDown(within: number): Promise<void> {
     await Promise.resolve(); // a callback or a sink that closes the hub is done first, and finds it closing
     this.#groupCommit.commit();
-    this.#delivery.run();
+    this.#streams.run();
     const namespaces = [...this.#namespaces].map((namespace) => namespace.close({ within }));
-    await Promise.all([this.#drain.close(this.#delivery.streams.slice(), within), ...namespaces]);
+    await Promise.all([this.#drain.close(this.#streams.all.slice(), within), ...namespaces]);
     this.#drain.stop();
     this.#stopDeadlines();
     await this.#groupCommit.settled();
@@ -306,3 +292,6 @@ export function createHub<Topics extends TopicMap = object>(options?: HubOptions
 export function createHub<Topics extends TopicMap = object>(options: HubOptions = {}): Hub<Topics> {
   return new EventHub(options) as Hub<Topics>;
 }
+
+/** An hour: nobody waits longer for streams to be closed. */
+const LONGEST_CLOSING = 3_600_000;

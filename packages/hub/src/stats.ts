@@ -1,6 +1,6 @@
 import type { Counters } from "./counters.ts";
 import type { Bounds, EventLog } from "./log/event-log.ts";
-import type { StreamState } from "./subscribe/stream.ts";
+import type { StreamState } from "./deliver/stream.ts";
 
 /** What a hub holds, and what it has done since its start. */
 export interface HubStats extends Counters {

@@ -3,42 +3,8 @@ import { type Cursor, type EventId, formatEventId } from "../log/event-id.ts";
 import type { MaybePromise, Page } from "../log/event-log.ts";
 import type { HubSettings } from "../options.ts";
 import type { LagPolicy } from "../subscribe/request.ts";
-import type { Stream, StreamHost } from "../subscribe/stream.ts";
+import type { Stream, StreamHost } from "./stream.ts";
 import type { Cohort } from "./cohort.ts";
-
-const encoder = new TextEncoder();
-
-/** What one read of the log becomes on the wire. */
-interface Slice {
-  /** Where it begins: beyond the cursor that was asked for when events are gone. */
-  readonly from: Cursor;
-  /** Null when there is nothing to write. */
-  readonly bytes: Uint8Array | null;
-  readonly events: number;
-  /** How often newer events stand for some that were left out. */
-  readonly lags: number;
-  readonly cursor: Cursor;
-}
-
-/** A read that other streams of this turn want too. */
-interface Memo {
-  readonly cohort: Cohort<Stream>;
-  readonly lag: LagPolicy;
-  readonly cursor: Cursor;
-  readonly upTo: Cursor;
-  readonly slice: MaybePromise<Slice>;
-}
-
-/** What the hub does with a stream besides reading the log for it. */
-export interface CatchUpHost extends StreamHost {
-  readonly epoch: string;
-  /** Ends the stream, and tells the client why. */
-  close(stream: Stream, reason: "slow"): void;
-  /** Ends the stream without a word more. */
-  end(stream: Stream, reason: "error" | "ended"): void;
-  /** Asks the log where the stream goes on. @param from not before this */
-  relocate(stream: Stream, from?: Cursor): void;
-}
 
 /** Reads the log for streams that are not live, slice by slice, until they have had all that their cohort was sent. */
 export class CatchUp {
@@ -162,6 +128,40 @@ export class CatchUp {
     }
     this.goOn(stream);
   }
+}
+
+/** What the hub does with a stream besides reading the log for it. */
+export interface CatchUpHost extends StreamHost {
+  readonly epoch: string;
+  /** Ends the stream, and tells the client why. */
+  close(stream: Stream, reason: "slow"): void;
+  /** Ends the stream without a word more. */
+  end(stream: Stream, reason: "error" | "ended"): void;
+  /** Asks the log where the stream goes on. @param from not before this */
+  relocate(stream: Stream, from?: Cursor): void;
+}
+
+const encoder = new TextEncoder();
+
+/** What one read of the log becomes on the wire. */
+interface Slice {
+  /** Where it begins: beyond the cursor that was asked for when events are gone. */
+  readonly from: Cursor;
+  /** Null when there is nothing to write. */
+  readonly bytes: Uint8Array | null;
+  readonly events: number;
+  /** How often newer events stand for some that were left out. */
+  readonly lags: number;
+  readonly cursor: Cursor;
+}
+
+/** A read that other streams of this turn want too. */
+interface Memo {
+  readonly cohort: Cohort<Stream>;
+  readonly lag: LagPolicy;
+  readonly cursor: Cursor;
+  readonly upTo: Cursor;
+  readonly slice: MaybePromise<Slice>;
 }
 
 /** The page that the log gave for what follows a cursor, with each hole that newer events stand for told before the next. */

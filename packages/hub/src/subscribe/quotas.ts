@@ -1,25 +1,6 @@
 import { HubError, type HubErrorCode } from "../errors.ts";
 import type { StreamRequest } from "./request.ts";
 
-/** The most streams, of all and of each; null: any number. */
-export interface QuotaLimits {
-  readonly maxStreams: number | null;
-  readonly maxStreamsPerAddress: number | null;
-  readonly maxStreamsPerPrincipal: number | null;
-  readonly maxStreamsPerTopic: number | null;
-}
-
-/** How many streams one address, principal or selector has. */
-export interface Quota {
-  readonly key: string;
-  readonly among: Map<string, Quota>;
-  /** This one in a list, which all streams share that are counted for nobody else. */
-  readonly alone: readonly Quota[];
-  streams: number;
-}
-
-const NOBODY: readonly Quota[] = [];
-
 /**
  * Counts streams by whose they are, and refuses one too many. A stream takes its quotas before anything is asked for it, and
  * gives them back when the hub forgets it, which happens to each stream once, however it ends.
@@ -90,6 +71,23 @@ export class Quotas {
   }
 }
 
+/** The most streams, of all and of each; null: any number. */
+export interface QuotaLimits {
+  readonly maxStreams: number | null;
+  readonly maxStreamsPerAddress: number | null;
+  readonly maxStreamsPerPrincipal: number | null;
+  readonly maxStreamsPerTopic: number | null;
+}
+
+/** How many streams one address, principal or selector has. */
+export interface Quota {
+  readonly key: string;
+  readonly among: Map<string, Quota>;
+  /** This one in a list, which all streams share that are counted for nobody else. */
+  readonly alone: readonly Quota[];
+  streams: number;
+}
+
 function check(
   quotas: ReadonlyMap<string, Quota>,
   key: string | undefined,
@@ -114,3 +112,5 @@ function take(among: Map<string, Quota>, key: string): Quota {
   quota.streams++;
   return quota;
 }
+
+const NOBODY: readonly Quota[] = [];

@@ -2,9 +2,6 @@ import { accessSync, constants, mkdirSync, readlinkSync, realpathSync, statSync 
 import { basename, dirname, isAbsolute, join, resolve } from "node:path";
 import { HubError } from "../../errors.ts";
 
-/** Links that lead to links, before this is taken for a circle. */
-const MAX_LINKS = 40;
-
 /** The path, absolute: a process may change its folder. A `..` stays, for after a symlink only the system knows what it means. */
 export function absolutePath(path: string): string {
   if (!path.includes("..")) return resolve(path);
@@ -57,3 +54,6 @@ export function identity(path: string): string | null {
   const stat = statSync(path, { throwIfNoEntry: false });
   return stat === undefined ? null : `${stat.dev}:${stat.ino}`;
 }
+
+/** Links that lead to links, before this is taken for a circle. */
+const MAX_LINKS = 40;
