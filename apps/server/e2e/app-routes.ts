@@ -37,7 +37,7 @@ export async function withEveryRoute<Result>(
   )!;
   const server = await startServer(
     config,
-    createLogger("error", () => {}),
+    createLogger("error", String, () => {}),
   );
   try {
     const routes = server.app.routes.map(({ method, path }) => ({

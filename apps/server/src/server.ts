@@ -89,6 +89,7 @@ export async function startServer(config: Config, logger: Logger): Promise<Runni
     publishRate: config.publishRate,
     overload: overload.current,
     onRefused: metrics.refused,
+    onError: (error) => logger.error("a request has failed", { error: Bun.inspect(error) }),
     onPublished: metrics.published,
   });
   const answer = answerErrors(admission);
