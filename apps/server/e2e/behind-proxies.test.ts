@@ -120,6 +120,46 @@ for (const config of PROXIES) {
       }
     });
 
+    test("a page whose own name points to the proxy neither reads nor publishes", async () => {
+      await using node = await ServerProcess.start("--no-demos", "--open", "--host", "127.0.0.1");
+      await using proxy = await ProxyProcess.start(config, [node.port]);
+      await answers(proxy.url);
+      for (const host of [
+        "evil.example",
+        `evil.example:${new URL(proxy.url).port}`,
+        "127.0.0.1.evil.example",
+        "192.0.2.1",
+      ]) {
+        const own = { host, origin: `${new URL(proxy.url).protocol}//${host}` };
+        for (const [path, init] of [
+          ["/events?topic=t", {}],
+          ["/publish?topic=t", { method: "POST", body: "x", headers: { "content-type": "text/plain" } }],
+          ["/stats", {}],
+          ["/", {}],
+        ] as [string, RequestInit & { headers?: Record<string, string> }][]) {
+          const abort = new AbortController();
+          const headers = { accept: "*/*", ...init.headers, ...own };
+          const response = await fetch(`${proxy.url}${path}`, {
+            ...init,
+            headers,
+            tls,
+            signal: abort.signal,
+          });
+          // A Caddy with TLS answers nothing: it has no certificate for the name, and says so where a client insists.
+          const body = config === "Caddyfile" ? await response.text() : "";
+          expect({ host, path, status: response.status, body }).toEqual({
+            host,
+            path,
+            status: config === "Caddyfile" ? 200 : 421,
+            body: "",
+          });
+          abort.abort();
+        }
+      }
+      const stats = (await (await fetch(`${node.url}/stats`)).json()) as { published: number };
+      expect(stats.published).toBe(0);
+    });
+
     test("the name that clients use has to be allowed", async () => {
       await using refusing = await ServerProcess.start("--no-demos");
       await using allowing = await ServerProcess.start("--no-demos", "--allowed-hosts", "sse.example.com");
