@@ -30,9 +30,10 @@ const OTHER = "PATCH";
  */
 export async function withEveryRoute<Result>(
   ask: (url: string, routes: readonly Route[]) => Promise<Result>,
+  flags: readonly string[] = [],
 ): Promise<Result> {
   const config = readConfig(
-    ["--port", "0", "--log", "memory:", "--drain", "0s", "--max-lag", "off"],
+    ["--port", "0", "--log", "memory:", "--drain", "0s", "--max-lag", "off", ...flags],
     ADMIN_ENV,
   )!;
   const server = await startServer(

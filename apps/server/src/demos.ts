@@ -6,6 +6,7 @@ import {
   DEFAULT_TOPIC,
   events,
   json,
+  jsonAnswer,
   otherMethods,
   OTHER_METHODS,
   parseJson,
@@ -141,7 +142,7 @@ export function demoRoutes(
     jobs++;
     lastJob = number;
     void runJob(hub, topic).finally(() => jobs--);
-    return Response.json({ topic });
+    return jsonAnswer({ topic });
   };
 
   return new Elysia({ name: "demos" })

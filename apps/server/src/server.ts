@@ -2,6 +2,7 @@ import { cors } from "@elysiajs/cors";
 import {
   Admission,
   answerErrors,
+  NOSNIFF,
   otherMethods,
   OTHER_METHODS,
   problem,
@@ -107,7 +108,7 @@ export async function startServer(config: Config, logger: Logger): Promise<Runni
         withAccess(authorize, request, async (access) => {
           if (access !== undefined) requireAdmin(access);
           const { body, type } = await metrics.text();
-          return new Response(body, { headers: { "content-type": type } });
+          return new Response(body, { headers: { ...NOSNIFF, "content-type": type } });
         }),
       { detail: METRICS },
     )
@@ -146,7 +147,7 @@ export async function startServer(config: Config, logger: Logger): Promise<Runni
 /** Cross-origin requests from the origins listed; without any, nothing is said, and browsers refuse them. */
 function allowOrigins({ corsOrigins: origins, corsHeaders, authCookie }: Config) {
   if (origins.length === 0) return new Elysia();
-  return cors({
+  const plugin = cors({
     origin: [...origins],
     methods: ["GET", "POST", "OPTIONS"],
     allowedHeaders: ["Content-Type", "Last-Event-ID", "Authorization", ...corsHeaders],
@@ -154,4 +155,6 @@ function allowOrigins({ corsOrigins: origins, corsHeaders, authCookie }: Config)
     credentials: authCookie !== undefined,
     maxAge: 86_400,
   });
+  // Its answers to preflights are its own.
+  return new Elysia().onRequest(({ set }) => void Object.assign(set.headers, NOSNIFF)).use(plugin);
 }

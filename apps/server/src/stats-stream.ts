@@ -3,6 +3,7 @@ import {
   type Admission,
   answerErrors,
   type Authorize,
+  emptyAnswer,
   events,
   fieldNames,
   OTHER_METHODS,
@@ -111,7 +112,7 @@ export function statsStream(
     requireKnownOrigin(request, origins);
     const body = parseJson(await readText(request, MAX_PROBE));
     await namespace.publish(TOPIC, { event: "probe", data: requireFields(body, PROBE_FIELDS, "the body") });
-    return new Response(null, { status: 204 });
+    return emptyAnswer();
   };
   const routes = new Elysia({ name: "stats-stream" })
     .onError(answerErrors(admission))

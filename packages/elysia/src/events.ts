@@ -7,6 +7,7 @@ import {
   type StreamRequest,
 } from "@sse/hub";
 import type { Server } from "bun";
+import { emptyAnswer } from "./answers.ts";
 import type { Admission } from "./admission.ts";
 import { type Access, type Authorize, requireSubscribe, withAccess } from "./auth/access.ts";
 import { headerCursor, queryCursor } from "./last-event-id.ts";
@@ -114,7 +115,7 @@ function open(
     },
   };
   const answer = (opening: Opening): Response => {
-    if (opening.over) return new Response(null, { status: 204 });
+    if (opening.over) return emptyAnswer();
     server?.timeout(request, 0);
     return new Response(directStream(opening, server?.development), STREAM);
   };

@@ -16,6 +16,7 @@ export { localOnly } from "./auth/local-only.ts";
 export { mintToken, type MintOptions } from "./auth/mint.ts";
 export { readTokens, type StaticToken } from "./auth/static-tokens.ts";
 export { TICKET_DEFAULTS, type TicketOptions, Tickets } from "./auth/tickets.ts";
+export { emptyAnswer, jsonAnswer, NOSNIFF } from "./answers.ts";
 export { clientAddress } from "./client-address.ts";
 export { DEFAULT_TOPIC, events, type EventsOptions } from "./events.ts";
 export { fieldNames, type FieldNames, parseJson, requireFields } from "./json.ts";

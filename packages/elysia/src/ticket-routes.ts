@@ -1,4 +1,5 @@
 import { Elysia } from "elysia";
+import { jsonAnswer } from "./answers.ts";
 import type { Admission } from "./admission.ts";
 import { type Authorize, withAccess } from "./auth/access.ts";
 import type { Tickets } from "./auth/tickets.ts";
@@ -21,7 +22,7 @@ export function ticketRoutes(admission: Admission, authorize: Authorize, tickets
         return withAccess(authorize, request, (access) => {
           const { ticket, expires } = tickets.issue(access!);
           const body = { ticket, expires: new Date(expires).toISOString() };
-          return Response.json(body, { headers: HEADERS });
+          return jsonAnswer(body, HEADERS);
         });
       },
       { parse: "none", detail: TICKETS },
