@@ -538,6 +538,21 @@ describe("a server without authentication", () => {
     }
   });
 
+  test("warns when it is allowed to be called by a name that others can know", async () => {
+    const isWarned = ({ lines }: ServerProcess): boolean =>
+      lines.some((line) => line.includes('"warn"') && line.includes("no authentication is configured"));
+    await until(() => isWarned(openServer));
+    await using local = await ServerProcess.start(
+      "--allowed-hosts",
+      "localhost,app.localhost,127.0.0.2,[::1]",
+    );
+    await using authenticated = await ServerProcess.startWith({ SSE_TOKENS: TOKENS });
+    for (const server of [local, authenticated]) {
+      expect((await fetch(`${server.url}/healthz`)).status).toBe(200); // it has said what it says at its start
+      expect(isWarned(server)).toBe(false);
+    }
+  });
+
   test("has no tickets", async () => {
     expect((await fetch(`${openServer.url}/tickets`, { method: "POST" })).status).toBe(404);
     expect((await listen(openServer, "?topic=a&ticket=x")).status).toBe(200); // as any parameter that is not ours

@@ -108,6 +108,11 @@ function takesJwts({ jwtSecret, jwtKey, jwtJwks }: Config): boolean {
   return jwtSecret !== undefined || jwtKey !== undefined || jwtJwks !== undefined;
 }
 
+/** Whether a name is one of this machine, to this machine itself. */
+export function isLocalName(host: string): boolean {
+  return LOOPBACK.test(host) || /^([\w-]+\.)*localhost$|^\[::1\]$/i.test(host);
+}
+
 const LOOPBACK = /^(localhost|127(\.[0-9]{1,3}){3}|::1)$/;
 const WAYS = "SSE_JWT_SECRET, --jwt-key, --jwt-jwks or --tokens";
 

@@ -1,6 +1,6 @@
 import { lookup } from "node:dns/promises";
 import { HubError } from "@sse/hub";
-import { help, readConfig } from "./config.ts";
+import { help, isLocalName, readConfig } from "./config.ts";
 import { createLogger } from "./logger.ts";
 import { hideSecrets } from "./secrets.ts";
 import { type RunningServer, startServer } from "./server.ts";
@@ -78,6 +78,12 @@ for (const signal of ["SIGTERM", "SIGINT"] as const) {
 logger.info("listening", { url: server.url, log: config.log });
 if (config.open)
   logger.warn("open to everybody who can reach it: no authentication is configured", { host: config.host });
+const reachableAs = config.allowedHosts.filter((host) => !isLocalName(host));
+if (reachableAs.length > 0) {
+  logger.warn("open to everybody who can reach what is in front of it: no authentication is configured", {
+    allowedHosts: reachableAs.join(" "),
+  });
+}
 
 async function start(): Promise<RunningServer> {
   try {
