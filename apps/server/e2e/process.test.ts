@@ -110,6 +110,21 @@ describe("starting", () => {
   });
 });
 
+test("without authentication, warns when it may be called by a name that others can know", async () => {
+  const isWarned = ({ lines }: ServerProcess): boolean =>
+    lines.some((line) => line.includes('"warn"') && line.includes("no authentication is configured"));
+  await using named = await ServerProcess.start("--allowed-hosts", "localhost,sse.example.com");
+  await using open = await ServerProcess.start("--open", "--host", "127.0.0.1");
+  await until(() => isWarned(named) && isWarned(open));
+  await using local = await ServerProcess.start("--allowed-hosts", "localhost,app.localhost,127.0.0.2,[::1]");
+  const secret = { SSE_JWT_SECRET: "a secret of at least 32 bytes, for tests" };
+  await using authenticated = await ServerProcess.startWith(secret);
+  for (const server of [local, authenticated]) {
+    expect((await fetch(`${server.url}/healthz`)).status).toBe(200); // it has said what it says at its start
+    expect(isWarned(server)).toBe(false);
+  }
+});
+
 describe("coming back", () => {
   test("after a kill, an id from before is told the reset and the gap, and given all that is new", async () => {
     const port = await freePort();

@@ -52,10 +52,10 @@ export interface RunningServer {
  */
 export async function startServer(config: Config, logger: Logger): Promise<RunningServer> {
   const { heartbeat, retry, writeDeadline, maxEventBytes, maxBodyBytes, corsOrigins: origins } = config;
-  const { authorize, tickets } = await createAuth(config);
+  const metrics = new Metrics();
+  const { authorize, tickets } = await createAuth(config, logger, metrics);
   const tls = tlsOptions(config);
   const log = await openLog(config, logger);
-  const metrics = new Metrics();
   const durations = new MaximumDurations(metrics.observer);
   const overload = new OverloadWatch(config, logger);
   const hub = createHub({

@@ -11,9 +11,10 @@ export {
 } from "./auth/access.ts";
 export { createAuthorize, type CredentialOptions } from "./auth/credentials.ts";
 export { createJwtVerifier, type JwtOptions } from "./auth/jwt.ts";
-export { type JwtKey, readKey, remoteKeys, secretKey } from "./auth/jwt-key.ts";
+export { type JwtKey, readKey, secretKey } from "./auth/jwt-key.ts";
 export { localOnly } from "./auth/local-only.ts";
 export { mintToken, type MintOptions } from "./auth/mint.ts";
+export { type RemoteKeyOptions, remoteKeys } from "./auth/remote-keys.ts";
 export { readTokens, type StaticToken } from "./auth/static-tokens.ts";
 export { TICKET_DEFAULTS, type TicketOptions, Tickets } from "./auth/tickets.ts";
 export { emptyAnswer, jsonAnswer, NOSNIFF } from "./answers.ts";

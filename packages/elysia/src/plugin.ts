@@ -9,6 +9,7 @@ import { drain } from "./drain.ts";
 import { events } from "./events.ts";
 import { otherMethods } from "./other-methods.ts";
 import { DRAIN, EVENTS, HEALTHZ, OTHER_METHODS, PUBLISH, READYZ, STATS } from "./openapi.ts";
+import { requireKnownOrigin } from "./origin.ts";
 import { LAST_ANSWER, problem } from "./problem.ts";
 import { publish } from "./publish.ts";
 import { answerErrors } from "./refuse.ts";
@@ -20,7 +21,7 @@ export interface SseOptions {
   hub: Hub;
   /** The most bytes in the body of a request; default 4 MiB. */
   maxBodyBytes?: number;
-  /** Origins whose pages may publish, as `https://example.com`, besides the server's own; default none. */
+  /** Origins whose pages may publish and see the state, as `https://example.com`, besides the server's own; default none. */
   origins?: readonly string[];
   /**
    * What a request may do; default: everything. {@link createAuthorize} makes one of tokens, tickets and cookies; an app
@@ -93,6 +94,7 @@ export function sse({
       "/stats",
       ({ request }) =>
         withAccess(authorize, request, (access) => {
+          requireKnownOrigin(request, origins);
           if (access !== undefined) requireAdmin(access);
           return jsonAnswer({
             uptime: Math.round((performance.now() - started) / 1000),
@@ -113,6 +115,8 @@ export function sse({
       { parse: "none", detail: DRAIN },
     )
     .all("/drain", otherMethods("POST, OPTIONS"), OTHER_METHODS);
-  if (authorize !== undefined && tickets !== undefined) app.use(ticketRoutes(admission, authorize, tickets));
+  if (authorize !== undefined && tickets !== undefined) {
+    app.use(ticketRoutes(admission, { authorize, tickets, origins }));
+  }
   return app;
 }
