@@ -78,11 +78,10 @@ for (const signal of ["SIGTERM", "SIGINT"] as const) {
 logger.info("listening", { url: server.url, log: config.log });
 if (config.open)
   logger.warn("open to everybody who can reach it: no authentication is configured", { host: config.host });
-const reachableAs = config.allowedHosts.filter((host) => !isLocalName(host));
-if (reachableAs.length > 0) {
-  logger.warn("open to everybody who can reach what is in front of it: no authentication is configured", {
-    allowedHosts: reachableAs.join(" "),
-  });
+if (config.allowedHosts.some((host) => !isLocalName(host))) {
+  logger.warn(
+    "open to everybody who can reach what is in front of it by a name of --allowed-hosts: no authentication is configured",
+  );
 }
 
 async function start(): Promise<RunningServer> {
