@@ -780,7 +780,7 @@ describe("settings", () => {
   });
   test.each<[string[], Record<string, string>, string]>([
     [[], { SSE_JWT_SECRET: "short" }, "SSE_JWT_SECRET is 5 bytes long; HS256 needs 32"],
-    [["--jwt-key", "/nowhere"], {}, "--jwt-key /nowhere cannot be read"],
+    [["--jwt-key", "/nowhere"], {}, "--jwt-key *** cannot be read (ENOENT)"],
     [["--jwt-key", "FOLDER/weak.pem"], {}, "is an RSA key of 1024 bits"],
     [["--jwt-key", "FOLDER/key.pem"], { SSE_JWT_SECRET: SECRET }, "exclude each other"],
     [["--jwt-jwks", "http://keys.example/"], {}, "--jwt-jwks http://keys.example/ must be an https URL"],

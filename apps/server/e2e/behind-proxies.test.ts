@@ -138,6 +138,46 @@ for (const config of PROXIES) {
       }
     });
 
+    test("a page whose own name points to the proxy neither reads nor publishes", async () => {
+      await using node = await ServerProcess.start("--no-demos", "--open", "--host", "127.0.0.1");
+      await using proxy = await ProxyProcess.start(config, [node.port]);
+      await answers(proxy.url);
+      for (const host of [
+        "evil.example",
+        `evil.example:${new URL(proxy.url).port}`,
+        "127.0.0.1.evil.example",
+        "192.0.2.1",
+      ]) {
+        const own = { host, origin: `${new URL(proxy.url).protocol}//${host}` };
+        for (const [method, path] of [
+          ["GET", "/events?topic=t"],
+          ["POST", "/publish?topic=t"],
+          ["GET", "/stats"],
+          ["GET", "/"],
+        ] as const) {
+          const abort = new AbortController();
+          const response = await fetch(`${proxy.url}${path}`, {
+            method,
+            headers: { accept: "*/*", "content-type": "text/plain", ...own },
+            ...(method === "POST" && { body: "x" }),
+            tls,
+            signal: abort.signal,
+          });
+          // A Caddy with TLS answers nothing: it has no certificate for the name, and says so where a client insists.
+          const body = config === "Caddyfile" ? await response.text() : "";
+          expect({ host, path, status: response.status, body }).toEqual({
+            host,
+            path,
+            status: config === "Caddyfile" ? 200 : 421,
+            body: "",
+          });
+          abort.abort();
+        }
+      }
+      const stats = (await (await fetch(`${node.url}/stats`)).json()) as { published: number };
+      expect(stats.published).toBe(0);
+    });
+
     test("the name that clients use has to be allowed", async () => {
       await using refusing = await ServerProcess.start("--no-demos");
       await using allowing = await ServerProcess.start("--no-demos", "--allowed-hosts", "sse.example.com");

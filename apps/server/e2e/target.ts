@@ -67,7 +67,7 @@ async function startHandler(env: Record<string, string>, flags: string[]): Promi
   const config = readConfig([...defaults, ...flags], env)!;
   const server = await startServer(
     config,
-    createLogger(config.logLevel, (line) => void lines.push(line)),
+    createLogger(config.logLevel, String, (line) => void lines.push(line)),
   );
   const { app, url } = server;
   return {

@@ -75,7 +75,7 @@ async function read(path: string): Promise<string> {
   try {
     return await Bun.file(path).text();
   } catch (error) {
-    throw new TypeError(`cannot be read: ${(error as Error).message}`, { cause: error });
+    throw new TypeError(`cannot be read (${(error as NodeJS.ErrnoException).code})`, { cause: error });
   }
 }
 

@@ -1,6 +1,7 @@
 import type { Hub } from "@sse/hub";
 import type { Server } from "bun";
 import { Elysia } from "elysia";
+import { jsonAnswer } from "./answers.ts";
 import { Admission } from "./admission.ts";
 import { type Authorize, requireAdmin, withAccess } from "./auth/access.ts";
 import type { Tickets } from "./auth/tickets.ts";
@@ -62,7 +63,7 @@ export function sse({
     );
   const app = new Elysia({ name: "@sse/elysia" })
     .onError(answerErrors(admission))
-    .get("/events", ({ request, server }) => events(admission, request, server, authorize), {
+    .get("/events", ({ request, server }) => events(admission, request, server, { authorize }), {
       detail: EVENTS,
     })
     .all("/events", read, OTHER_METHODS)
@@ -75,7 +76,7 @@ export function sse({
       { parse: "none", detail: PUBLISH },
     )
     .all("/publish", otherMethods("POST, OPTIONS"), OTHER_METHODS)
-    .get("/healthz", () => Response.json({ status: "up" }), { detail: HEALTHZ })
+    .get("/healthz", () => jsonAnswer({ status: "up" }), { detail: HEALTHZ })
     .all("/healthz", read, OTHER_METHODS)
     .get(
       "/readyz",
@@ -83,7 +84,7 @@ export function sse({
         const fault = hub.closing
           ? "the server is shutting down"
           : (hub.fault ?? admission.overload()?.detail ?? null);
-        if (fault === null) return Response.json({ status: "ready" });
+        if (fault === null) return jsonAnswer({ status: "ready" });
         return problem(503, fault, hub.closing ? LAST_ANSWER : {});
       },
       { detail: READYZ },
@@ -95,7 +96,7 @@ export function sse({
         withAccess(authorize, request, (access) => {
           requireKnownOrigin(request, origins);
           if (access !== undefined) requireAdmin(access);
-          return Response.json({
+          return jsonAnswer({
             uptime: Math.round((performance.now() - started) / 1000),
             ...hub.stats(),
             slowest: hub.slowest(SLOWEST),

@@ -1,4 +1,5 @@
 import { Elysia } from "elysia";
+import { jsonAnswer } from "./answers.ts";
 import type { Admission } from "./admission.ts";
 import { type Authorize, withAccess } from "./auth/access.ts";
 import type { Tickets } from "./auth/tickets.ts";
@@ -26,7 +27,7 @@ export function ticketRoutes(
           requireKnownOrigin(request, origins);
           const { ticket, expires } = tickets.issue(access!);
           const body = { ticket, expires: new Date(expires).toISOString() };
-          return Response.json(body, { headers: HEADERS });
+          return jsonAnswer(body, HEADERS);
         });
       },
       { parse: "none", detail: TICKETS },

@@ -86,7 +86,7 @@ export function parseGrant(value: unknown, where: string): Grant {
   }
   for (const field in value) {
     if (!FIELDS.includes(field)) {
-      throw new TypeError(`${where} has an unknown field ${shown(field)}; known are ${FIELDS.join(", ")}`);
+      throw new TypeError(`${where} has an unknown field; known are ${FIELDS.join(", ")}`);
     }
   }
   const { subscribe, publish, admin } = value as Record<string, unknown>;
