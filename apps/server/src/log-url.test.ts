@@ -1,5 +1,5 @@
 import { expect, test } from "bun:test";
-import { logUrlFault, logUrlParts, withoutSecrets } from "./log-url.ts";
+import { logUrlFault, logUrlParts } from "./log-url.ts";
 
 test.each([
   "memory:",
@@ -27,27 +27,29 @@ test.each([
   ["redis:host", "needs // after redis:"],
   ["redis://", "names no host"],
   ["redis://user:secret@", "names no host"],
-  ["redis://:6379", 'names no host in ":6379"'],
-  ["nats://a,,c", 'names no host in ""'],
-  ["redis://ho st", 'has the host "ho st"'],
-  ["redis://host:", 'has the port ""'],
-  ["redis://host:x", 'has the port "x"'],
-  ["nats://a:4222,b:70000", 'has the port "70000"'],
-  ["redis://host/two", 'has the database "two"'],
-  ["nats://host/2", 'has the path "/2"'],
+  ["redis://:6379", "names no host"],
+  ["nats://a,,c", "names no host"],
+  ["redis://ho st", "has a host that cannot be one"],
+  ["redis://host:", "has a port that is not"],
+  ["redis://host:x", "has a port that is not"],
+  ["nats://a:4222,b:70000", "has a port that is not"],
+  ["redis://host/two", "has a database that is not"],
+  ["nats://host/2", "has a path; with nats:"],
   ["redis://user:sec@ret@host", "%40 for @"],
   ["redis://user:sec/ret@host", "%2F for /"],
   ["redis://a,b", "names several hosts"],
   ["redis+sentinel://a,b", "does not say what the sentinels call the primary"],
-  ["redis+sentinel://a,,b/primary", 'names no host in ""'],
-  ["redis+sentinel://a/pri mary", 'has the primary "pri mary"'],
-  ["redis+sentinel://a/primary/x", 'has the database "x"'],
-  ["redis+cluster://a/1", 'has the path "/1"'],
-  ["redis://a?sentinel_password=x", 'unknown parameter "sentinel_password"'],
+  ["redis+sentinel://a,,b/primary", "names no host"],
+  ["redis+sentinel://a/pri mary", "has a primary that is not"],
+  ["redis+sentinel://a/primary/x", "has a database that is not"],
+  ["redis+cluster://a/1", "has a path; with redis+cluster:"],
+  ["redis://a?sentinel_password=x", "unknown parameter; redis: takes prefix and wait_replicas"],
   ["redis://a?wait_replicas=two", "has wait_replicas that are not"],
   ["redis://a?wait_timeout=4001", "has a wait_timeout that is not"],
+  ["redis://:sec%zzret@host", "write %25"],
+  ["sqlite:redis://user:secret@host", "and no URL"],
   ["redis://host#x", "part after #"],
-  ["redis://host?prefx=a", 'unknown parameter "prefx"; redis: takes prefix'],
+  ["redis://host?prefx=a", "unknown parameter; redis: takes prefix"],
   ["redis://host?prefix=a%20b", "has a prefix that is not"],
   ["nats://host?replicas=6", "replicas that are not"],
 ])("%j is refused, with what is wrong and without secrets", (url, fault) => {
@@ -55,7 +57,7 @@ test.each([
   expect(logUrlFault(url)).not.toMatch(/sec|ret/);
 });
 
-test("the parts of a url, and what is shown of it", () => {
+test("the parts of a url", () => {
   const url =
     "redis+sentinel://me:secret@a,b:1/primary/2?sentinel_username=you&sentinel_password=secret&prefix=x";
   const { params, ...parts } = logUrlParts(url)!;
@@ -65,7 +67,4 @@ test("the parts of a url, and what is shown of it", () => {
     url: "redis+sentinel://me:secret@a,b:1/primary/2",
   });
   expect(params.get("sentinel_password")).toBe("secret");
-  expect(withoutSecrets(url)).toBe(
-    "redis+sentinel://***@a,b:1/primary/2?sentinel_username=***&sentinel_password=***&prefix=x",
-  );
 });

@@ -3,7 +3,7 @@ import { dirname } from "node:path";
 import { HubError } from "../../errors.ts";
 import type { Disk } from "./disk.ts";
 import { reason } from "./failure.ts";
-import { absolutePath, checkAccess, identity, realPath } from "./path.ts";
+import { absolutePath, checkAccess, identity, makePrivate, realPath } from "./path.ts";
 import { APPLICATION_ID, SCHEMA, SCHEMA_VERSION, UPGRADES } from "./schema.ts";
 
 /** A file that is open for this process alone. */
@@ -35,6 +35,7 @@ export class SqliteFile {
     try {
       this.#path = realPath(this.name);
       checkAccess(this.#path);
+      makePrivate(this.#path);
       this.#database = database = new Database(this.#path, { create: true, readwrite: true, strict: true });
       this.isNew = this.#recognise();
       this.#identity = identity(this.#path)!;
