@@ -147,8 +147,11 @@ export class ClusterGroup implements AsyncDisposable {
 
   static async start(): Promise<ClusterGroup> {
     const flags = ["--cluster-enabled", "yes", "--cluster-node-timeout", String(DOWN_AFTER)];
-    const own = [...flags, "--repl-diskless-sync-delay", "0"];
-    const servers = await Promise.all(Array.from({ length: 6 }, () => BrokerProcess.start("redis", ...own)));
+    const start = async (): Promise<BrokerProcess> => {
+      const bus = ["--cluster-port", String(await freePort())]; // not 10,000 above: that may be another test's
+      return await BrokerProcess.start("redis", ...flags, ...bus, "--repl-diskless-sync-delay", "0");
+    };
+    const servers = await Promise.all(Array.from({ length: 6 }, start));
     const addresses = servers.map(({ port }) => `${HOST}:${port}`);
     const make = ["--cluster", "create", ...addresses, "--cluster-replicas", "1", "--cluster-yes"];
     execFileSync("redis-cli", make, { stdio: "ignore" });
