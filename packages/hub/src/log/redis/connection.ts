@@ -39,8 +39,11 @@ export async function connect(
     for (const client of clients) client.on("sentinelError", ({ message }: Error) => sentinels.push(message));
     return { clients, infos: await Promise.all(clients.map(ready)) };
   };
+  const disconnect = (): void => {
+    for (const each of opened) each.disconnect();
+  };
   try {
-    const { clients, infos } = await within(systemClock, CONNECT_WITHIN, open());
+    const { clients, infos } = await within(systemClock, CONNECT_WITHIN, open(), disconnect);
     // Sentinels, or names, can lead to two servers while one takes over from the other.
     if (new Set(infos.map((info) => /^run_id:(.*)$/m.exec(info)?.[1])).size > 1)
       throw new Error("it is being replaced: connections lead to different servers");
@@ -59,7 +62,7 @@ export async function connect(
     );
     return { connections, info: infos[0]!, close };
   } catch (error) {
-    for (const each of opened) each.disconnect();
+    disconnect();
     const { tls } = isCluster(source) ? (source.options.redisOptions ?? {}) : source.options;
     throw connectionFault(error, tls !== undefined, [...new Set(sentinels)]);
   }
