@@ -126,6 +126,10 @@ function contradictions(
       `--max-event-bytes ${maxEventBytes} can never be reached with --max-body-bytes ${maxBodyBytes}`,
     ],
     [
+      config.maxBodiesBytes < 2 * maxBodyBytes,
+      `${named("maxBodiesBytes")} must have room for two bodies of --max-body-bytes ${maxBodyBytes} at the least`,
+    ],
+    [
       durability !== undefined && !log.startsWith("sqlite:"),
       `${named("durability")} is of a log in a SQLite file, and the log is ${withoutSecrets(log)}; leave it out`,
     ],

@@ -7,15 +7,15 @@ import {
   fieldNames,
   OTHER_METHODS,
   otherMethods,
-  parseJson,
   problems,
-  readText,
+  readJson,
+  receive,
+  type RequestBodies,
   requireAdmin,
   requireFields,
   requireKnownOrigin,
   STREAM_PARAMETERS,
   STREAM_RESPONSES,
-  withAccess,
 } from "@sse/elysia";
 import { createHub, type Hub, MemoryLog, SelectorSet } from "@sse/hub";
 import { type DocumentDecoration, Elysia } from "elysia";
@@ -73,9 +73,15 @@ export function statsStream(
   hub: Hub,
   {
     authorize,
+    bodies,
     origins,
     durations,
-  }: { authorize: Authorize | undefined; origins: readonly string[]; durations: MaximumDurations },
+  }: {
+    authorize: Authorize | undefined;
+    bodies: RequestBodies;
+    origins: readonly string[];
+    durations: MaximumDurations;
+  },
 ) {
   const own = createHub({ log: new MemoryLog(KEPT) });
   const admission = new Admission(own);
@@ -104,11 +110,14 @@ export function statsStream(
     if (own.closing || own.listeners(TOPIC) === 0) return;
     own.publish(TOPIC, { event: "stats", data: sample(latency) }).catch(() => {}); // the next one is due soon
   }, PERIOD);
-  const probe = async (request: Request): Promise<Response> => {
-    requireKnownOrigin(request, origins);
-    const body = parseJson(await readText(request, MAX_PROBE));
-    await own.publish(TOPIC, { event: "probe", data: requireFields(body, PROBE_FIELDS, "the body") });
-    return new Response(null, { status: 204 });
+  const probe = (request: Request): Promise<Response> => {
+    const admit = (): void => requireKnownOrigin(request, origins);
+    const how = { bodies, authorize: authorizeAdmin, admit, maxBytes: MAX_PROBE };
+    return receive(request, how, async ({ text }) => {
+      const data = requireFields(await readJson(text), PROBE_FIELDS, "the body");
+      await own.publish(TOPIC, { event: "probe", data });
+      return new Response(null, { status: 204 });
+    });
   };
   const routes = new Elysia({ name: "stats-stream" })
     .onError(answerErrors(admission))
@@ -120,7 +129,7 @@ export function statsStream(
       },
     )
     .all("/stats/events", otherMethods("GET, HEAD, OPTIONS"), OTHER_METHODS)
-    .post("/stats/probe", ({ request }) => withAccess(authorizeAdmin, request, () => probe(request)), {
+    .post("/stats/probe", ({ request }) => probe(request), {
       parse: "none",
       detail: STATS_PROBE,
     })
