@@ -99,7 +99,7 @@ const SEND_EVENT: DocumentDecoration = {
       },
     },
   },
-  responses: { 200: json("Kept.", { id: text }), ...problems(400, 401, 403, 413, 503) },
+  responses: { 200: json("Kept.", { id: text }), ...problems(400, 401, 403, 408, 413, 429, 503) },
 };
 
 const RANDOM: DocumentDecoration = {

@@ -73,7 +73,7 @@ export const LIMITS = {
   publishRate: value(
     orOff(of.rate),
     "off",
-    "most events in a second of one subject, or one address without a token, as 100/s; as many at once after a rest",
+    "most events in a second of one subject, or one address without a token, as 100/s; a second's worth at once after a rest",
   ),
   maxDescriptors: value(
     of.orShare(count, descriptorLimit),

@@ -32,7 +32,7 @@ const STATS_EVENTS: DocumentDecoration = {
 const STATS_PROBE: DocumentDecoration = {
   operationId: "statsProbe",
   summary: "Has a `probe` event come in /stats/events, for a client that measures how long it takes",
-  responses: { 204: { description: "It is on its way." }, ...problems(400, 401, 403, 413) },
+  responses: { 204: { description: "It is on its way." }, ...problems(400, 401, 403, 408, 413, 503) },
 };
 
 const TOPIC = "stats";

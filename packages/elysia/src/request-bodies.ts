@@ -6,7 +6,10 @@ export interface BodyOptions {
   maxBodyBytes?: number | undefined;
   /** The most bytes in all that are there and not answered yet; default 64 MiB. */
   maxBytesInFlight?: number | undefined;
-  /** How long one may take to arrive, in milliseconds; default 30,000. */
+  /**
+   * How long one may take to arrive, in milliseconds; default 20,000. Keep it shorter than what the HTTP server waits for itself:
+   * its client would not hear why.
+   */
   timeout?: number | undefined;
 }
 
@@ -14,7 +17,7 @@ export interface BodyOptions {
 export const BODY_DEFAULTS = Object.freeze({
   maxBodyBytes: 4 * 1024 * 1024,
   maxBytesInFlight: 64 * 1024 * 1024,
-  timeout: 30_000,
+  timeout: 20_000,
 }) satisfies BodyOptions;
 
 /** What a request with a body counts besides its body: what it takes in memory until it is answered. */
