@@ -119,6 +119,19 @@ test("a log that needs a database or a client is loaded only by who asks for it"
   expect(loaded.size).toBeGreaterThan(20);
 });
 
+test("a log knows nothing of who publishes, and of who reads", async () => {
+  const MAY_IMPORT_IN_HUB = /^packages\/hub\/src\/(?:(?:log|topics)\/|(?:clock|control-events|errors)\.ts$)/;
+  for (const { path, imports } of await sources("packages/hub/src/log")) {
+    if (path.endsWith(".test.ts")) continue;
+    const own = imports
+      .filter((target) => target.startsWith("."))
+      .map((target) => join(dirname(path), target));
+    expect(
+      own.filter((target) => !MAY_IMPORT_IN_HUB.test(target)).map((target) => `${path} imports ${target}`),
+    ).toEqual([]);
+  }
+});
+
 test("index.ts files only export", async () => {
   for (const folder of PACKAGES) {
     for (const { path, text } of await sources(folder)) {

@@ -6,6 +6,7 @@ import {
   DEFAULT_TOPIC,
   events,
   json,
+  jsonAnswer,
   otherMethods,
   OTHER_METHODS,
   problems,
@@ -86,6 +87,8 @@ export function startDemos(hub: Hub): () => void {
   return () => clearInterval(timer);
 }
 
+const RANDOM_TOPICS = ["demo/random"];
+
 const text = { type: "string" } as const;
 
 const SEND_EVENT: DocumentDecoration = {
@@ -139,7 +142,7 @@ export function demoRoutes(
       jobs++;
       lastJob = number;
       void runJob(hub, topic).finally(() => jobs--);
-      return Response.json({ topic });
+      return jsonAnswer({ topic });
     });
   };
 
@@ -148,13 +151,17 @@ export function demoRoutes(
     .post(
       "/send-event",
       ({ request, server }) =>
-        publish(admission, request, server, authorize, { bodies, origins }, () => parseMessage),
+        publish(admission, request, server, { authorize, bodies, origins }, () => parseMessage),
       { parse: "none", detail: SEND_EVENT },
     )
     .all("/send-event", otherMethods("POST, OPTIONS"), OTHER_METHODS)
-    .get("/random", ({ request, server }) => events(admission, request, server, authorize, ["demo/random"]), {
-      detail: RANDOM,
-    })
+    .get(
+      "/random",
+      ({ request, server }) => events(admission, request, server, { authorize, topics: RANDOM_TOPICS }),
+      {
+        detail: RANDOM,
+      },
+    )
     .all("/random", otherMethods("GET, HEAD, OPTIONS"), OTHER_METHODS)
     .post(
       "/demo/jobs",

@@ -21,7 +21,7 @@ async function start(...flags: string[]): Promise<RunningServer> {
   })!;
   return await startServer(
     config,
-    createLogger("error", () => {}),
+    createLogger("error", String, () => {}),
   );
 }
 

@@ -1,6 +1,3 @@
-/** What a timer can wait at most: above it, setTimeout fires at once. 24.8 days. */
-const LONGEST_TIMER = 2 ** 31 - 1;
-
 /** What decides how long the client waits before it comes back. Times in milliseconds. */
 export interface Backoff {
   /** The reconnection time: the server's `retry:`, or the option. The wait is never shorter. */
@@ -35,3 +32,6 @@ export function retryAfterOf(headers: Headers, now: number): number {
   const wait = /^\d+$/.test(value) ? Number(value) * 1000 : Date.parse(value) - now;
   return wait > 0 ? wait : 0;
 }
+
+/** What a timer can wait at most: above it, setTimeout fires at once. 24.8 days. */
+const LONGEST_TIMER = 2 ** 31 - 1;

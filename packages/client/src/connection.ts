@@ -5,6 +5,11 @@ import { type ConnectionOptions, type Settings, settingsOf } from "./options.ts"
 import { watchPage } from "./page.ts";
 import { isEventStream, requestOf } from "./request.ts";
 
+/** Feeds a sink from a URL, whatever becomes of connections, until closed. The sink hears nothing before this returns. */
+export type Connect = (url: string, options: ConnectionOptions, sink: Sink) => Link;
+
+export const connect: Connect = (url, options, sink) => new Connection(url, options, sink);
+
 /** Where a connection's events go. */
 export interface Sink {
   /** A stream is open; `url` is the one that redirects led to. */
@@ -24,22 +29,6 @@ export interface Link {
   /** Ends it: the sink hears nothing more. */
   close(): void;
 }
-
-/** Feeds a sink from a URL, whatever becomes of connections, until closed. The sink hears nothing before this returns. */
-export type Connect = (url: string, options: ConnectionOptions, sink: Sink) => Link;
-
-export const connect: Connect = (url, options, sink) => new Connection(url, options, sink);
-
-/** An attempt that has ended, and not by our own will. */
-interface Outcome {
-  readonly code: FailureCode;
-  readonly status?: number;
-  readonly cause?: unknown;
-  readonly retryAfter?: number;
-}
-
-/** What `fetch` can make streams of. Others are refused for good, as they never will be (WHATWG HTML 9.2.3). */
-const SCHEMES = /^(https?|data|blob|file):/;
 
 /** One connection after another to one URL, as WHATWG HTML 9.2.3 says and {@link ConnectionOptions} add. */
 class Connection implements Link {
@@ -200,3 +189,14 @@ class Connection implements Link {
     return waitOf({ base: this.#retry, failures, cap, jitter, retryAfter, random: random() });
   }
 }
+
+/** An attempt that has ended, and not by our own will. */
+interface Outcome {
+  readonly code: FailureCode;
+  readonly status?: number;
+  readonly cause?: unknown;
+  readonly retryAfter?: number;
+}
+
+/** What `fetch` can make streams of. Others are refused for good, as they never will be (WHATWG HTML 9.2.3). */
+const SCHEMES = /^(https?|data|blob|file):/;

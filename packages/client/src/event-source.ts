@@ -3,26 +3,6 @@ import { EventSourceErrorEvent } from "./failure.ts";
 import { open } from "./open.ts";
 import type { ConnectionOptions } from "./options.ts";
 
-/** What `new EventSource` is told: as {@link ConnectionOptions} say. */
-export interface EventSourceInit extends ConnectionOptions {}
-
-/**
- * The events that every EventSource has. Others have the type that their `event:` field names, and are
- * `MessageEvent`s.
- */
-export interface EventSourceEventMap {
-  /** A stream is open. */
-  open: Event;
-  /** An event without a type of its own. */
-  message: MessageEvent<string>;
-  /** There is no stream for now, or never again. */
-  error: EventSourceErrorEvent;
-}
-
-type Listener = (event: never) => unknown;
-type ListenerOptions =
-  boolean | { capture?: boolean; once?: boolean; passive?: boolean; signal?: AbortSignal };
-
 /**
  * The EventSource of WHATWG HTML 9.2, made with `fetch`, so that it works in Bun, Node and Deno as in browsers; and
  * with options that the standard lacks. Where it does other than a native one, an option says so: `retryStatuses`,
@@ -145,6 +125,26 @@ export class EventSource extends EventTarget {
     super.removeEventListener(type, listener as EventListener, options);
   }
 }
+
+/** What `new EventSource` is told: as {@link ConnectionOptions} say. */
+export interface EventSourceInit extends ConnectionOptions {}
+
+/**
+ * The events that every EventSource has. Others have the type that their `event:` field names, and are
+ * `MessageEvent`s.
+ */
+export interface EventSourceEventMap {
+  /** A stream is open. */
+  open: Event;
+  /** An event without a type of its own. */
+  message: MessageEvent<string>;
+  /** There is no stream for now, or never again. */
+  error: EventSourceErrorEvent;
+}
+
+type Listener = (event: never) => unknown;
+type ListenerOptions =
+  boolean | { capture?: boolean; once?: boolean; passive?: boolean; signal?: AbortSignal };
 
 /** Against the page or the worker, if this runs in one. */
 export function absolute(url: string | URL): string {

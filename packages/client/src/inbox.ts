@@ -4,66 +4,6 @@ import { type ControlCallbacks, fieldsOf, isControl, tell } from "./control.ts";
 import type { Failure } from "./failure.ts";
 import type { SchemaIssue, StandardSchema } from "./standard-schema.ts";
 
-/** An event of a subscription. */
-export interface SubscribedEvent<Data> {
-  /** The `event` field; `"message"` without one. */
-  readonly type: string;
-  /** What `parse` and the schema made of it. */
-  readonly data: Data;
-  /** The cursor after this event. */
-  readonly id: string;
-}
-
-/** How data is read. */
-export interface Reading {
-  /** Makes a value of an event's data. `null`: it stays text. Default: `JSON.parse`. */
-  parse?: ((text: string) => unknown) | null | undefined;
-  /** Takes what `parse` or `schema` refuse, and the event is left out. Default: the iterator throws it, and closes. */
-  onInvalid?: ((error: InvalidEventError) => void) | undefined;
-}
-
-/** An event's data is not what it should be. */
-export class InvalidEventError extends Error {
-  override readonly name = "InvalidEventError";
-  /** Always this. */
-  readonly code = "invalid-event";
-  /** As it came. */
-  readonly event: ServerSentEvent;
-  /** What the schema has against it; empty when the data could not even be parsed, see `cause`. */
-  readonly issues: readonly SchemaIssue[];
-
-  constructor(event: ServerSentEvent, issues: readonly SchemaIssue[], cause?: unknown) {
-    const why = issues.length > 0 ? issues.map(({ message }) => message).join("; ") : String(cause);
-    super(`The data of an event of type "${event.type}" (id "${event.lastEventId}") is not valid: ${why}`, {
-      cause,
-    });
-    this.event = event;
-    this.issues = issues;
-  }
-}
-
-/** The server refuses for good: what `readyState` `CLOSED` is to an EventSource. */
-export class SubscribeError extends Error {
-  override readonly name = "SubscribeError";
-  /** What went wrong. */
-  readonly code: Failure["code"];
-  /** Of the answer; null when there was none. */
-  readonly status: number | null;
-
-  constructor({ code, status, cause }: Failure) {
-    super(`The subscription ended: ${code}${status === null ? "" : ` (status ${status})`}`, { cause });
-    this.code = code;
-    this.status = status;
-  }
-}
-
-interface Callbacks extends ControlCallbacks, Reading {
-  readonly lastEventId?: string | undefined;
-  readonly schema?: StandardSchema | undefined;
-  readonly onOpen?: (() => void) | undefined;
-  readonly onError?: ((failure: Failure) => void) | undefined;
-}
-
 /** What a connection has brought and the consumer has not yet taken: never more than one piece of the stream. */
 export class Inbox<Data> implements Sink {
   lastEventId: string;
@@ -181,4 +121,64 @@ export class Inbox<Data> implements Sink {
     onInvalid(invalid);
     return null;
   }
+}
+
+/** An event of a subscription. */
+export interface SubscribedEvent<Data> {
+  /** The `event` field; `"message"` without one. */
+  readonly type: string;
+  /** What `parse` and the schema made of it. */
+  readonly data: Data;
+  /** The cursor after this event. */
+  readonly id: string;
+}
+
+/** How data is read. */
+export interface Reading {
+  /** Makes a value of an event's data. `null`: it stays text. Default: `JSON.parse`. */
+  parse?: ((text: string) => unknown) | null | undefined;
+  /** Takes what `parse` or `schema` refuse, and the event is left out. Default: the iterator throws it, and closes. */
+  onInvalid?: ((error: InvalidEventError) => void) | undefined;
+}
+
+/** An event's data is not what it should be. */
+export class InvalidEventError extends Error {
+  override readonly name = "InvalidEventError";
+  /** Always this. */
+  readonly code = "invalid-event";
+  /** As it came. */
+  readonly event: ServerSentEvent;
+  /** What the schema has against it; empty when the data could not even be parsed, see `cause`. */
+  readonly issues: readonly SchemaIssue[];
+
+  constructor(event: ServerSentEvent, issues: readonly SchemaIssue[], cause?: unknown) {
+    const why = issues.length > 0 ? issues.map(({ message }) => message).join("; ") : String(cause);
+    super(`The data of an event of type "${event.type}" (id "${event.lastEventId}") is not valid: ${why}`, {
+      cause,
+    });
+    this.event = event;
+    this.issues = issues;
+  }
+}
+
+/** The server refuses for good: what `readyState` `CLOSED` is to an EventSource. */
+export class SubscribeError extends Error {
+  override readonly name = "SubscribeError";
+  /** What went wrong. */
+  readonly code: Failure["code"];
+  /** Of the answer; null when there was none. */
+  readonly status: number | null;
+
+  constructor({ code, status, cause }: Failure) {
+    super(`The subscription ended: ${code}${status === null ? "" : ` (status ${status})`}`, { cause });
+    this.code = code;
+    this.status = status;
+  }
+}
+
+interface Callbacks extends ControlCallbacks, Reading {
+  readonly lastEventId?: string | undefined;
+  readonly schema?: StandardSchema | undefined;
+  readonly onOpen?: (() => void) | undefined;
+  readonly onError?: ((failure: Failure) => void) | undefined;
 }

@@ -1,25 +1,5 @@
 import { type Clock, systemClock } from "./clock.ts";
 
-/** What a function that gives the headers is told of the attempt that they are for. */
-export interface Attempt {
-  /** How often in a row the connection was refused or lost since something last came; 0 for the first attempt. */
-  readonly failures: number;
-  /**
-   * The status that the last attempt was refused with, 401 say: a token that is still in a cache is then worth
-   * nothing.
-   */
-  readonly refusedWith: number | null;
-}
-
-/** Headers as the client takes them; a value of `undefined` or `null` is left out. */
-export type HeaderRecord = Readonly<Record<string, string | null | undefined>>;
-
-/** What can be sent again and again, so no stream. */
-export type RequestBody = string | URLSearchParams | FormData | Blob | ArrayBuffer | Uint8Array<ArrayBuffer>;
-
-/** The part of `fetch` that the client uses. */
-export type Fetch = (url: string, init: RequestInit) => Promise<Response>;
-
 /**
  * What a connection is told: the standard's `withCredentials`, and what the standard lacks. `undefined` means the default,
  * `null` turns a thing off. Times are in milliseconds.
@@ -122,6 +102,26 @@ export function settingsOf(options: ConnectionOptions): Settings {
     random: options.random ?? Math.random,
   };
 }
+
+/** What a function that gives the headers is told of the attempt that they are for. */
+export interface Attempt {
+  /** How often in a row the connection was refused or lost since something last came; 0 for the first attempt. */
+  readonly failures: number;
+  /**
+   * The status that the last attempt was refused with, 401 say: a token that is still in a cache is then worth
+   * nothing.
+   */
+  readonly refusedWith: number | null;
+}
+
+/** Headers as the client takes them; a value of `undefined` or `null` is left out. */
+export type HeaderRecord = Readonly<Record<string, string | null | undefined>>;
+
+/** What can be sent again and again, so no stream. */
+export type RequestBody = string | URLSearchParams | FormData | Blob | ArrayBuffer | Uint8Array<ArrayBuffer>;
+
+/** The part of `fetch` that the client uses. */
+export type Fetch = (url: string, init: RequestInit) => Promise<Response>;
 
 function nonNegative(name: string, value: number): number {
   if (Number.isFinite(value) && value >= 0) return value;

@@ -1,17 +1,3 @@
-/** The part of a document that the client looks at. Workers, Bun, Node and Deno have none. */
-interface PageDocument extends EventTarget {
-  readonly visibilityState?: string;
-}
-
-export interface PageListener {
-  /** The connection cannot be read from now on, or should not be. */
-  readonly suspend: () => void;
-  /** It can again. */
-  readonly resume: () => void;
-  /** The network is back. */
-  readonly online: () => void;
-}
-
 /**
  * Tells of the life of the page that this runs in, if any, until the signal. A page in the back/forward cache, or
  * frozen, does not read: a server would take its stream for a slow one, or keep events in vain.
@@ -35,4 +21,18 @@ export function watchPage(pauseWhenHidden: boolean, listener: PageListener, sign
   on(document, "resume", wake);
   on(document, "visibilitychange", () => (hidden() ? suspend() : resume()));
   if (hidden()) suspend();
+}
+
+export interface PageListener {
+  /** The connection cannot be read from now on, or should not be. */
+  readonly suspend: () => void;
+  /** It can again. */
+  readonly resume: () => void;
+  /** The network is back. */
+  readonly online: () => void;
+}
+
+/** The part of a document that the client looks at. Workers, Bun, Node and Deno have none. */
+interface PageDocument extends EventTarget {
+  readonly visibilityState?: string;
 }

@@ -1,9 +1,6 @@
 import { CONTENT_TYPE } from "@sse/protocol";
 import type { Attempt, ConnectionOptions } from "./options.ts";
 
-/** Control bytes that some runtimes refuse in a header; with them every reconnect would fail. */
-const UNSENDABLE = /[^\P{Cc}\t\x80-\x9f]/u;
-
 /** The request of one attempt (WHATWG HTML 9.2.2 and 9.2.4), as far as `fetch` lets a script make it. */
 export async function requestOf(
   options: ConnectionOptions,
@@ -27,12 +24,15 @@ export async function requestOf(
   return init;
 }
 
+/** Parameters do not matter, not even the charset: a stream is UTF-8 (WHATWG HTML 9.2.5). */
+export function isEventStream(headers: Headers): boolean {
+  return (headers.get("content-type") ?? "").split(";", 1)[0]!.trim().toLowerCase() === CONTENT_TYPE;
+}
+
 /** A header is bytes to `fetch`, one to a character: of the id's UTF-8 here (WHATWG HTML 9.2.4). */
 function bytesOf(text: string): string {
   return Array.from(new TextEncoder().encode(text), (byte) => String.fromCharCode(byte)).join("");
 }
 
-/** Parameters do not matter, not even the charset: a stream is UTF-8 (WHATWG HTML 9.2.5). */
-export function isEventStream(headers: Headers): boolean {
-  return (headers.get("content-type") ?? "").split(";", 1)[0]!.trim().toLowerCase() === CONTENT_TYPE;
-}
+/** Control bytes that some runtimes refuse in a header; with them every reconnect would fail. */
+const UNSENDABLE = /[^\P{Cc}\t\x80-\x9f]/u;

@@ -7,41 +7,6 @@ import { open } from "./open.ts";
 import type { ConnectionOptions } from "./options.ts";
 import type { StandardSchema } from "./standard-schema.ts";
 
-/** What a subscription is told, besides how to connect. */
-export interface SubscribeOptions<
-  Topics extends TopicMap = object,
-  Name extends TopicOf<Topics> = TopicOf<Topics>,
->
-  extends ConnectionOptions, ControlCallbacks, Reading {
-  /** Topics, or patterns of them. Default: none named, which is the topic `default`, or what the URL says. */
-  topics?: readonly Name[] | undefined;
-  /** For a beginning without a cursor: `"all"` that the server holds, or the last so many. Default: from now on. */
-  replay?: "all" | number | undefined;
-  /** What to be given of what was missed: the server's `lag`. Default: `"catch-up"`. */
-  lag?: "catch-up" | "latest" | "disconnect" | undefined;
-  /**
-   * What each event's data has to be. A value that it changes is handed on changed. Default: none; the types are
-   * believed.
-   */
-  schema?: StandardSchema<DataFrom<Topics, Name>> | undefined;
-  /** A stream is open. */
-  onOpen?: (() => void) | undefined;
-  /** There is no stream for now. When there will never be one, the iterator throws instead. */
-  onError?: ((failure: Failure) => void) | undefined;
-}
-
-/** Events, one after another. Leaving a `for await` closes the connection; so does `using`. */
-export interface Subscription<Data> extends AsyncIterableIterator<SubscribedEvent<Data>, undefined> {
-  /** The cursor of the last event that was handed out: `lastEventId` for another subscription that goes on here. */
-  readonly lastEventId: string;
-  /** Ends the iteration, also while it waits. */
-  close(): void;
-  /** What leaving a `for await` calls: closes the connection. */
-  return(): Promise<IteratorResult<SubscribedEvent<Data>, undefined>>;
-  [Symbol.asyncIterator](): Subscription<Data>;
-  [Symbol.asyncDispose](): Promise<void>;
-}
-
 /**
  * Subscribes to topics of the server, and connects at once. Ends when the topics have ended, or the server says so
  * (204), or when closed. Nothing more is read from the connection while the consumer is busy: what waits is what the
@@ -93,4 +58,39 @@ export function subscribe(url: string | URL, options: SubscribeOptions = {}): Su
     [Symbol.asyncDispose]: async () => close(),
   };
   return subscription;
+}
+
+/** What a subscription is told, besides how to connect. */
+export interface SubscribeOptions<
+  Topics extends TopicMap = object,
+  Name extends TopicOf<Topics> = TopicOf<Topics>,
+>
+  extends ConnectionOptions, ControlCallbacks, Reading {
+  /** Topics, or patterns of them. Default: none named, which is the topic `default`, or what the URL says. */
+  topics?: readonly Name[] | undefined;
+  /** For a beginning without a cursor: `"all"` that the server holds, or the last so many. Default: from now on. */
+  replay?: "all" | number | undefined;
+  /** What to be given of what was missed: the server's `lag`. Default: `"catch-up"`. */
+  lag?: "catch-up" | "latest" | "disconnect" | undefined;
+  /**
+   * What each event's data has to be. A value that it changes is handed on changed. Default: none; the types are
+   * believed.
+   */
+  schema?: StandardSchema<DataFrom<Topics, Name>> | undefined;
+  /** A stream is open. */
+  onOpen?: (() => void) | undefined;
+  /** There is no stream for now. When there will never be one, the iterator throws instead. */
+  onError?: ((failure: Failure) => void) | undefined;
+}
+
+/** Events, one after another. Leaving a `for await` closes the connection; so does `using`. */
+export interface Subscription<Data> extends AsyncIterableIterator<SubscribedEvent<Data>, undefined> {
+  /** The cursor of the last event that was handed out: `lastEventId` for another subscription that goes on here. */
+  readonly lastEventId: string;
+  /** Ends the iteration, also while it waits. */
+  close(): void;
+  /** What leaving a `for await` calls: closes the connection. */
+  return(): Promise<IteratorResult<SubscribedEvent<Data>, undefined>>;
+  [Symbol.asyncIterator](): Subscription<Data>;
+  [Symbol.asyncDispose](): Promise<void>;
 }

@@ -1,10 +1,11 @@
 import type { Hub } from "@sse/hub";
-import { type Access, type Authorize, requireAdmin } from "./auth/access.ts";
+import { jsonAnswer } from "./answers.ts";
+import { type Access, requireAdmin } from "./auth/access.ts";
 import { fieldNames, readJson, requireFields } from "./json.ts";
 import { requireKnownOrigin } from "./origin.ts";
 import { Refusal } from "./problem.ts";
+import type { PublishOptions } from "./publish.ts";
 import { receive } from "./receive.ts";
-import type { RequestBodies } from "./request-bodies.ts";
 
 const FIELDS = fieldNames("topics", "within");
 /** More selectors than anybody has, and few enough to be looked at in one go. */
@@ -20,8 +21,7 @@ const MAX_BYTES = 64 * 1024;
 export function drain(
   hub: Hub,
   request: Request,
-  authorize: Authorize | undefined,
-  { bodies, origins }: { bodies: RequestBodies; origins: readonly string[] },
+  { authorize, bodies, origins }: PublishOptions,
 ): Promise<Response> {
   const admit = (access: Access | undefined): void => {
     if (access !== undefined) requireAdmin(access);
@@ -34,7 +34,7 @@ export function drain(
       throw new Refusal(400, 'topics must be a list of selectors, as ["orders/*"]');
     if (within !== undefined && typeof within !== "number")
       throw new Refusal(400, "within must be a number of milliseconds");
-    return Response.json({
+    return jsonAnswer({
       streams: hub.drain({ ...(topics && { topics }), ...(within !== undefined && { within }) }),
     });
   });

@@ -1,5 +1,6 @@
 import type { Hub } from "@sse/hub";
 import { Elysia } from "elysia";
+import { jsonAnswer } from "./answers.ts";
 import { Admission } from "./admission.ts";
 import { type Authorize, requireAdmin, withAccess } from "./auth/access.ts";
 import type { Tickets } from "./auth/tickets.ts";
@@ -7,6 +8,7 @@ import { drain } from "./drain.ts";
 import { events } from "./events.ts";
 import { otherMethods } from "./other-methods.ts";
 import { DRAIN, EVENTS, HEALTHZ, OTHER_METHODS, PUBLISH, READYZ, STATS } from "./openapi.ts";
+import { requireKnownOrigin } from "./origin.ts";
 import { LAST_ANSWER, problem } from "./problem.ts";
 import { publish } from "./publish.ts";
 import { answerErrors } from "./refuse.ts";
@@ -19,7 +21,7 @@ export interface SseOptions {
   hub: Hub;
   /** What bounds the bodies of requests; an app that reads others shares it. Default: one with its defaults. */
   bodies?: RequestBodies | undefined;
-  /** Origins whose pages may publish, as `https://example.com`, besides the server's own; default none. */
+  /** Origins whose pages may publish and see the state, as `https://example.com`, besides the server's own; default none. */
   origins?: readonly string[];
   /**
    * What a request may do; default: everything. {@link createAuthorize} makes one of tokens, tickets and cookies; an app
@@ -52,10 +54,10 @@ export function sse({
 }: SseOptions) {
   const started = performance.now();
   const read = otherMethods("GET, HEAD, OPTIONS");
-  const options = { bodies, origins };
+  const options = { authorize, bodies, origins };
   const app = new Elysia({ name: "@sse/elysia" })
     .onError(answerErrors(admission))
-    .get("/events", ({ request, server }) => events(admission, request, server, authorize), {
+    .get("/events", ({ request, server }) => events(admission, request, server, { authorize }), {
       detail: EVENTS,
     })
     .all("/events", read, OTHER_METHODS)
@@ -63,12 +65,12 @@ export function sse({
       "/publish",
       // For a handler that asks for its server, Elysia defines it anew for each request.
       admission.countsEvents
-        ? ({ request, server }) => publish(admission, request, server, authorize, options)
-        : ({ request }) => publish(admission, request, null, authorize, options),
+        ? ({ request, server }) => publish(admission, request, server, options)
+        : ({ request }) => publish(admission, request, null, options),
       { parse: "none", detail: PUBLISH },
     )
     .all("/publish", otherMethods("POST, OPTIONS"), OTHER_METHODS)
-    .get("/healthz", () => Response.json({ status: "up" }), { detail: HEALTHZ })
+    .get("/healthz", () => jsonAnswer({ status: "up" }), { detail: HEALTHZ })
     .all("/healthz", read, OTHER_METHODS)
     .get(
       "/readyz",
@@ -76,7 +78,7 @@ export function sse({
         const fault = hub.closing
           ? "the server is shutting down"
           : (hub.fault ?? admission.overload()?.detail ?? null);
-        if (fault === null) return Response.json({ status: "ready" });
+        if (fault === null) return jsonAnswer({ status: "ready" });
         return problem(503, fault, hub.closing ? LAST_ANSWER : {});
       },
       { detail: READYZ },
@@ -86,8 +88,9 @@ export function sse({
       "/stats",
       ({ request }) =>
         withAccess(authorize, request, (access) => {
+          requireKnownOrigin(request, origins);
           if (access !== undefined) requireAdmin(access);
-          return Response.json({
+          return jsonAnswer({
             uptime: Math.round((performance.now() - started) / 1000),
             ...hub.stats(),
             slowest: hub.slowest(SLOWEST),
@@ -96,11 +99,13 @@ export function sse({
       { detail: STATS },
     )
     .all("/stats", read, OTHER_METHODS)
-    .post("/drain", ({ request }) => drain(hub, request, authorize, options), {
+    .post("/drain", ({ request }) => drain(hub, request, options), {
       parse: "none",
       detail: DRAIN,
     })
     .all("/drain", otherMethods("POST, OPTIONS"), OTHER_METHODS);
-  if (authorize !== undefined && tickets !== undefined) app.use(ticketRoutes(admission, authorize, tickets));
+  if (authorize !== undefined && tickets !== undefined) {
+    app.use(ticketRoutes(admission, { authorize, tickets, origins }));
+  }
   return app;
 }

@@ -1,5 +1,6 @@
 import type { EventId, Hub } from "@sse/hub";
 import type { Server } from "bun";
+import { NOSNIFF } from "./answers.ts";
 import type { Admission } from "./admission.ts";
 import { type Access, type Authorize, requirePublish, requirePublisher } from "./auth/access.ts";
 import { requireKnownOrigin } from "./origin.ts";
@@ -18,6 +19,8 @@ import { tracePublish } from "./tracing.ts";
 
 /** What bounds a request to publish. */
 export interface PublishOptions {
+  /** What may be published; default: everything. */
+  authorize?: Authorize | undefined;
   /** Those of the app. */
   bodies: RequestBodies;
   /** Whose pages may publish, besides the server's own. */
@@ -25,22 +28,22 @@ export interface PublishOptions {
 }
 
 /** Made once: Bun copies it for less than it takes to read an object. */
-const JSON_ANSWER: ResponseInit = { headers: new Headers({ "content-type": "application/json" }) };
+const JSON_ANSWER: ResponseInit = {
+  headers: new Headers({ ...NOSNIFF, "content-type": "application/json" }),
+};
 
 /**
  * `POST /publish`: one event, or all or none of several; answered once they are kept.
  *
  * What is refused is not counted against the rate, and whatever is in the body, the event loop goes on beside it.
  *
- * @param authorize what may be published; default: everything
  * @param parse finds the parser of a request's body; default: as `/publish` takes it
  */
 export function publish(
   admission: Admission,
   request: Request,
   server: Server<unknown> | null,
-  authorize: Authorize | undefined,
-  { bodies, origins }: PublishOptions,
+  { authorize, bodies, origins }: PublishOptions,
   parse: (request: Request) => PublicationParser = parserOf,
 ): Promise<Response> {
   const since = performance.now();

@@ -1,3 +1,15 @@
+/** An error whose message tells the caller what was wrong, where, and what to do. */
+export class HubError extends Error {
+  override readonly name = "HubError";
+  /** What kind of refusal it is. */
+  readonly code: HubErrorCode;
+
+  constructor(code: HubErrorCode, message: string, options?: ErrorOptions) {
+    super(message, options);
+    this.code = code;
+  }
+}
+
 /**
  * Why the hub refuses, as a closed set:
  * - `bad-topic`, `bad-selector`, `bad-event`, `bad-request`: the value was refused, nothing was published or opened.
@@ -19,15 +31,3 @@ export type HubErrorCode =
   | "too-many-streams-of-principal"
   | "too-many-streams-of-topic"
   | "closed";
-
-/** An error whose message tells the caller what was wrong, where, and what to do. */
-export class HubError extends Error {
-  override readonly name = "HubError";
-  /** What kind of refusal it is. */
-  readonly code: HubErrorCode;
-
-  constructor(code: HubErrorCode, message: string, options?: ErrorOptions) {
-    super(message, options);
-    this.code = code;
-  }
-}

@@ -1,10 +1,12 @@
 import type { TopicMap, TopicOf } from "@sse/protocol";
 import type { Clock } from "./clock.ts";
 import { startDeadlines } from "./deliver/deadlines.ts";
-import { Delivery } from "./deliver/delivery.ts";
+import { OpenStreams } from "./deliver/open-streams.ts";
+import { Turns } from "./turns.ts";
 import { HubError } from "./errors.ts";
 import { Batch } from "./publish/batch.ts";
-import { type NewEvent, parseMessage } from "./publish/message.ts";
+import { parseMessage } from "./publish/message.ts";
+import type { NewEvent } from "./log/new-event.ts";
 import { Opening } from "./subscribe/opening.ts";
 import { parseRequest, type StreamRequest } from "./subscribe/request.ts";
 import type { EventId } from "./log/event-id.ts";
@@ -15,10 +17,7 @@ import { GroupCommit } from "./publish/group-commit.ts";
 import { type InputOf, Schemas, type TopicSchemas } from "./publish/schemas.ts";
 import type { HubStats, SlowStream } from "./stats.ts";
 import { parseTopic, SelectorSet } from "./topics/topic.ts";
-import type { Known, MapOf, MessageFor, MessagesFor } from "./topics/topic-map.ts";
-
-/** An hour: nobody waits longer for streams to be closed. */
-const LONGEST_CLOSING = 3_600_000;
+import type { Known, MapOf, MessageFor, MessagesFor } from "./topics/typed-topics.ts";
 
 /**
  * Takes events from publishers, keeps them in its log, and fans them out to streams.
@@ -31,24 +30,29 @@ class EventHub {
 
   readonly #settings: HubSettings;
   readonly #clock: Clock;
-  readonly #delivery: Delivery;
+  readonly #streams: OpenStreams;
   readonly #schemas: Schemas | null;
   readonly #stopDeadlines: () => void;
   readonly #stopTail: () => void;
   readonly #groupCommit: GroupCommit;
+  readonly #turns: Turns;
   readonly #drain: Drain;
-  #turnDue = false;
+  readonly #parent: EventHub | null;
+  readonly #namespaces = new Set<EventHub>();
   #closing: Promise<void> | null = null;
 
-  constructor(options: HubOptions = {}) {
+  constructor(options: HubOptions = {}, parent: EventHub | null = null) {
+    this.#parent = parent;
     this.#settings = resolveOptions(options);
     this.#clock = this.#settings.clock;
     this.#schemas = this.#settings.schemas === null ? null : new Schemas(this.#settings.schemas);
     this.#groupCommit = new GroupCommit(this.#settings);
-    this.#delivery = new Delivery(this.#settings, () => this.#takeTurn());
-    this.#drain = new Drain(this.#delivery, this.#clock);
-    this.#stopTail = this.#settings.log.tail(this.#delivery);
-    this.#stopDeadlines = startDeadlines(this.#delivery, this.#settings);
+    const sibling = parent === null ? null : parent.#streams;
+    this.#streams = new OpenStreams(this.#settings, () => this.#turns.take(), sibling);
+    this.#turns = new Turns(this.#clock, this.#groupCommit, this.#streams);
+    this.#drain = new Drain(this.#streams, this.#clock);
+    this.#stopTail = this.#settings.log.tail(this.#streams);
+    this.#stopDeadlines = startDeadlines(this.#streams, this.#settings);
   }
 
   /** True once {@link close} was called: nothing is published or opened any more. */
@@ -112,21 +116,8 @@ class EventHub {
     if (this.#closing !== null)
       throw new HubError("closed", "the server is shutting down; publish again later");
     const ids = this.#groupCommit.add(events);
-    this.#takeTurn();
+    this.#turns.take();
     return ids;
-  }
-
-  #takeTurn(): void {
-    if (this.#turnDue) return;
-    this.#turnDue = true;
-    this.#clock.defer(() => {
-      this.#turnDue = false;
-      // What this turn commits goes out in the next one, so that the answers to its publishers do not wait for a large
-      // fan-out; or at once, together with what is due anyway.
-      const due = this.#delivery.hasWork;
-      this.#groupCommit.commit();
-      if (due && this.#delivery.run()) this.#takeTurn();
-    });
   }
 
   /**
@@ -139,9 +130,9 @@ class EventHub {
   open(request: StreamRequest): MaybePromise<Opening> {
     if (this.#closing !== null)
       throw new HubError("closed", "the server is shutting down; connect again later");
-    const delivery = this.#delivery;
-    const stream = delivery.register(parseRequest(request, this.#settings.maxSelectors), request);
-    const opening = delivery.position(stream, (position) => new Opening(delivery, stream, position));
+    const streams = this.#streams;
+    const stream = streams.register(parseRequest(request, this.#settings.maxSelectors), request);
+    const opening = streams.resumer.position(stream, (position) => new Opening(streams, stream, position));
     if (!(opening instanceof Promise)) return opening;
     const cancel = () => stream.finish("client");
     const { signal } = request;
@@ -154,24 +145,46 @@ class EventHub {
     return opening;
   }
 
-  /** What the hub holds and has done. Counters count from its start. */
+  /**
+   * A hub with topics of its own, and a log of its own for them, for events that do not belong into this one's: what is
+   * published in one is not in the other. Its streams are this hub's streams all the same: they have its options, count for
+   * its limits and its {@link stats}, are drained with it, and close with it.
+   *
+   * @param log is closed with the namespace
+   * @throws HubError `closed` when the hub is closing
+   */
+  namespace(log: EventLog): Hub {
+    if (this.#closing !== null) throw new HubError("closed", "the server is shutting down");
+    const namespace = new EventHub({ ...this.#settings, schemas: null, observer: undefined, log }, this);
+    this.#namespaces.add(namespace);
+    return namespace;
+  }
+
+  /** What the hub and its namespaces hold, and have done. Counters count from its start; `log` is the hub's own. */
   stats(): HubStats {
-    const { streams, counters, cohorts, quotas } = this.#delivery;
+    const { counters, quotas, bytesTaken } = this.#streams;
+    let streams = 0;
+    let cohorts = 0;
     let catchingUp = 0;
     let blocked = 0;
-    for (const { state } of streams) {
-      if (state === "catching-up") catchingUp++;
-      else if (state === "blocked") blocked++;
+    for (const open of this.#allStreams()) {
+      streams += open.all.length;
+      cohorts += open.cohorts;
+      for (const { state } of open.all) {
+        if (state === "catching-up") catchingUp++;
+        else if (state === "blocked") blocked++;
+      }
     }
     const { log } = this.#settings;
     return {
-      streams: streams.length,
+      streams,
       cohorts,
       addresses: quotas.addresses,
       principals: quotas.principals,
       catchingUp,
       blocked,
       published: this.#groupCommit.published,
+      bytesTaken,
       ...counters,
       log: {
         ...log.bounds(),
@@ -184,8 +197,8 @@ class EventHub {
   /** The streams that are furthest behind, the furthest first. Looks at every stream. */
   slowest(count: number): SlowStream[] {
     const now = this.#clock.now();
-    return this.#delivery.streams
-      .map((stream) => ({ stream, lag: this.#delivery.lag(stream) }))
+    return this.#allStreams()
+      .flatMap((open) => open.all.map((stream) => ({ stream, lag: open.lag(stream) })))
       .filter(({ lag }) => lag > 0)
       .toSorted((a, b) => b.lag - a.lag)
       .slice(0, count)
@@ -197,6 +210,10 @@ class EventHub {
       }));
   }
 
+  #allStreams(): OpenStreams[] {
+    return [this.#streams, ...[...this.#namespaces].map((namespace) => namespace.#streams)];
+  }
+
   /** Why the log cannot keep events now; null while it can. */
   get fault(): EventLog["fault"] {
     return this.#settings.log.fault;
@@ -204,12 +221,12 @@ class EventHub {
 
   /** Milliseconds after which a client that is sent away should come back: another number each time. */
   returnTime(): number {
-    return this.#delivery.returnTime();
+    return this.#streams.returnTime();
   }
 
   /** How many open streams want this topic: a publisher may rest while it is 0. */
   listeners(topic: string): number {
-    return this.#delivery.listeners(parseTopic(topic));
+    return this.#streams.listeners(parseTopic(topic));
   }
 
   /**
@@ -227,7 +244,7 @@ class EventHub {
    * Tells streams to come back later, each at its own time, and closes them in parts over the time given: after nodes were
    * added, before one goes, or when what may be read has changed. The hub goes on, and takes new streams meanwhile.
    *
-   * @param options.topics those that ask for one of these selectors, by the same word; default: every stream
+   * @param options.topics those that ask for one of these selectors, by the same word; default: every stream, of namespaces too
    * @param options.within milliseconds until the last of them is closed; default 5,000; 0 is at once
    * @returns how many streams these are
    * @throws HubError `bad-selector` or `bad-request`
@@ -237,26 +254,28 @@ class EventHub {
       const most = `at most ${LONGEST_CLOSING}`;
       throw new HubError("bad-request", `within must be a whole number of milliseconds, ${most}`);
     }
-    const { streams } = this.#delivery;
     const wanted = topics === undefined ? null : new Set(new SelectorSet(topics).words);
-    const chosen = streams.filter(
+    const chosen = this.#streams.all.filter(
       ({ cohort }) => wanted === null || cohort.selectors.words.some((word) => wanted.has(word)),
     );
-    const { length } = chosen;
+    let count = chosen.length;
     void this.#drain.close(chosen, within);
-    return length;
+    if (wanted === null) for (const namespace of this.#namespaces) count += namespace.drain({ within });
+    return count;
   }
 
   async #shutDown(within: number): Promise<void> {
     await Promise.resolve(); // a callback or a sink that closes the hub is done first, and finds it closing
     this.#groupCommit.commit();
-    this.#delivery.run();
-    await this.#drain.close(this.#delivery.streams.slice(), within);
+    this.#streams.run();
+    const namespaces = [...this.#namespaces].map((namespace) => namespace.close({ within }));
+    await Promise.all([this.#drain.close(this.#streams.all.slice(), within), ...namespaces]);
     this.#drain.stop();
     this.#stopDeadlines();
     await this.#groupCommit.settled();
     this.#stopTail();
     await this.#settings.log.close();
+    if (this.#parent !== null) this.#parent.#namespaces.delete(this);
   }
 }
 
@@ -275,3 +294,6 @@ export function createHub<Topics extends TopicMap = object>(options?: HubOptions
 export function createHub<Topics extends TopicMap = object>(options: HubOptions = {}): Hub<Topics> {
   return new EventHub(options) as Hub<Topics>;
 }
+
+/** An hour: nobody waits longer for streams to be closed. */
+const LONGEST_CLOSING = 3_600_000;

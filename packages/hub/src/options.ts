@@ -1,19 +1,9 @@
 import { type Clock, systemClock } from "./clock.ts";
 import type { CloseReason } from "./control-events.ts";
-import type { Stream } from "./subscribe/stream.ts";
+import type { Stream } from "./deliver/stream.ts";
 import type { EventLog } from "./log/event-log.ts";
 import { MemoryLog } from "./log/memory/memory-log.ts";
 import type { TopicSchemas } from "./publish/schemas.ts";
-
-/** Who wants to know how long things take. Called once for many events or streams, not for each one. */
-export interface HubObserver {
-  /** From the first publish of a turn until the log has acknowledged all of them, in milliseconds. */
-  committed(duration: number): void;
-  /** From the commit of the oldest event of a frame until it was written to every live stream of its cohort, in milliseconds. */
-  fannedOut(duration: number): void;
-}
-
-const NOBODY: HubObserver = { committed() {}, fannedOut() {} };
 
 /** `undefined` means the default, `null` turns a thing off. Times are in milliseconds. */
 export interface HubOptions {
@@ -82,8 +72,6 @@ export interface HubOptions {
   random?: (() => number) | undefined;
 }
 
-export type HubSettings = { readonly [Name in keyof HubOptions]-?: Exclude<HubOptions[Name], undefined> };
-
 /** The defaults of {@link HubOptions} that are numbers. */
 export const HUB_DEFAULTS = Object.freeze({
   heartbeat: 15_000,
@@ -102,30 +90,7 @@ export const HUB_DEFAULTS = Object.freeze({
   returnWindow: 5000,
 }) satisfies HubOptions;
 
-const NULLABLE = new Set([
-  "heartbeat",
-  "writeDeadline",
-  "maxStreams",
-  "maxStreamsPerAddress",
-  "maxStreamsPerPrincipal",
-  "maxStreamsPerTopic",
-  "maxAge",
-]);
-
-/** The callback, which harms nobody when it throws or rejects. */
-function guarded<Args extends unknown[]>(
-  callback: (...args: Args) => unknown,
-  onError: (error: unknown) => void,
-): (...args: Args) => void {
-  return (...args) => {
-    try {
-      const result = callback(...args);
-      if (result instanceof Promise) result.catch(onError);
-    } catch (error) {
-      onError(error);
-    }
-  };
-}
+export type HubSettings = { readonly [Name in keyof HubOptions]-?: Exclude<HubOptions[Name], undefined> };
 
 /** @throws RangeError naming the option and its value */
 export function resolveOptions(options: HubOptions): HubSettings {
@@ -157,3 +122,38 @@ export function resolveOptions(options: HubOptions): HubSettings {
   }
   return settings;
 }
+
+/** Who wants to know how long things take. Called once for many events or streams, not for each one. */
+export interface HubObserver {
+  /** From the first publish of a turn until the log has acknowledged all of them, in milliseconds. */
+  committed(duration: number): void;
+  /** From the commit of the oldest event of a frame until it was written to every live stream of its cohort, in milliseconds. */
+  fannedOut(duration: number): void;
+}
+
+/** The callback, which harms nobody when it throws or rejects. */
+function guarded<Args extends unknown[]>(
+  callback: (...args: Args) => unknown,
+  onError: (error: unknown) => void,
+): (...args: Args) => void {
+  return (...args) => {
+    try {
+      const result = callback(...args);
+      if (result instanceof Promise) result.catch(onError);
+    } catch (error) {
+      onError(error);
+    }
+  };
+}
+
+const NOBODY: HubObserver = { committed() {}, fannedOut() {} };
+
+const NULLABLE = new Set([
+  "heartbeat",
+  "writeDeadline",
+  "maxStreams",
+  "maxStreamsPerAddress",
+  "maxStreamsPerPrincipal",
+  "maxStreamsPerTopic",
+  "maxAge",
+]);

@@ -7,7 +7,7 @@ import {
   SelectorSet,
 } from "../src/index.ts";
 import { formatEventId } from "../src/log/event-id.ts";
-import type { NewEvent } from "../src/publish/message.ts";
+import type { NewEvent } from "../src/log/new-event.ts";
 import { newEvent } from "../src/testing/log-contract.ts";
 
 export interface Comparison {

@@ -1,6 +1,6 @@
 import { type Clock, systemClock } from "../src/clock.ts";
 import type { Cursor, EventId } from "../src/log/event-id.ts";
-import type { NewEvent } from "../src/publish/message.ts";
+import type { NewEvent } from "../src/log/new-event.ts";
 import {
   type Broker,
   type BrokerPage,

@@ -1,19 +1,3 @@
-/**
- * The decoder is handed the bytes of whole lines or values, which never end inside a character: so every call is a one-shot
- * decode that leaves no state behind, and one decoder serves all streams. A byte order mark is the stream's business, not each
- * call's: `ignoreBOM` stops the decoder from eating a U+FEFF that is text.
- */
-const decoder = new TextDecoder("utf-8", { ignoreBOM: true });
-const encoder = new TextEncoder();
-
-type Utf8Slice = (this: Uint8Array, start: number, end: number) => string;
-
-/** Bun, Node and Deno can read a part of an array without a view of it, which costs as much as reading a short value. */
-const utf8Slice = (globalThis as { Buffer?: { prototype: { utf8Slice?: Utf8Slice } } }).Buffer?.prototype
-  .utf8Slice;
-/** From here on `TextDecoder` is the faster one. */
-const LONG = 2048;
-
 /** UTF-8 to text; malformed bytes become U+FFFD (WHATWG Encoding, "UTF-8 decode without BOM"). */
 export function toText(bytes: Uint8Array, start: number, end: number): string {
   if (utf8Slice !== undefined && end - start < LONG) return utf8Slice.call(bytes, start, end);
@@ -33,12 +17,6 @@ export function detached(text: string): string {
   const bytes = toBytes(text);
   return toText(bytes, 0, bytes.length);
 }
-
-/** An unfinished line is held as bytes. Whenever there are this many of them, they become text. */
-const CAPACITY = 64 * 1024;
-const FIRST_CAPACITY = 256;
-/** Up to here a loop costs less than the view that `set` needs. */
-const FEW_BYTES = 16;
 
 /**
  * The beginning of a line that waits for its end. All bytes go through one buffer, however they are cut into pieces, so that
@@ -116,3 +94,25 @@ export class UnfinishedLine {
     this.#held = 0;
   }
 }
+
+/**
+ * The decoder is handed the bytes of whole lines or values, which never end inside a character: so every call is a one-shot
+ * decode that leaves no state behind, and one decoder serves all streams. A byte order mark is the stream's business, not each
+ * call's: `ignoreBOM` stops the decoder from eating a U+FEFF that is text.
+ */
+const decoder = new TextDecoder("utf-8", { ignoreBOM: true });
+const encoder = new TextEncoder();
+
+type Utf8Slice = (this: Uint8Array, start: number, end: number) => string;
+
+/** Bun, Node and Deno can read a part of an array without a view of it, which costs as much as reading a short value. */
+const utf8Slice = (globalThis as { Buffer?: { prototype: { utf8Slice?: Utf8Slice } } }).Buffer?.prototype
+  .utf8Slice;
+/** From here on `TextDecoder` is the faster one. */
+const LONG = 2048;
+
+/** An unfinished line is held as bytes. Whenever there are this many of them, they become text. */
+const CAPACITY = 64 * 1024;
+const FIRST_CAPACITY = 256;
+/** Up to here a loop costs less than the view that `set` needs. */
+const FEW_BYTES = 16;

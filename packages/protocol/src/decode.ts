@@ -22,82 +22,6 @@ import {
   valueStart,
 } from "./line.ts";
 
-/** An event as a client sees it (WHATWG HTML 9.2.6, "dispatch the event"). */
-export interface ServerSentEvent {
-  /** The `event` field, or `"message"` when there is none or an empty one. */
-  type: string;
-  /** The `data` lines, joined by LF. */
-  data: string;
-  /** The id that a reconnect would send as `Last-Event-ID`: of this event, or the last one before it that had one. */
-  lastEventId: string;
-}
-
-/** What a decoder is told. `undefined` stands for the default everywhere. */
-export interface DecoderOptions {
-  /** Called once per event, in stream order, before `feed` returns. */
-  onEvent: (event: ServerSentEvent) => void;
-  /**
-   * Called with the reconnection time in milliseconds as soon as a valid `retry` line has ended, with or without an event.
-   * The standard sets no upper bound: anything above `Number.MAX_SAFE_INTEGER` is reported as that, and a timer needs a lower
-   * cap still. Default: none.
-   */
-  onRetry?: ((milliseconds: number) => void) | undefined;
-  /** Called with the text of each comment line, less one leading space. Without it, comments cost no memory. Default: none. */
-  onComment?: ((text: string) => void) | undefined;
-  /** The last event id of an earlier connection. Default: `""`, none. */
-  lastEventId?: string | undefined;
-  /**
-   * How many bytes of one event may be held: its data lines so far (value and line end) plus the line that is being read.
-   * Nothing else that is held grows with the input, but for the `event` and `id` values, a line each. The bound falls on the
-   * same byte wherever the stream is cut, inside one chunk too. Default: {@link DEFAULT_MAX_EVENT_BYTES}; `null`: no limit.
-   */
-  maxEventBytes?: number | null | undefined;
-}
-
-/** A decoder for one stream at a time. See {@link createDecoder}. */
-export interface Decoder {
-  /**
-   * Takes the next piece of the stream, cut anywhere, also inside a character or a CRLF. Bytes are not kept and not changed: the
-   * caller may reuse the array. Strings may be cut inside a surrogate pair.
-   *
-   * @throws {EventTooLargeError} when `maxEventBytes` is exceeded. The events completed before that have been delivered.
-   * @throws whatever a callback throws. After any failure the rest of the chunk is lost, and `feed` throws the same error until
-   *   `reset()`: going on would join the halves of two events.
-   */
-  feed(chunk: Uint8Array | string): void;
-  /**
-   * Makes ready for a new connection: forgets the unfinished event and a failure, allows a byte order mark again, and keeps
-   * {@link Decoder.lastEventId}. When a callback calls it, the rest of the chunk at hand is dropped.
-   */
-  reset(): void;
-  /** What `Last-Event-ID` carries on a reconnect; `""` means no header (WHATWG HTML 9.2.4). */
-  readonly lastEventId: string;
-}
-
-/** 128 MiB. Large enough for any event that makes sense, small enough to survive one that does not. */
-export const DEFAULT_MAX_EVENT_BYTES = 128 * 1024 * 1024;
-
-const BYTE_ORDER_MARK = [0xef, 0xbb, 0xbf];
-const ASCII_DIGITS = /^[0-9]+$/;
-
-/** No two begin with the same byte. */
-const NAMES = [DATA, EVENT, ID, RETRY];
-/** With fewer bytes than this it is not yet known of every line whether it is of use. */
-const LONGEST_NAME = "event:".length;
-/** How many types are remembered, and how long their lines may be. */
-const MAX_KNOWN_TYPES = 8;
-const MAX_KNOWN_TYPE = 64;
-/** Text of chunks that may be kept alive by the parts of it that are held. */
-const MAX_RETAINED = 16 * 1024;
-/** Up to here a loop over the bytes costs less than calls that search them. */
-const SMALL_CHUNK = 24;
-/** From here on a chunk is turned into text as a whole, and its values are cut from that. */
-const LARGE_CHUNK = 1024;
-/** Instead of a place in the chunk: a callback has reset the decoder. */
-const STOPPED = -1;
-/** Lines of an unfinished event that are held one by one. */
-const MAX_LINES = 1024;
-
 /**
  * Creates a decoder for `text/event-stream`, to the letter of WHATWG HTML 9.2.5 and 9.2.6: an event is delivered as soon as the
  * byte that completes it is fed, and never before; the outcome does not depend on how the stream is cut; time is linear in
@@ -501,9 +425,85 @@ export function createDecoder(options: DecoderOptions): Decoder {
   };
 }
 
+/** What a decoder is told. `undefined` stands for the default everywhere. */
+export interface DecoderOptions {
+  /** Called once per event, in stream order, before `feed` returns. */
+  onEvent: (event: ServerSentEvent) => void;
+  /**
+   * Called with the reconnection time in milliseconds as soon as a valid `retry` line has ended, with or without an event.
+   * The standard sets no upper bound: anything above `Number.MAX_SAFE_INTEGER` is reported as that, and a timer needs a lower
+   * cap still. Default: none.
+   */
+  onRetry?: ((milliseconds: number) => void) | undefined;
+  /** Called with the text of each comment line, less one leading space. Without it, comments cost no memory. Default: none. */
+  onComment?: ((text: string) => void) | undefined;
+  /** The last event id of an earlier connection. Default: `""`, none. */
+  lastEventId?: string | undefined;
+  /**
+   * How many bytes of one event may be held: its data lines so far (value and line end) plus the line that is being read.
+   * Nothing else that is held grows with the input, but for the `event` and `id` values, a line each. The bound falls on the
+   * same byte wherever the stream is cut, inside one chunk too. Default: {@link DEFAULT_MAX_EVENT_BYTES}; `null`: no limit.
+   */
+  maxEventBytes?: number | null | undefined;
+}
+
+/** A decoder for one stream at a time. See {@link createDecoder}. */
+export interface Decoder {
+  /**
+   * Takes the next piece of the stream, cut anywhere, also inside a character or a CRLF. Bytes are not kept and not changed: the
+   * caller may reuse the array. Strings may be cut inside a surrogate pair.
+   *
+   * @throws {EventTooLargeError} when `maxEventBytes` is exceeded. The events completed before that have been delivered.
+   * @throws whatever a callback throws. After any failure the rest of the chunk is lost, and `feed` throws the same error until
+   *   `reset()`: going on would join the halves of two events.
+   */
+  feed(chunk: Uint8Array | string): void;
+  /**
+   * Makes ready for a new connection: forgets the unfinished event and a failure, allows a byte order mark again, and keeps
+   * {@link Decoder.lastEventId}. When a callback calls it, the rest of the chunk at hand is dropped.
+   */
+  reset(): void;
+  /** What `Last-Event-ID` carries on a reconnect; `""` means no header (WHATWG HTML 9.2.4). */
+  readonly lastEventId: string;
+}
+
+/** An event as a client sees it (WHATWG HTML 9.2.6, "dispatch the event"). */
+export interface ServerSentEvent {
+  /** The `event` field, or `"message"` when there is none or an empty one. */
+  type: string;
+  /** The `data` lines, joined by LF. */
+  data: string;
+  /** The id that a reconnect would send as `Last-Event-ID`: of this event, or the last one before it that had one. */
+  lastEventId: string;
+}
+
+/** 128 MiB. Large enough for any event that makes sense, small enough to survive one that does not. */
+export const DEFAULT_MAX_EVENT_BYTES = 128 * 1024 * 1024;
+
 function byteLimit(maxEventBytes: number | null | undefined): number {
   if (maxEventBytes === null) return Infinity;
   const limit = maxEventBytes ?? DEFAULT_MAX_EVENT_BYTES;
   if (Number.isSafeInteger(limit) && limit > 0) return limit;
   throw new TypeError(`maxEventBytes must be a positive integer, or null for no limit; got ${String(limit)}`);
 }
+
+const BYTE_ORDER_MARK = [0xef, 0xbb, 0xbf];
+const ASCII_DIGITS = /^[0-9]+$/;
+
+/** No two begin with the same byte. */
+const NAMES = [DATA, EVENT, ID, RETRY];
+/** With fewer bytes than this it is not yet known of every line whether it is of use. */
+const LONGEST_NAME = "event:".length;
+/** How many types are remembered, and how long their lines may be. */
+const MAX_KNOWN_TYPES = 8;
+const MAX_KNOWN_TYPE = 64;
+/** Text of chunks that may be kept alive by the parts of it that are held. */
+const MAX_RETAINED = 16 * 1024;
+/** Up to here a loop over the bytes costs less than calls that search them. */
+const SMALL_CHUNK = 24;
+/** From here on a chunk is turned into text as a whole, and its values are cut from that. */
+const LARGE_CHUNK = 1024;
+/** Instead of a place in the chunk: a callback has reset the decoder. */
+const STOPPED = -1;
+/** Lines of an unfinished event that are held one by one. */
+const MAX_LINES = 1024;

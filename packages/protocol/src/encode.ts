@@ -1,20 +1,3 @@
-/** An event to be written. Every field may be left out; `null` and `undefined` both mean that it is. */
-export interface EncodableEvent {
-  /** The payload, any text. CRLF, CR and LF all arrive as LF; a lone surrogate arrives as U+FFFD. Without it nothing is dispatched. */
-  data?: string | null | undefined;
-  /** The type that a client listens for. `""` and none mean `"message"`. No CR, LF or NUL. */
-  event?: string | null | undefined;
-  /** What the client sends back as `Last-Event-ID`. `""` makes it forget the last one. No CR, LF or NUL; no `NaN` or infinity. */
-  id?: string | number | null | undefined;
-  /** The reconnection time in milliseconds: a non-negative safe integer. */
-  retry?: number | null | undefined;
-}
-
-/** The media type of a stream (WHATWG HTML 9.2.5). It needs no `charset`: a stream is always UTF-8. */
-export const CONTENT_TYPE = "text/event-stream";
-
-const LINE_END = /\r\n?|\n/g;
-
 /**
  * Encodes one event with the blank line that ends it (WHATWG HTML 9.2.5). Fields left out are not written; an event without
  * `data` is legal, and sets the id or the reconnection time without an event at the client.
@@ -35,6 +18,18 @@ export function encodeEvent(message: EncodableEvent): string {
   return data == null ? text + end : `${text}data: ${prefixedLines("data", data, "\ndata: ")}\n${end}`;
 }
 
+/** An event to be written. Every field may be left out; `null` and `undefined` both mean that it is. */
+export interface EncodableEvent {
+  /** The payload, any text. CRLF, CR and LF all arrive as LF; a lone surrogate arrives as U+FFFD. Without it nothing is dispatched. */
+  data?: string | null | undefined;
+  /** The type that a client listens for. `""` and none mean `"message"`. No CR, LF or NUL. */
+  event?: string | null | undefined;
+  /** What the client sends back as `Last-Event-ID`. `""` makes it forget the last one. No CR, LF or NUL; no `NaN` or infinity. */
+  id?: string | number | null | undefined;
+  /** The reconnection time in milliseconds: a non-negative safe integer. */
+  retry?: number | null | undefined;
+}
+
 /**
  * Encodes a comment, one line for each line of `text`; clients ignore it. With no text it is the shortest one, `":\n"`, as
  * a heartbeat (WHATWG HTML 9.2.7 advises one about every 15 seconds).
@@ -46,6 +41,9 @@ export function encodeEvent(message: EncodableEvent): string {
 export function encodeComment(text = ""): string {
   return text === "" ? ":\n" : `: ${prefixedLines("comment", text, "\n: ")}\n`;
 }
+
+/** The media type of a stream (WHATWG HTML 9.2.5). It needs no `charset`: a stream is always UTF-8. */
+export const CONTENT_TYPE = "text/event-stream";
 
 function prefixedLines(field: string, text: string, separator: string): string {
   requireString(field, text);
@@ -79,3 +77,5 @@ function milliseconds(retry: number): number {
   if (Number.isSafeInteger(retry) && retry >= 0) return retry;
   throw new TypeError(`retry must be a non-negative safe integer (milliseconds); got ${String(retry)}`);
 }
+
+const LINE_END = /\r\n?|\n/g;

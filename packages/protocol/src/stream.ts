@@ -1,8 +1,5 @@
 import { createDecoder, type DecoderOptions, type ServerSentEvent } from "./decode.ts";
 
-/** What the streaming decoders are told: as for `createDecoder`, less the event callback. */
-export type StreamDecoderOptions = Omit<DecoderOptions, "onEvent">;
-
 /**
  * A `TransformStream` from the bytes of one `text/event-stream` to its events: `response.body.pipeThrough(new DecoderStream())`.
  * It takes the next chunk only when the events of the last one have been read.
@@ -66,6 +63,9 @@ export async function* decodeEvents(
     if (failed !== undefined) throw failed.error;
   }
 }
+
+/** What the streaming decoders are told: as for `createDecoder`, less the event callback. */
+export type StreamDecoderOptions = Omit<DecoderOptions, "onEvent">;
 
 /** Not every browser can iterate a `ReadableStream`, so it is read by hand. */
 async function* chunksOf(

@@ -5,7 +5,7 @@ const SOURCES = join(import.meta.dir, "../src");
 const CONSTANT = /^(?:export )?const ([A-Z][A-Z_]*)(?:: number)? = (.+);$/gm;
 const NUMBER = /^[0-9_]+(?: \* [0-9_]+)*$/;
 const LENGTH = /^"([^"]*)"\.length$/;
-const COMMENTS = /\/\*.*?\*\/|\/\/.*$/gms;
+const COMMENTS = /\/\*[\s\S]*?\*\/|\/\/.*$/gm;
 
 /** The code, without comments. */
 async function sources(): Promise<string[]> {

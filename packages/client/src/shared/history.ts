@@ -1,15 +1,5 @@
 import type { ServerSentEvent } from "@sse/protocol";
 
-/** An event, and the cursor that a client had before it. */
-export interface Step {
-  readonly before: string;
-  readonly event: ServerSentEvent;
-}
-
-/** What a tab remembers for others, which may be behind it: so many events, and so many characters of data. */
-const MAX_STEPS = 1_000;
-const MAX_CHARACTERS = 256 * 1024;
-
 /** The latest events of a stream, and where it stands. */
 export class History {
   /** The id of the last event. */
@@ -48,3 +38,13 @@ export class History {
     return at === -1 ? null : this.#steps.slice(at);
   }
 }
+
+/** An event, and the cursor that a client had before it. */
+export interface Step {
+  readonly before: string;
+  readonly event: ServerSentEvent;
+}
+
+/** What a tab remembers for others, which may be behind it: so many events, and so many characters of data. */
+const MAX_STEPS = 1_000;
+const MAX_CHARACTERS = 256 * 1024;

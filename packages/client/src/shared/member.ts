@@ -10,17 +10,6 @@ import type { SharingPlatform } from "./platform.ts";
  * a file of its own of what both need, and everybody would have to wait for two.
  */
 
-/** How long a leader has to answer before another takes the lock from it, in milliseconds. */
-const ANSWER_WITHIN = 10_000;
-/** Events that may wait for a slow consumer before it gets a connection of its own, which can be told to wait. */
-const MAX_BACKLOG = 1_000;
-
-/** Who has the same name shares. Its beginning tells the locks of this client from those of the page. */
-function nameOf(url: string, options: ConnectionOptions): string {
-  const { withCredentials = false, method, body, headers, shared } = options;
-  return `sse ${JSON.stringify([url, withCredentials, method, body, headers, shared])}`;
-}
-
 /**
  * One user of a shared connection. It waits for the lock; who has it leads: connects, and tells the others each event
  * with the cursor before it. By that the others know whether they have the event already, which is so after a
@@ -296,4 +285,15 @@ export class Member implements Link {
   #say(message: Message): void {
     this.#channel?.postMessage(message);
   }
+}
+
+/** How long a leader has to answer before another takes the lock from it, in milliseconds. */
+const ANSWER_WITHIN = 10_000;
+/** Events that may wait for a slow consumer before it gets a connection of its own, which can be told to wait. */
+const MAX_BACKLOG = 1_000;
+
+/** Who has the same name shares. Its beginning tells the locks of this client from those of the page. */
+function nameOf(url: string, options: ConnectionOptions): string {
+  const { withCredentials = false, method, body, headers, shared } = options;
+  return `sse ${JSON.stringify([url, withCredentials, method, body, headers, shared])}`;
 }

@@ -1,6 +1,14 @@
 import { type Connect, connect } from "../connection.ts";
 import { watchPage } from "../page.ts";
 
+/** What sharing needs of a browser, and of the client; injected, so that tests can be all the tabs. */
+export interface SharingPlatform {
+  readonly locks: Locks;
+  readonly connect: Connect;
+  readonly watchPage: typeof watchPage;
+  readonly Channel: new (name: string) => BroadcastChannel;
+}
+
 /** The part of Web Locks that sharing uses. */
 export interface Locks {
   request(
@@ -8,14 +16,6 @@ export interface Locks {
     options: { signal?: AbortSignal; steal?: boolean },
     whenHeld: () => Promise<void>,
   ): Promise<unknown>;
-}
-
-/** What sharing needs of a browser, and of the client; injected, so that tests can be all the tabs. */
-export interface SharingPlatform {
-  readonly locks: Locks;
-  readonly connect: Connect;
-  readonly watchPage: typeof watchPage;
-  readonly Channel: new (name: string) => BroadcastChannel;
 }
 
 /** Null where there are no locks: outside of browsers, and on pages that were not loaded over HTTPS or from localhost. */

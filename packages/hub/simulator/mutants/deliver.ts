@@ -2,7 +2,8 @@ import type { Mutant } from "./mutant.ts";
 
 const COHORT = "packages/hub/src/deliver/cohort.ts";
 const CATCH_UP = "packages/hub/src/deliver/catch-up.ts";
-const DELIVERY = "packages/hub/src/deliver/delivery.ts";
+const OPEN_STREAMS = "packages/hub/src/deliver/open-streams.ts";
+const RESUME = "packages/hub/src/subscribe/resume.ts";
 const FAN_OUT = "packages/hub/src/deliver/fan-out.ts";
 
 /** Faults on the way from the log to a sink. */
@@ -38,8 +39,8 @@ export const DELIVER: readonly Mutant[] = [
   {
     name: "what a newer event stands for is left out without a word",
     file: CATCH_UP,
-    find: "if (dropped > 0) tellLag(dropped);\n    text +=",
-    replace: "text +=",
+    find: "if (dropped > 0) tellLag(dropped);\n    texts.push(",
+    replace: "texts.push(",
     log: "memory",
   },
   {
@@ -47,6 +48,13 @@ export const DELIVER: readonly Mutant[] = [
     file: CATCH_UP,
     find: "memo?.cohort === cohort && memo.cursor === cursor &&",
     replace: "memo?.cohort === cohort &&",
+    log: "memory",
+  },
+  {
+    name: "a read is shared by streams of before and after a new epoch",
+    file: OPEN_STREAMS,
+    find: "    this.#catchUp.logChanged();\n",
+    replace: "",
     log: "memory",
   },
   {
@@ -114,56 +122,56 @@ export const DELIVER: readonly Mutant[] = [
   },
   {
     name: "sse:ready carries the cursor after the one it begins at",
-    file: DELIVERY,
-    find: "const { cohort, request } = stream;\n    const id = this.id(position.cursor);",
-    replace: "const { cohort, request } = stream;\n    const id = this.id(position.cursor + 1);",
+    file: RESUME,
+    find: "const { cohort, request } = stream;\n    const id = this.#host.id(position.cursor);",
+    replace: "const { cohort, request } = stream;\n    const id = this.#host.id(position.cursor + 1);",
     log: "memory",
   },
   {
     name: "sse:closing carries the newest event of the log",
-    file: DELIVERY,
+    file: OPEN_STREAMS,
     find: "request?.lastEventId ?? lastEventId ?? this.id(stream.covered)",
     replace: "this.id(this.head)",
     log: "memory",
   },
   {
     name: "a stream that will not catch up is told to go on after the change that it was not told of",
-    file: DELIVERY,
+    file: RESUME,
     find: `    if (text !== "" && stream.fellBehind && stream.lag === "disconnect") {\n`,
     replace: `    if (text !== "" && stream.fellBehind && stream.lag === "disconnect") {\n      stream.lastEventId = null;\n`,
     log: "memory",
   },
   {
     name: "an answer of before a new epoch is used after it",
-    file: DELIVERY,
+    file: RESUME,
     find: "if (changes !== this.#changes) return this.position(stream, use);",
     replace: "",
     log: "memory",
   },
   {
     name: "a new epoch is not told to streams that are blocked",
-    file: DELIVERY,
+    file: OPEN_STREAMS,
     find: "      stream.leaveCohort();\n      stream.lastEventId ??=",
     replace: `      stream.leaveCohort();\n      if (stream.state === "blocked") continue;\n      stream.lastEventId ??=`,
     log: "memory",
   },
   {
     name: "the streams of a turn share an answer that was for other topics",
-    file: DELIVERY,
+    file: RESUME,
     find: "this.#asked?.lastEventId !== lastEventId || this.#asked.selectors !== selectors.key",
     replace: "this.#asked?.lastEventId !== lastEventId",
     log: "broker",
   },
   {
     name: "a stream that ends keeps its quotas",
-    file: DELIVERY,
+    file: OPEN_STREAMS,
     find: "this.quotas.release(stream.quotas);",
     replace: "",
     log: "memory",
   },
   {
     name: "the deadline of a write counts from the write before",
-    file: "packages/hub/src/subscribe/stream.ts",
+    file: "packages/hub/src/deliver/stream.ts",
     find: "this.blockedSince = this.#host.clock.now();",
     replace: "this.blockedSince = this.lastWrite;",
     log: "memory",
@@ -171,7 +179,7 @@ export const DELIVER: readonly Mutant[] = [
   {
     name: "blocked writes have no deadline",
     file: "packages/hub/src/deliver/deadlines.ts",
-    find: `if (now - stream.blockedSince >= writeDeadline) delivery.close(stream, "slow");`,
+    find: `if (now - stream.blockedSince >= writeDeadline) streams.close(stream, "slow");`,
     replace: "",
     log: "memory",
   },
@@ -191,28 +199,28 @@ export const DELIVER: readonly Mutant[] = [
   },
   {
     name: "a pattern is forgotten with the first of two cohorts that have it",
-    file: "packages/hub/src/deliver/router.ts",
+    file: "packages/hub/src/deliver/cohorts.ts",
     find: "if (child.children.size + child.here.size + child.rest.size === 0) node.children.delete(segment);",
     replace: "node.children.delete(segment);",
     log: "memory",
   },
   {
     name: "the last write of a stream is rejected, and nobody handles it",
-    file: DELIVERY,
+    file: OPEN_STREAMS,
     find: `if (typeof written !== "number") written.catch(() => {});`,
     replace: `if (typeof written !== "number") void written;`,
     log: "memory",
   },
   {
     name: "ends are told again when the log goes on in another epoch",
-    file: "packages/hub/src/subscribe/position.ts",
+    file: RESUME,
     find: "if (gap === null) return endsText(selectors, ends, after, cursor, id);",
     replace: "if (gap === null) return endsText(selectors, ends, 0, cursor, id);",
     log: "sqlite",
   },
   {
     name: "a stream whose reader goes within a write lives on",
-    file: "packages/hub/src/subscribe/stream.ts",
+    file: "packages/hub/src/deliver/stream.ts",
     find: `    if (this.state === "closed") {\n      if (result instanceof Promise) result.catch(() => {});\n      return false;\n    }\n`,
     replace: "",
     log: "memory",

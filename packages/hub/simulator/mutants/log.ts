@@ -7,21 +7,21 @@ const POSITION = "packages/hub/src/log/position.ts";
 export const LOG: readonly Mutant[] = [
   {
     name: "204 for a client that has not had the end",
-    file: "packages/hub/src/subscribe/position.ts",
+    file: "packages/hub/src/subscribe/opening.ts",
     find: "return ends.every((end) => end > 0 && end <= cursor);",
     replace: "return ends.every((end) => end > 0);",
     log: "memory",
   },
   {
     name: "204 for a client that missed events",
-    file: "packages/hub/src/subscribe/position.ts",
+    file: "packages/hub/src/subscribe/opening.ts",
     find: `if (resume !== "resumed" || gap !== null || patterns.length > 0) return false;`,
     replace: "if (patterns.length > 0) return false;",
     log: "memory",
   },
   {
     name: "a late client of an ended topic is not told of its end",
-    file: "packages/hub/src/subscribe/position.ts",
+    file: "packages/hub/src/subscribe/resume.ts",
     find: "if (end > after && end <= upTo) text += endEvent(id, topic);",
     replace: "if (end > after && end < upTo) text += endEvent(id, topic);",
     log: "memory",

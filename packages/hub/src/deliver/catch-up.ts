@@ -3,42 +3,8 @@ import { type Cursor, type EventId, formatEventId } from "../log/event-id.ts";
 import type { MaybePromise, Page } from "../log/event-log.ts";
 import type { HubSettings } from "../options.ts";
 import type { LagPolicy } from "../subscribe/request.ts";
-import type { Stream, StreamHost } from "../subscribe/stream.ts";
+import type { Stream, StreamHost } from "./stream.ts";
 import type { Cohort } from "./cohort.ts";
-
-const encoder = new TextEncoder();
-
-/** What one read of the log becomes on the wire. */
-interface Slice {
-  /** Where it begins: beyond the cursor that was asked for when events are gone. */
-  readonly from: Cursor;
-  /** Null when there is nothing to write. */
-  readonly bytes: Uint8Array | null;
-  readonly events: number;
-  /** How often newer events stand for some that were left out. */
-  readonly lags: number;
-  readonly cursor: Cursor;
-}
-
-/** A read that other streams of this turn want too. */
-interface Memo {
-  readonly cohort: Cohort<Stream>;
-  readonly lag: LagPolicy;
-  readonly cursor: Cursor;
-  readonly upTo: Cursor;
-  readonly slice: MaybePromise<Slice>;
-}
-
-/** What the hub does with a stream besides reading the log for it. */
-export interface CatchUpHost extends StreamHost {
-  readonly epoch: string;
-  /** Ends the stream, and tells the client why. */
-  close(stream: Stream, reason: "slow"): void;
-  /** Ends the stream without a word more. */
-  end(stream: Stream, reason: "error" | "ended"): void;
-  /** Asks the log where the stream goes on. @param from not before this */
-  relocate(stream: Stream, from?: Cursor): void;
-}
 
 /** Reads the log for streams that are not live, slice by slice, until they have had all that their cohort was sent. */
 export class CatchUp {
@@ -70,6 +36,11 @@ export class CatchUp {
       // One question of a stream is under way at a time: the answer to it goes on.
       if (stream.state === "catching-up" && stream.awaited === null) this.#read(stream);
     }
+    if (!this.hasWork) this.#memo = null;
+  }
+
+  /** The log has changed otherwise than by appending: what was read before does not hold any more. */
+  logChanged(): void {
     this.#memo = null;
   }
 
@@ -118,6 +89,7 @@ export class CatchUp {
         if (stream.state === "catching-up") this.#deliver(stream, found);
       },
       (error: unknown) => {
+        if (this.#memo?.slice === answer) this.#memo = null; // the next one asks again
         if (stream.awaited === answer) this.#fail(stream, error);
       },
     );
@@ -131,7 +103,7 @@ export class CatchUp {
   #slice({ cohort, cursor, lag }: Stream): MaybePromise<Slice> {
     const upTo = cohort.covered(this.#host.head);
     const memo = this.#memo;
-    if (memo?.cohort === cohort && memo.cursor === cursor && memo.upTo === upTo && memo.lag === lag) {
+    if (memo?.cohort === cohort && memo.cursor === cursor && memo.upTo <= upTo && memo.lag === lag) {
       return memo.slice;
     }
     const limits = { bytes: this.#settings.maxFrameBytes, upTo, latest: lag === "latest" };
@@ -164,24 +136,60 @@ export class CatchUp {
   }
 }
 
+/** What the hub does with a stream besides reading the log for it. */
+export interface CatchUpHost extends StreamHost {
+  readonly epoch: string;
+  /** Ends the stream, and tells the client why. */
+  close(stream: Stream, reason: "slow"): void;
+  /** Ends the stream without a word more. */
+  end(stream: Stream, reason: "error" | "ended"): void;
+  /** Asks the log where the stream goes on. @param from not before this */
+  relocate(stream: Stream, from?: Cursor): void;
+}
+
+const encoder = new TextEncoder();
+
+/** What one read of the log becomes on the wire. */
+interface Slice {
+  /** Where it begins: beyond the cursor that was asked for when events are gone. */
+  readonly from: Cursor;
+  /** Null when there is nothing to write. */
+  readonly bytes: Uint8Array | null;
+  readonly events: number;
+  /** How often newer events stand for some that were left out. */
+  readonly lags: number;
+  readonly cursor: Cursor;
+}
+
+/** A read that other streams want too: those that came together go on together, some of them in each turn. */
+interface Memo {
+  readonly cohort: Cohort<Stream>;
+  readonly lag: LagPolicy;
+  readonly cursor: Cursor;
+  readonly upTo: Cursor;
+  readonly slice: MaybePromise<Slice>;
+}
+
 /** The page that the log gave for what follows a cursor, with each hole that newer events stand for told before the next. */
 function sliceOf(after: Cursor, { from, entries, superseded, cursor }: Page, epoch: string): Slice {
   const id = (seq: Cursor): EventId => formatEventId(epoch, seq);
   let lags = 0;
-  let text = "";
+  // Joined, the text of each event is put together once for all slices; added up, in each slice anew.
+  const texts: string[] = [];
   let seen = after;
   const tellLag = (to: Cursor): void => {
     lags++;
-    text += gapEvent("lag" satisfies GapReason, id(seen), id(to));
+    texts.push(gapEvent("lag" satisfies GapReason, id(seen), id(to)));
     seen = to;
   };
   for (const [at, entry] of entries.entries()) {
     const dropped = superseded?.[at] ?? 0;
     if (dropped > 0) tellLag(dropped);
-    text += entry.wire;
+    texts.push(entry.wire);
     seen = entry.seq;
   }
   const dropped = superseded?.[entries.length] ?? 0;
   if (dropped > 0) tellLag(dropped);
-  return { from, bytes: text === "" ? null : encoder.encode(text), events: entries.length, lags, cursor };
+  const bytes = texts.length === 0 ? null : encoder.encode(texts.join(""));
+  return { from, bytes, events: entries.length, lags, cursor };
 }

@@ -1,26 +1,7 @@
 import type { Cursor } from "../log/event-id.ts";
 import type { Position } from "../log/event-log.ts";
-import type { StoredEvent } from "../publish/message.ts";
+import type { StoredEvent } from "../log/stored-event.ts";
 import type { SelectorSet, Topic } from "../topics/topic.ts";
-
-/** What an event that waits costs a cohort beyond its bytes, so that empty ones do not wait by the million. */
-const PENDING_BYTES = 256;
-
-/** What a cohort's streams are being sent: some events, encoded once. */
-export interface Frame {
-  readonly bytes: Uint8Array;
-  readonly events: number;
-  readonly first: Cursor;
-  readonly last: Cursor;
-}
-
-/** A stream, as far as its cohort knows it. */
-export interface Member {
-  cursor: Cursor;
-  events: number;
-  bytes: number;
-  livePlace: number;
-}
 
 /**
  * All streams with the same selectors. They get the same bytes, so each frame is made once, and is written to one live
@@ -198,4 +179,23 @@ export class Cohort<Stream extends Member> {
   get hasEnded(): boolean {
     return this.selectors.patterns.length === 0 && this.#ends?.size === this.selectors.topics.length;
   }
+}
+
+/** What an event that waits costs a cohort beyond its bytes, so that empty ones do not wait by the million. */
+const PENDING_BYTES = 256;
+
+/** What a cohort's streams are being sent: some events, encoded once. */
+export interface Frame {
+  readonly bytes: Uint8Array;
+  readonly events: number;
+  readonly first: Cursor;
+  readonly last: Cursor;
+}
+
+/** A stream, as far as its cohort knows it. */
+export interface Member {
+  cursor: Cursor;
+  events: number;
+  bytes: number;
+  livePlace: number;
 }

@@ -1,11 +1,6 @@
-import type { Delivery } from "./delivery.ts";
+import type { OpenStreams } from "./open-streams.ts";
 import type { HubSettings } from "../options.ts";
-import type { Stream } from "../subscribe/stream.ts";
-
-const LONGEST_ROUND = 1000;
-const STEPS = 10;
-/** How long a stream may be without a sink after the log has answered, in milliseconds: who asked for it is gone. */
-const ATTACH_WITHIN = 10_000;
+import type { Stream } from "./stream.ts";
 
 /**
  * The one timer for all that is due to streams by time: heartbeats, the deadline of blocked writes, the end of permissions and
@@ -14,27 +9,27 @@ const ATTACH_WITHIN = 10_000;
  *
  * @returns stops the timer
  */
-export function startDeadlines(delivery: Delivery, settings: HubSettings): () => void {
+export function startDeadlines(streams: OpenStreams, settings: HubSettings): () => void {
   const { clock } = settings;
   const heartbeat = settings.heartbeat ?? Infinity;
   const writeDeadline = settings.writeDeadline ?? Infinity;
   const round = Math.min(LONGEST_ROUND, heartbeat / 4, writeDeadline / 4);
   // A stream may be met late by one round, and once more when it moves within the list.
   const quiet = heartbeat - 2 * round;
-  const { streams } = delivery;
+  const { all } = streams;
   let next = 0;
 
   return clock.every(Math.max(1, round / STEPS), () => {
     const now = clock.now();
-    for (let part = Math.ceil(streams.length / STEPS); part > 0 && streams.length > 0; part--) {
-      if (next === 0 || next > streams.length) next = streams.length;
-      const stream = streams[--next]!; // downwards: what moves into this place was met already
-      if (now >= stream.until && mayEnd(stream)) delivery.close(stream, stream.endsBy);
+    for (let part = Math.ceil(all.length / STEPS); part > 0 && all.length > 0; part--) {
+      if (next === 0 || next > all.length) next = all.length;
+      const stream = all[--next]!; // downwards: what moves into this place was met already
+      if (now >= stream.until && mayEnd(stream)) streams.close(stream, stream.endsBy);
       else if (stream.state === "blocked") {
-        if (now - stream.blockedSince >= writeDeadline) delivery.close(stream, "slow");
+        if (now - stream.blockedSince >= writeDeadline) streams.close(stream, "slow");
       } else if (stream.state === "opening") {
         if (isForgotten(stream, now)) stream.finish("client");
-      } else if (now - lastWrite(stream) >= quiet) delivery.heartbeat(stream);
+      } else if (now - lastWrite(stream) >= quiet) streams.heartbeat(stream);
     }
   });
 }
@@ -51,3 +46,8 @@ function isForgotten({ sink, awaited, lastWrite: answered }: Stream, now: number
 function lastWrite({ state, lastWrite: own, cohort }: Stream): number {
   return state === "live" ? Math.max(own, cohort.lastWrite) : own;
 }
+
+const LONGEST_ROUND = 1000;
+const STEPS = 10;
+/** How long a stream may be without a sink after the log has answered, in milliseconds: who asked for it is gone. */
+const ATTACH_WITHIN = 10_000;

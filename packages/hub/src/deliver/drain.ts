@@ -1,21 +1,16 @@
 import type { Clock } from "../clock.ts";
-import type { Delivery } from "./delivery.ts";
-import type { Stream } from "../subscribe/stream.ts";
-
-/** Parts in which the streams are closed, at least, so that neither the closes nor the reconnects come all at once. */
-const CLOSING_PARTS = 20;
-/** The most streams of one part: some milliseconds, in which nothing else is done. */
-const CLOSING_PART = 256;
+import type { OpenStreams } from "./open-streams.ts";
+import type { Stream } from "./stream.ts";
 
 /** Closes many streams spread over a time: neither the closes nor the reconnects come all at once. */
 export class Drain {
-  readonly #delivery: Delivery;
+  readonly #streams: OpenStreams;
   readonly #clock: Clock;
   /** Stop the timers that are at work. */
   readonly #timers = new Set<() => void>();
 
-  constructor(delivery: Delivery, clock: Clock) {
-    this.#delivery = delivery;
+  constructor(streams: OpenStreams, clock: Clock) {
+    this.#streams = streams;
     this.#clock = clock;
   }
 
@@ -48,7 +43,7 @@ export class Drain {
     for (let left = count; left > 0 && streams.length > 0;) {
       const stream = streams.pop()!;
       if (stream.state === "closed") continue; // it has gone by itself
-      this.#delivery.close(stream, "drain");
+      this.#streams.close(stream, "drain");
       left--;
     }
   }
@@ -58,3 +53,8 @@ export class Drain {
     for (const stop of this.#timers) stop();
   }
 }
+
+/** Parts in which the streams are closed, at least, so that neither the closes nor the reconnects come all at once. */
+const CLOSING_PARTS = 20;
+/** The most streams of one part: some milliseconds, in which nothing else is done. */
+const CLOSING_PART = 256;

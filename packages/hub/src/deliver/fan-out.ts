@@ -1,32 +1,23 @@
 import type { HubSettings } from "../options.ts";
-import type { StoredEvent } from "../publish/message.ts";
-import type { Stream, StreamHost } from "../subscribe/stream.ts";
+import type { StoredEvent } from "../log/stored-event.ts";
+import type { Stream, StreamHost } from "./stream.ts";
 import type { Cohort, Frame } from "./cohort.ts";
-import type { Router } from "./router.ts";
-
-/** The part of a turn's writes that go to one cohort before the next has its turn. */
-const COHORT_PART = 4;
-/** A write of more bytes than 2 to this power, 16 KiB, counts as several. */
-const WRITE_SHIFT = 14;
-/** Frames that may wait for a cohort; what is more is read from the log. */
-const PENDING_FRAMES = 16;
-
-const encoder = new TextEncoder();
+import type { Cohorts } from "./cohorts.ts";
 
 /** Sends new events to live streams, cohort by cohort: one frame for all, one write for each stream and turn. */
 export class FanOut {
   readonly #settings: HubSettings;
   readonly #host: StreamHost;
-  readonly #router: Router;
+  readonly #cohorts: Cohorts;
   /** Closes a stream whose topics have all ended. */
   readonly #end: (stream: Stream) => void;
   #sending: Cohort<Stream>[] = [];
   #frameMemo: { entries: readonly StoredEvent[]; frame: Frame } | null = null;
 
-  constructor(settings: HubSettings, host: StreamHost, router: Router, end: (stream: Stream) => void) {
+  constructor(settings: HubSettings, host: StreamHost, cohorts: Cohorts, end: (stream: Stream) => void) {
     this.#settings = settings;
     this.#host = host;
-    this.#router = router;
+    this.#cohorts = cohorts;
     this.#end = end;
   }
 
@@ -44,7 +35,7 @@ export class FanOut {
       cohort.queued = true;
       this.#sending.push(cohort);
     };
-    for (entry of entries) this.#router.match(entry.topic, hand);
+    for (entry of entries) this.#cohorts.match(entry.topic, hand);
   }
 
   /** One turn's work, of as many writes. */
@@ -114,3 +105,12 @@ export class FanOut {
     return frame;
   }
 }
+
+/** The part of a turn's writes that go to one cohort before the next has its turn. */
+const COHORT_PART = 4;
+/** A write of more bytes than 2 to this power, 16 KiB, counts as several. */
+const WRITE_SHIFT = 14;
+/** Frames that may wait for a cohort; what is more is read from the log. */
+const PENDING_FRAMES = 16;
+
+const encoder = new TextEncoder();

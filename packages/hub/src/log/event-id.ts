@@ -1,14 +1,11 @@
+/** A cursor as clients know it: `EPOCH-NUMBER`, within `[A-Za-z0-9._-]`, so that it survives any HTTP header. */
+export type EventId = string & { readonly __brand: "EventId" };
+
 /**
  * A position in a log: the number of the last event before it. 0 stands before the first event of a log's life.
  * A safe integer, because every engine behind the log interface can number its events so.
  */
 export type Cursor = number;
-
-/** A cursor as clients know it: `EPOCH-NUMBER`, within `[A-Za-z0-9._-]`, so that it survives any HTTP header. */
-export type EventId = string & { readonly __brand: "EventId" };
-
-const EPOCH_LENGTH = 10;
-const ID = /^([0-9a-z]{10})-(0|[1-9][0-9]{0,15})$/;
 
 /**
  * A name for one life of a log. Ids of an earlier life are recognised by it and never mistaken for another event.
@@ -20,10 +17,6 @@ export function createEpoch(random: () => number): string {
   while (epoch.length < EPOCH_LENGTH) epoch += Math.floor(random() * 36).toString(36);
   return epoch;
 }
-
-const DIGITS = ["0", "1", "2", "3", "4", "5", "6", "7", "8", "9"] as const;
-/** What the last id and its neighbours begin with. */
-let tens = { epoch: "", number: -1, text: "" };
 
 /** Ids are asked for in the order of their numbers, mostly: so only every tenth of them takes writing a number. */
 export function formatEventId(epoch: string, cursor: Cursor): EventId {
@@ -42,3 +35,10 @@ export function parseEventId(text: string): { epoch: string; cursor: Cursor } | 
   const cursor = Number(match[2]);
   return Number.isSafeInteger(cursor) ? { epoch: match[1]!, cursor } : null;
 }
+
+const EPOCH_LENGTH = 10;
+const ID = /^([0-9a-z]{10})-(0|[1-9][0-9]{0,15})$/;
+
+const DIGITS = ["0", "1", "2", "3", "4", "5", "6", "7", "8", "9"] as const;
+/** What the last id and its neighbours begin with. */
+let tens = { epoch: "", number: -1, text: "" };

@@ -1,5 +1,6 @@
 export { createEpoch, type Cursor, type EventId, formatEventId, parseEventId } from "./event-id.ts";
-export { type NewEvent, storedEvent, type StoredEvent } from "../publish/message.ts";
+export type { NewEvent } from "./new-event.ts";
+export { storedEvent, type StoredEvent } from "./stored-event.ts";
 export { numberBatch } from "./numbering.ts";
 export { PageBuilder } from "./page-builder.ts";
 export { type LastSeen, parseLastEventId, toPosition } from "./position.ts";

@@ -1,11 +1,7 @@
 import { type Cursor, type EventId, formatEventId } from "./event-id.ts";
-import { endId, type StoredEvent, storedEvent, type NewEvent } from "../publish/message.ts";
+import { endId, type NewEvent } from "./new-event.ts";
+import { type StoredEvent, storedEvent } from "./stored-event.ts";
 import type { Topic } from "../topics/topic.ts";
-
-/** A publisher's id is its own within its topic. Neither can hold a NUL. */
-export function idempotencyName(topic: Topic, idempotencyKey: string): string {
-  return `${topic}\0${idempotencyKey}`;
-}
 
 /**
  * Numbers the events of a batch that a log does not hold yet, and answers with an id for each of the batch.
@@ -44,4 +40,9 @@ export function numberBatch(
     ids.push(id);
   }
   return { entries, events, ids };
+}
+
+/** A publisher's id is its own within its topic. Neither can hold a NUL. */
+export function idempotencyName(topic: Topic, idempotencyKey: string): string {
+  return `${topic}\0${idempotencyKey}`;
 }

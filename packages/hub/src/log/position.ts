@@ -12,9 +12,6 @@ export interface LastSeen {
   readonly gap: GapReason | null;
 }
 
-const FRESH: LastSeen = { resume: "fresh", cursor: null, gap: null };
-const UNKNOWN: LastSeen = { resume: "reset", cursor: null, gap: "unknown-id" };
-
 /**
  * Reads a `Last-Event-ID`.
  *
@@ -54,3 +51,6 @@ export function toPosition(
     ends,
   };
 }
+
+const FRESH: LastSeen = { resume: "fresh", cursor: null, gap: null };
+const UNKNOWN: LastSeen = { resume: "reset", cursor: null, gap: "unknown-id" };

@@ -1,7 +1,7 @@
 import { expect, test } from "bun:test";
 import fc from "fast-check";
 import { newEvent } from "../testing/log-contract.ts";
-import { storedEvent } from "../publish/message.ts";
+import { storedEvent } from "./stored-event.ts";
 import { parseTopic, SelectorSet } from "../topics/topic.ts";
 import { RecentEvents } from "./recent-events.ts";
 import { ENDS } from "./retention.ts";

@@ -1,5 +1,5 @@
 import type { Cursor } from "./event-id.ts";
-import type { StoredEvent } from "../publish/message.ts";
+import type { StoredEvent } from "./stored-event.ts";
 import type { Bounds, Page, Position, PositionRequest, ReadLimits } from "./event-log.ts";
 import type { SelectorSet, Topic } from "../topics/topic.ts";
 import { idempotencyName } from "./numbering.ts";
@@ -7,11 +7,6 @@ import { PageBuilder } from "./page-builder.ts";
 import { type LastSeen, toPosition } from "./position.ts";
 import { ENDS, type Limits, sizeOf } from "./retention.ts";
 import { merge, TopicIndex } from "./topic-index.ts";
-
-/** How many topics without a retained event are remembered by the number of their last evicted one. */
-const MAX_FORGOTTEN = 16_384;
-/** How many events one read looks at, selected or not: a pattern that matches little must not hold up the process. */
-const MAX_LOOKED_AT = 4096;
 
 /**
  * The newest part of a log, in memory: an unbroken run of events, of which the oldest are evicted when it is over its
@@ -332,3 +327,8 @@ export class RecentEvents {
     }
   }
 }
+
+/** How many topics without a retained event are remembered by the number of their last evicted one. */
+const MAX_FORGOTTEN = 16_384;
+/** How many events one read looks at, selected or not: a pattern that matches little must not hold up the process. */
+const MAX_LOOKED_AT = 4096;

@@ -1,4 +1,4 @@
-import type { StoredEvent } from "../publish/message.ts";
+import type { StoredEvent } from "./stored-event.ts";
 
 /** How much a log keeps. What is over a bound is evicted, oldest first; `null` lifts a bound. */
 export interface Retention {

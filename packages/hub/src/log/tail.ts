@@ -1,4 +1,4 @@
-import type { StoredEvent } from "../publish/message.ts";
+import type { StoredEvent } from "./stored-event.ts";
 import type { TailListener } from "./event-log.ts";
 
 /** Those who listen to the tail of a log. One that throws harms nobody else; it is told on standard error. */

@@ -1,5 +1,5 @@
 import type { Cursor } from "./event-id.ts";
-import type { StoredEvent } from "../publish/message.ts";
+import type { StoredEvent } from "./stored-event.ts";
 
 /** The retained events of one topic in a window. */
 export class TopicIndex {

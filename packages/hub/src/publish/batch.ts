@@ -1,6 +1,7 @@
 import type { EventId } from "../log/event-id.ts";
 import type { MaybePromise } from "../log/event-log.ts";
-import { inEvent, type Message, type NewEvent, parseMessage } from "./message.ts";
+import type { NewEvent } from "../log/new-event.ts";
+import { inEvent, type Message, parseMessage } from "./message.ts";
 import type { Schemas } from "./schemas.ts";
 
 /**

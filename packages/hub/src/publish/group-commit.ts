@@ -1,13 +1,7 @@
 import { type Cursor, type EventId, parseEventId } from "../log/event-id.ts";
 import { HubError } from "../errors.ts";
-import type { NewEvent } from "./message.ts";
+import type { NewEvent } from "../log/new-event.ts";
 import type { HubSettings } from "../options.ts";
-
-interface Publication {
-  readonly events: readonly NewEvent[];
-  readonly resolve: (ids: readonly EventId[]) => void;
-  readonly reject: (error: unknown) => void;
-}
 
 /** What publishers have handed in: taken to the log once a turn, and answered once the log has it. */
 export class GroupCommit {
@@ -87,6 +81,12 @@ export class GroupCommit {
       fail(error);
     }
   }
+}
+
+interface Publication {
+  readonly events: readonly NewEvent[];
+  readonly resolve: (ids: readonly EventId[]) => void;
+  readonly reject: (error: unknown) => void;
 }
 
 /** How many of these ids the log gave anew, where `last` was its newest event before: a repeat has an older one's id. */

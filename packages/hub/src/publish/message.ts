@@ -1,8 +1,6 @@
-import { encodeEvent } from "@sse/protocol";
-import { endEvent } from "../control-events.ts";
-import { type Cursor, type EventId, formatEventId } from "../log/event-id.ts";
 import { HubError } from "../errors.ts";
-import { parseTopic, type Topic } from "../topics/topic.ts";
+import { endId, type NewEvent } from "../log/new-event.ts";
+import { parseTopic } from "../topics/topic.ts";
 
 /** What a publisher hands in. */
 export interface Message<Data = unknown> {
@@ -19,67 +17,6 @@ export interface Message<Data = unknown> {
   id?: string;
   /** True: the topic ends with this message. Its streams are told, and close once all their topics have ended. */
   end?: boolean;
-}
-
-/** A {@link Message} that went through the door: whatever is in here can stand on the wire. */
-export interface NewEvent {
-  /** Where it goes. */
-  readonly topic: Topic;
-  /** What `event:` is, "" for none. */
-  readonly type: string;
-  /** As it goes over the wire, but for its line ends. */
-  readonly data: string;
-  /** What it is about within its topic, "" when the publisher did not say. */
-  readonly key: string;
-  /** The publisher's id, "" when it gave none. */
-  readonly idempotencyKey: string;
-  /** True for the event that ends its topic; it has no data of its own. */
-  readonly end: boolean;
-}
-
-/** An event as the log keeps it. */
-export interface StoredEvent {
-  /** Its number in the log. */
-  readonly seq: Cursor;
-  /** Where it was published. */
-  readonly topic: Topic;
-  /** What it is about within its topic, "" when the publisher did not say. */
-  readonly key: string;
-  /** The publisher's id, "" when it gave none. */
-  readonly idempotencyKey: string;
-  /** True for the event that ends its topic. */
-  readonly end: boolean;
-  /** The encoded event, id line included: made once, the same for every stream. */
-  readonly wire: string;
-  /** UTF-8 bytes of `wire`. */
-  readonly bytes: number;
-}
-
-/** The most bytes of UTF-8 in a type, a key or a publisher's id. */
-const MAX_NAME_BYTES = 1024;
-const BREAKS = /[\r\n\0]/;
-
-function name(field: "event" | "key" | "id", value: unknown): string {
-  if (value === undefined) return "";
-  if (typeof value !== "string") throw new HubError("bad-event", `${field} must be a string`);
-  if (BREAKS.test(value)) throw new HubError("bad-event", `${field} must not hold CR, LF or NUL`);
-  if (!value.isWellFormed()) throw new HubError("bad-event", `${field} must not hold half a surrogate pair`);
-  if (value.length > MAX_NAME_BYTES || Buffer.byteLength(value) > MAX_NAME_BYTES) {
-    throw new HubError("bad-event", `${field} is longer than ${MAX_NAME_BYTES} bytes`);
-  }
-  return value;
-}
-
-function dataText(data: unknown): string {
-  if (typeof data === "string") return data;
-  let text: string | undefined;
-  try {
-    text = JSON.stringify(data);
-  } catch (error) {
-    throw new HubError("bad-event", `data cannot be written as JSON: ${String(error)}`);
-  }
-  if (text === undefined) throw new HubError("bad-event", "data is missing; give a string or a JSON value");
-  return text;
 }
 
 /**
@@ -133,10 +70,32 @@ export function inEvent(index: number, count: number, error: unknown): unknown {
   return new HubError(error.code, `event ${index} of ${count}: ${error.message}`);
 }
 
-/** The id of the end of a topic that came with an event of this id: one that no publisher can send. */
-export function endId(idempotencyKey: string): string {
-  return `${idempotencyKey}\0end`;
+function name(field: "event" | "key" | "id", value: unknown): string {
+  if (value === undefined) return "";
+  if (typeof value !== "string") throw new HubError("bad-event", `${field} must be a string`);
+  if (BREAKS.test(value)) throw new HubError("bad-event", `${field} must not hold CR, LF or NUL`);
+  if (!value.isWellFormed()) throw new HubError("bad-event", `${field} must not hold half a surrogate pair`);
+  if (value.length > MAX_NAME_BYTES || Buffer.byteLength(value) > MAX_NAME_BYTES) {
+    throw new HubError("bad-event", `${field} is longer than ${MAX_NAME_BYTES} bytes`);
+  }
+  return value;
 }
+
+function dataText(data: unknown): string {
+  if (typeof data === "string") return data;
+  let text: string | undefined;
+  try {
+    text = JSON.stringify(data);
+  } catch (error) {
+    throw new HubError("bad-event", `data cannot be written as JSON: ${String(error)}`);
+  }
+  if (text === undefined) throw new HubError("bad-event", "data is missing; give a string or a JSON value");
+  return text;
+}
+
+/** The most bytes of UTF-8 in a type, a key or a publisher's id. */
+const MAX_NAME_BYTES = 1024;
+const BREAKS = /[\r\n\0]/;
 
 /** What a line costs on the wire besides its text: `data: ` and the line end. */
 const LINE_BYTES = 7;
@@ -150,32 +109,4 @@ function wireLength(data: string): number {
   for (let at = data.indexOf("\n"); at !== -1; at = data.indexOf("\n", at + 1)) length += LINE_BYTES;
   for (let at = data.indexOf("\r"); at !== -1; at = data.indexOf("\r", at + 1)) length += LINE_BYTES;
   return length;
-}
-
-/** The event with the number that the log gave it, encoded once for all its streams. */
-export function storedEvent(
-  epoch: string,
-  seq: Cursor,
-  event: NewEvent,
-  id: EventId = formatEventId(epoch, seq),
-): StoredEvent {
-  const { topic, key, idempotencyKey, end } = event;
-  if (end) {
-    const wire = endEvent(id, topic);
-    return { seq, topic, key, idempotencyKey, end, wire, bytes: Buffer.byteLength(wire) };
-  }
-  const { type, data } = event;
-  // The id is ours, and needs no check. Counting the bytes of the parts leaves the engine free to put the text together
-  // when it is first sent, with the rest of its frame.
-  const wire =
-    type === "" && !data.includes("\n") && !data.includes("\r")
-      ? `data: ${data}\nid: ${id}\n\n`
-      : encodeEvent({ event: type, data, id });
-  const bytes = wire.length + extraUtf8Bytes(data) + (type === "" ? 0 : extraUtf8Bytes(type));
-  return { seq, topic, key, idempotencyKey, end, wire, bytes };
-}
-
-/** By how much the UTF-8 bytes of a text are more than its length. */
-function extraUtf8Bytes(text: string): number {
-  return Buffer.byteLength(text) - text.length;
 }

@@ -4,30 +4,6 @@ import type { Message } from "./message.ts";
 import type { MaybePromise } from "../log/event-log.ts";
 import { parseTopic, SelectorSet } from "../topics/topic.ts";
 
-/** A schema for each topic, or pattern of topics: any of Standard Schema 1 (https://standardschema.dev). */
-export type TopicSchemas = Readonly<Record<string, StandardSchemaV1>>;
-
-/** What publishers hand in, where these are the schemas. */
-export type InputOf<Schemas extends TopicSchemas> = {
-  [Selector in keyof Schemas]: StandardSchemaV1.InferInput<Schemas[Selector]>;
-};
-
-/** What streams carry, where these are the schemas: their outputs. */
-export type OutputOf<Schemas extends TopicSchemas> = {
-  [Selector in keyof Schemas]: StandardSchemaV1.InferOutput<Schemas[Selector]>;
-};
-
-interface Rule {
-  /** Orders the rules that match a topic: see {@link rank}. */
-  readonly rank: string;
-  readonly selectors: SelectorSet;
-  readonly schema: StandardSchemaV1;
-}
-
-/** The issues of a value that a message tells, and the most characters of each. */
-const ISSUES_TOLD = 3;
-const ISSUE_LENGTH = 256;
-
 /** Holds the data of messages against the schema of their topic. */
 export class Schemas {
   readonly #byTopic = new Map<string, StandardSchemaV1>();
@@ -73,6 +49,19 @@ export class Schemas {
   }
 }
 
+/** A schema for each topic, or pattern of topics: any of Standard Schema 1 (https://standardschema.dev). */
+export type TopicSchemas = Readonly<Record<string, StandardSchemaV1>>;
+
+/** What publishers hand in, where these are the schemas. */
+export type InputOf<Schemas extends TopicSchemas> = {
+  [Selector in keyof Schemas]: StandardSchemaV1.InferInput<Schemas[Selector]>;
+};
+
+/** What streams carry, where these are the schemas: their outputs. */
+export type OutputOf<Schemas extends TopicSchemas> = {
+  [Selector in keyof Schemas]: StandardSchemaV1.InferOutput<Schemas[Selector]>;
+};
+
 function withOutput(message: Message, result: StandardSchemaV1.Result<unknown>): Message {
   if (result.issues !== undefined) throw new HubError("bad-event", describe(result.issues));
   return result.value === message.data ? message : { ...message, data: result.value };
@@ -107,3 +96,14 @@ function rank(selector: string): string {
     .map((segment) => (segment === "*" ? "1" : segment === "**" ? "2" : "0"))
     .join("");
 }
+
+interface Rule {
+  /** Orders the rules that match a topic: see {@link rank}. */
+  readonly rank: string;
+  readonly selectors: SelectorSet;
+  readonly schema: StandardSchemaV1;
+}
+
+/** The issues of a value that a message tells, and the most characters of each. */
+const ISSUES_TOLD = 3;
+const ISSUE_LENGTH = 256;

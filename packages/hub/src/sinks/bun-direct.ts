@@ -1,14 +1,14 @@
 import type { Sink } from "./sink.ts";
 
-/** Who has to know that the client has gone: a `Stream`. */
-interface Reader {
-  gone(): void;
-}
-
-/** What `Hub.open` answers, as far as a body needs it. */
-interface Attachable {
-  attach(sink: Sink): Reader;
-  cancel(): void;
+/**
+ * A body for a `Response` in Bun: attaches the opening when Bun asks for the first bytes, and cancels it when it never does, as
+ * for a HEAD request, or when the client has gone before.
+ *
+ * @param isDevelopment whether the server is in development (`Server.development`), where a stream costs some bytes more;
+ *   default true
+ */
+export function directStream(opening: Attachable, isDevelopment = true): ReadableStream<Uint8Array> {
+  return new ReadableStream(new DirectSink(opening, isDevelopment));
 }
 
 /** A sink for one of Bun's direct streams (`new ReadableStream({ type: "direct" })`), as the underlying source itself. */
@@ -75,13 +75,13 @@ class DirectSink implements Sink {
   }
 }
 
-/**
- * A body for a `Response` in Bun: attaches the opening when Bun asks for the first bytes, and cancels it when it never does, as
- * for a HEAD request, or when the client has gone before.
- *
- * @param isDevelopment whether the server is in development (`Server.development`), where a stream costs some bytes more;
- *   default true
- */
-export function directStream(opening: Attachable, isDevelopment = true): ReadableStream<Uint8Array> {
-  return new ReadableStream(new DirectSink(opening, isDevelopment));
+/** What `Hub.open` answers, as far as a body needs it. */
+interface Attachable {
+  attach(sink: Sink): Reader;
+  cancel(): void;
+}
+
+/** Who has to know that the client has gone: a `Stream`. */
+interface Reader {
+  gone(): void;
 }

@@ -1,7 +1,5 @@
 import type { Sink } from "./sink.ts";
 
-const decoder = new TextDecoder();
-
 /** A sink for tests: records what it is given, and blocks, unblocks and vanishes when told to. */
 export class RecordingSink implements Sink {
   /** What was written, frame by frame. */
@@ -53,3 +51,5 @@ export class RecordingSink implements Sink {
     this.ended ??= "aborted";
   }
 }
+
+const decoder = new TextDecoder();

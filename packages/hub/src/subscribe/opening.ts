@@ -1,10 +1,10 @@
 import type { GapReason, Resume } from "../control-events.ts";
-import type { Delivery } from "../deliver/delivery.ts";
+import type { OpenStreams } from "../deliver/open-streams.ts";
+import type { Stream } from "../deliver/stream.ts";
 import type { EventId } from "../log/event-id.ts";
 import type { Position } from "../log/event-log.ts";
 import type { Sink } from "../sinks/sink.ts";
-import { isOver } from "./position.ts";
-import type { Stream } from "./stream.ts";
+import type { SelectorSet } from "../topics/topic.ts";
 
 /**
  * A stream that has its quotas, is registered with its cohort, and knows where it begins. Nothing that is published from now on
@@ -19,16 +19,16 @@ export class Opening {
   readonly gap: GapReason | null;
   /** Selected events that were there after its cursor when it was opened. */
   readonly replayed: number;
-  readonly #delivery: Delivery;
+  readonly #streams: OpenStreams;
   readonly #stream: Stream;
   readonly #lastEventId: string;
   readonly #id: EventId;
 
-  constructor(delivery: Delivery, stream: Stream, position: Position) {
-    this.#delivery = delivery;
+  constructor(streams: OpenStreams, stream: Stream, position: Position) {
+    this.#streams = streams;
     this.#stream = stream;
     this.#lastEventId = stream.request!.lastEventId;
-    this.#id = delivery.id(position.cursor);
+    this.#id = streams.id(position.cursor);
     this.resume = position.resume;
     this.gap = position.gap;
     this.replayed = position.replayed;
@@ -46,9 +46,9 @@ export class Opening {
     const stream = this.#stream;
     if (stream.sink !== null) throw new TypeError("the stream has a sink already");
     if (stream.state === "closed") {
-      this.#delivery.tellClosing(sink, this.#lastEventId === "" ? this.#id : this.#lastEventId, "drain");
+      this.#streams.tellClosing(sink, this.#lastEventId === "" ? this.#id : this.#lastEventId, "drain");
       sink.close();
-    } else this.#delivery.attach(stream, sink);
+    } else this.#streams.resumer.attach(stream, sink);
     return stream;
   }
 
@@ -56,4 +56,10 @@ export class Opening {
   cancel(): void {
     if (this.#stream.sink === null) this.#stream.finish("client");
   }
+}
+
+/** True when the client has had all that there will ever be: every topic has ended, and nothing is missing up to the ends. */
+function isOver({ patterns }: SelectorSet, { resume, gap, ends, cursor }: Position): boolean {
+  if (resume !== "resumed" || gap !== null || patterns.length > 0) return false;
+  return ends.every((end) => end > 0 && end <= cursor);
 }

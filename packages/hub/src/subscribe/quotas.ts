@@ -1,38 +1,23 @@
 import { HubError, type HubErrorCode } from "../errors.ts";
 import type { StreamRequest } from "./request.ts";
 
-/** The most streams, of all and of each; null: any number. */
-export interface QuotaLimits {
-  readonly maxStreams: number | null;
-  readonly maxStreamsPerAddress: number | null;
-  readonly maxStreamsPerPrincipal: number | null;
-  readonly maxStreamsPerTopic: number | null;
-}
-
-/** How many streams one address, principal or selector has. */
-export interface Quota {
-  readonly key: string;
-  readonly among: Map<string, Quota>;
-  /** This one in a list, which all streams share that are counted for nobody else. */
-  readonly alone: readonly Quota[];
-  streams: number;
-}
-
-const NOBODY: readonly Quota[] = [];
-
 /**
  * Counts streams by whose they are, and refuses one too many. A stream takes its quotas before anything is asked for it, and
  * gives them back when the hub forgets it, which happens to each stream once, however it ends.
  */
 export class Quotas {
   readonly #limits: QuotaLimits;
-  readonly #addresses = new Map<string, Quota>();
-  readonly #principals = new Map<string, Quota>();
+  readonly #addresses: Map<string, Quota>;
+  readonly #principals: Map<string, Quota>;
   readonly #selectors = new Map<string, Quota>();
-  #streams = 0;
+  readonly #all: { streams: number };
 
-  constructor(limits: QuotaLimits) {
+  /** @param sibling whose streams are counted together with these; only the same selectors are not the same topics there */
+  constructor(limits: QuotaLimits, sibling: Quotas | null = null) {
     this.#limits = limits;
+    this.#addresses = sibling === null ? new Map() : sibling.#addresses;
+    this.#principals = sibling === null ? new Map() : sibling.#principals;
+    this.#all = sibling === null ? { streams: 0 } : sibling.#all;
   }
 
   get addresses(): number {
@@ -49,7 +34,7 @@ export class Quotas {
    */
   acquire(request: StreamRequest): readonly Quota[] {
     this.#require(request);
-    this.#streams++;
+    this.#all.streams++;
     const { address, principal, topics } = request;
     const { maxStreamsPerTopic } = this.#limits;
     if (maxStreamsPerTopic === null && (address === undefined || principal === undefined)) {
@@ -67,7 +52,7 @@ export class Quotas {
 
   #require({ address, principal, topics }: StreamRequest): void {
     const { maxStreams, maxStreamsPerAddress, maxStreamsPerPrincipal, maxStreamsPerTopic } = this.#limits;
-    if (this.#streams >= (maxStreams ?? Infinity)) {
+    if (this.#all.streams >= (maxStreams ?? Infinity)) {
       throw new HubError("too-many-streams", `the server has ${maxStreams} streams; it takes no more`);
     }
     check(this.#addresses, address, maxStreamsPerAddress, "too-many-streams-of-address", "your address");
@@ -79,11 +64,28 @@ export class Quotas {
   }
 
   release(quotas: readonly Quota[]): void {
-    this.#streams--;
+    this.#all.streams--;
     for (const quota of quotas) {
       if (--quota.streams === 0) quota.among.delete(quota.key);
     }
   }
+}
+
+/** The most streams, of all and of each; null: any number. */
+export interface QuotaLimits {
+  readonly maxStreams: number | null;
+  readonly maxStreamsPerAddress: number | null;
+  readonly maxStreamsPerPrincipal: number | null;
+  readonly maxStreamsPerTopic: number | null;
+}
+
+/** How many streams one address, principal or selector has. */
+export interface Quota {
+  readonly key: string;
+  readonly among: Map<string, Quota>;
+  /** This one in a list, which all streams share that are counted for nobody else. */
+  readonly alone: readonly Quota[];
+  streams: number;
 }
 
 function check(
@@ -110,3 +112,5 @@ function take(among: Map<string, Quota>, key: string): Quota {
   quota.streams++;
   return quota;
 }
+
+const NOBODY: readonly Quota[] = [];

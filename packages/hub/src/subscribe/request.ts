@@ -2,12 +2,6 @@ import { HubError } from "../errors.ts";
 import type { PositionRequest } from "../log/event-log.ts";
 import { SelectorSet } from "../topics/topic.ts";
 
-/**
- * What a stream is given after it fell behind: everything it missed (`catch-up`), per topic and key the newest event of
- * what it missed (`latest`), or its end (`disconnect`).
- */
-export type LagPolicy = "catch-up" | "latest" | "disconnect";
-
 /** What a client asks for. */
 export interface StreamRequest {
   /** Topics and patterns. */
@@ -31,7 +25,11 @@ export interface StreamRequest {
   readonly signal?: AbortSignal | undefined;
 }
 
-const LAG_POLICIES: readonly unknown[] = ["catch-up", "latest", "disconnect"] satisfies LagPolicy[];
+/**
+ * What a stream is given after it fell behind: everything it missed (`catch-up`), per topic and key the newest event of
+ * what it missed (`latest`), or its end (`disconnect`).
+ */
+export type LagPolicy = "catch-up" | "latest" | "disconnect";
 
 /**
  * The one door for requests of streams: what is asked of the log.
@@ -54,3 +52,5 @@ export function parseRequest(
   const last = replay === "all" ? Infinity : replay;
   return { selectors: new SelectorSet(topics), lastEventId, replay: last, counted: true };
 }
+
+const LAG_POLICIES: readonly unknown[] = ["catch-up", "latest", "disconnect"] satisfies LagPolicy[];

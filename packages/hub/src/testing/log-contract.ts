@@ -1,36 +1,10 @@
 import { afterEach, beforeEach, describe, expect, test } from "bun:test";
 import { formatEventId, parseEventId } from "../log/event-id.ts";
 import type { Bounds, EventLog } from "../log/event-log.ts";
-import type { NewEvent, StoredEvent } from "../publish/message.ts";
+import type { NewEvent } from "../log/new-event.ts";
+import type { StoredEvent } from "../log/stored-event.ts";
 import { parseTopic, SelectorSet } from "../topics/topic.ts";
 import { ManualClock } from "./manual-clock.ts";
-
-/** An event as a log is given it. */
-export function newEvent(topic: string, data: string, more: Partial<NewEvent> = {}): NewEvent {
-  return { topic: parseTopic(topic), type: "", data, key: "", idempotencyKey: "", end: false, ...more };
-}
-
-/** What a log is opened with in the contract's tests; a log that lacks a bound leaves it out. */
-export interface ContractRetention {
-  /** See `Retention`. */
-  maxEvents?: number;
-  /** See `Retention`. */
-  maxBytes?: number;
-  /** See `Retention`. */
-  maxAge?: number;
-}
-
-/** How the suite comes to a log. */
-export interface LogUnderTest {
-  /** A new and empty log. */
-  open: (options?: ContractRetention & { clock?: ManualClock }) => Promise<EventLog>;
-  /** The log that was opened last and closed since, as the next process finds it; left out when nothing is kept. */
-  reopen?: () => Promise<EventLog>;
-  /** True for a log that goes by a clock of its own: it has tests of its own for the age of events. */
-  hasOwnClock?: boolean;
-  /** From every which of many events on it is read, one after the other; default 1. For a log that takes its time. */
-  stride?: number;
-}
 
 /** The contract of {@link EventLog}: every implementation runs it. */
 export function logContract(name: string, { open, reopen, hasOwnClock, stride = 1 }: LogUnderTest): void {
@@ -459,4 +433,31 @@ export function logContract(name: string, { open, reopen, hasOwnClock, stride = 
       expect(async () => log.append([newEvent("a", "1")])).toThrow("closed");
     });
   });
+}
+
+/** How the suite comes to a log. */
+export interface LogUnderTest {
+  /** A new and empty log. */
+  open: (options?: ContractRetention & { clock?: ManualClock }) => Promise<EventLog>;
+  /** The log that was opened last and closed since, as the next process finds it; left out when nothing is kept. */
+  reopen?: () => Promise<EventLog>;
+  /** True for a log that goes by a clock of its own: it has tests of its own for the age of events. */
+  hasOwnClock?: boolean;
+  /** From every which of many events on it is read, one after the other; default 1. For a log that takes its time. */
+  stride?: number;
+}
+
+/** What a log is opened with in the contract's tests; a log that lacks a bound leaves it out. */
+export interface ContractRetention {
+  /** See `Retention`. */
+  maxEvents?: number;
+  /** See `Retention`. */
+  maxBytes?: number;
+  /** See `Retention`. */
+  maxAge?: number;
+}
+
+/** An event as a log is given it. */
+export function newEvent(topic: string, data: string, more: Partial<NewEvent> = {}): NewEvent {
+  return { topic: parseTopic(topic), type: "", data, key: "", idempotencyKey: "", end: false, ...more };
 }

@@ -3,32 +3,6 @@ import { HubError } from "../errors.ts";
 /** A topic that went through {@link parseTopic}: path-like, printable, 1 to 1,024 bytes of UTF-8. */
 export type Topic = string & { readonly __brand: "Topic" };
 
-/** The most bytes of UTF-8 in a topic or a selector. */
-export const MAX_TOPIC_BYTES = 1024;
-
-/** The most segments in all patterns of a stream: what one event may cost it to be matched. */
-const MAX_PATTERN_SEGMENTS = 256;
-
-const PLAIN = /^[!-)+-~]+$/; // ASCII without space and "*": nearly every topic there is
-const FORBIDDEN = /[\p{Cc}\p{Cf}\p{Cs}\p{Z}]/u; // controls, invisible formatting, lone surrogates, any kind of space
-
-function fault(text: string): string | null {
-  if (text.length === 0) return "is empty";
-  if (FORBIDDEN.test(text)) return "holds a space or a character that does not print";
-  if (text.length > MAX_TOPIC_BYTES || Buffer.byteLength(text) > MAX_TOPIC_BYTES) {
-    return `is longer than ${MAX_TOPIC_BYTES} bytes`;
-  }
-  return null;
-}
-
-/** Cut for messages: a refused value may be a megabyte. */
-function shown(text: string): string {
-  return JSON.stringify(text.length > 64 ? `${text.slice(0, 64)}…` : text);
-}
-
-/** Events that come together are often of one topic: then all of them hold this one text, whose hash is known. */
-let lastTopic = "default" as Topic;
-
 /**
  * The one door for topics.
  *
@@ -51,8 +25,6 @@ export interface Pattern {
   readonly segments: readonly string[];
   readonly rest: boolean;
 }
-
-const NO_PATTERNS: readonly Pattern[] = [];
 
 /**
  * What a stream asks for: any number of topics and patterns. `*` stands for exactly one segment, a final `**` for one
@@ -104,6 +76,34 @@ export class SelectorSet {
     return this.patterns.some((pattern) => patternMatches(pattern, segments));
   }
 }
+
+/** The most bytes of UTF-8 in a topic or a selector. */
+export const MAX_TOPIC_BYTES = 1024;
+
+function fault(text: string): string | null {
+  if (text.length === 0) return "is empty";
+  if (FORBIDDEN.test(text)) return "holds a space or a character that does not print";
+  if (text.length > MAX_TOPIC_BYTES || Buffer.byteLength(text) > MAX_TOPIC_BYTES) {
+    return `is longer than ${MAX_TOPIC_BYTES} bytes`;
+  }
+  return null;
+}
+
+/** Cut for messages: a refused value may be a megabyte. */
+function shown(text: string): string {
+  return JSON.stringify(text.length > 64 ? `${text.slice(0, 64)}…` : text);
+}
+
+/** The most segments in all patterns of a stream: what one event may cost it to be matched. */
+const MAX_PATTERN_SEGMENTS = 256;
+
+const PLAIN = /^[!-)+-~]+$/; // ASCII without space and "*": nearly every topic there is
+const FORBIDDEN = /[\p{Cc}\p{Cf}\p{Cs}\p{Z}]/u; // controls, invisible formatting, lone surrogates, any kind of space
+
+/** Events that come together are often of one topic: then all of them hold this one text, whose hash is known. */
+let lastTopic = "default" as Topic;
+
+const NO_PATTERNS: readonly Pattern[] = [];
 
 function parseSelectorTopic(text: string): Topic {
   const wrong = PLAIN.test(text) && text.length <= MAX_TOPIC_BYTES ? null : fault(text);

@@ -1,6 +1,6 @@
 import type { Clock } from "../../clock.ts";
 import { HubError } from "../../errors.ts";
-import type { NewEvent } from "../../publish/message.ts";
+import type { NewEvent } from "../new-event.ts";
 import { type EventId, formatEventId } from "../event-id.ts";
 import { ENTRY_BYTES } from "../retention.ts";
 import { type Broker, BrokerRefusal, type BrokerSession, EpochMismatch } from "./broker.ts";
@@ -9,13 +9,6 @@ import type { BrokerFault } from "./fault.ts";
 import type { Follower } from "./follower.ts";
 import { Semaphore, SemaphoreTimeout } from "./semaphore.ts";
 import { within } from "./timing.ts";
-
-/** How long an append may take, in milliseconds, and how much of that it may wait for those before it. Its publisher waits. */
-const APPEND_WITHIN = 5000;
-const QUEUED_WITHIN = 3000;
-/** The most bytes of appends that the broker has yet to answer, and that wait behind those. */
-const APPENDING_BYTES = 4 * 1024 * 1024;
-const QUEUED_BYTES = 64 * 1024 * 1024;
 
 /** Appends on their way to a broker, in order, and bounded in bytes: a broker that hangs must not fill the memory. */
 export class Appends {
@@ -103,3 +96,10 @@ function weightOf(batch: readonly NewEvent[]): number {
     weight += topic.length + key.length + idempotencyKey.length + type.length + data.length + ENTRY_BYTES;
   return weight;
 }
+
+/** How long an append may take, in milliseconds, and how much of that it may wait for those before it. Its publisher waits. */
+const APPEND_WITHIN = 5000;
+const QUEUED_WITHIN = 3000;
+/** The most bytes of appends that the broker has yet to answer, and that wait behind those. */
+const APPENDING_BYTES = 4 * 1024 * 1024;
+const QUEUED_BYTES = 64 * 1024 * 1024;

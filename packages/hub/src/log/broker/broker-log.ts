@@ -1,7 +1,8 @@
 import { type Clock, systemClock } from "../../clock.ts";
 import { type Cursor, type EventId, formatEventId } from "../event-id.ts";
 import { HubError } from "../../errors.ts";
-import { type StoredEvent, storedEvent, type NewEvent } from "../../publish/message.ts";
+import { type StoredEvent, storedEvent } from "../stored-event.ts";
+import type { NewEvent } from "../new-event.ts";
 import type {
   Bounds,
   Connection,
@@ -25,25 +26,6 @@ import { MEMORY_LOG_DEFAULTS } from "../memory/memory-log.ts";
 import { PageBuilder } from "../page-builder.ts";
 import { type Limits, limitsOf, type Retention } from "../retention.ts";
 import { within } from "./timing.ts";
-
-export interface BrokerLogOptions extends Retention {
-  /** How much of the newest part of the log is kept in memory, beside the bounds of the log; default {@link MEMORY_LOG_DEFAULTS}. */
-  window?: { maxEvents?: number; maxBytes?: number } | undefined;
-  /** How often, in milliseconds, the broker is asked for its state; default 1,000. */
-  checkEvery?: number | undefined;
-  /** Told that the log cannot keep events, as the broker is out of reach or refuses them, and why; null: it can again. */
-  onFault?: ((fault: string | null) => void) | undefined;
-  /** Default: the process's own. */
-  clock?: Clock | undefined;
-  /** The time of day in milliseconds since 1970, by which events are too old; default `Date.now`. */
-  date?: (() => number) | undefined;
-  /** Numbers in [0, 1); default `Math.random`. */
-  random?: (() => number) | undefined;
-}
-
-/** For how long the broker may be out of reach when the log is opened, and from one attempt to the next. */
-const OPEN_WITHIN = 5000;
-const OPEN_PAUSE = 250;
 
 /**
  * The log of a broker that several nodes share, as one of these nodes sees it: the newest part is in memory, read from
@@ -221,9 +203,28 @@ export async function openBrokerLog(
   }
 }
 
+export interface BrokerLogOptions extends Retention {
+  /** How much of the newest part of the log is kept in memory, beside the bounds of the log; default {@link MEMORY_LOG_DEFAULTS}. */
+  window?: { maxEvents?: number; maxBytes?: number } | undefined;
+  /** How often, in milliseconds, the broker is asked for its state; default 1,000. */
+  checkEvery?: number | undefined;
+  /** Told that the log cannot keep events, as the broker is out of reach or refuses them, and why; null: it can again. */
+  onFault?: ((fault: string | null) => void) | undefined;
+  /** Default: the process's own. */
+  clock?: Clock | undefined;
+  /** The time of day in milliseconds since 1970, by which events are too old; default `Date.now`. */
+  date?: (() => number) | undefined;
+  /** Numbers in [0, 1); default `Math.random`. */
+  random?: (() => number) | undefined;
+}
+
 /** As a client waits that has seen the newest event; not for longer, as the log is of use without it. */
 async function untilRead(log: BrokerLog, { epoch, last }: Beginning): Promise<void> {
   const lastEventId = formatEventId(epoch, last);
   const selectors = new SelectorSet(["**"]);
   await Promise.resolve(log.position({ selectors, lastEventId, replay: 0, counted: false })).catch(() => {});
 }
+
+/** For how long the broker may be out of reach when the log is opened, and from one attempt to the next. */
+const OPEN_WITHIN = 5000;
+const OPEN_PAUSE = 250;

@@ -1,6 +1,65 @@
 import type { Cursor } from "../event-id.ts";
-import type { NewEvent } from "../../publish/message.ts";
+import type { NewEvent } from "../new-event.ts";
 import type { SelectorSet, Topic } from "../../topics/topic.ts";
+
+/** A store of events elsewhere, which several nodes share. */
+export interface Broker {
+  /** For messages: never with a password in it. */
+  readonly name: string;
+  /** See `EventLog.maxAppend`. */
+  readonly maxAppend: number;
+  /** Rejected within a few seconds when there is no answer. */
+  connect(): Promise<BrokerSession>;
+}
+
+/**
+ * A connection to a broker, or several of one purpose: what fails on it once is not tried again, it is closed and another
+ * one is opened. Every question may be rejected with {@link BrokerRefusal}, or with anything for which the reason may pass.
+ * Those with an epoch are rejected with {@link EpochMismatch} when the log is in another epoch.
+ */
+export interface BrokerSession {
+  /**
+   * What the log is; null: there is none, as it never was, or was wiped. Creates nothing.
+   *
+   * @param seen the event whose mark is asked for
+   */
+  state(seen: Cursor): Promise<BrokerState | null>;
+  /**
+   * Begins a log of this epoch where there is none. Another node can have been faster: ask for the state afterwards.
+   *
+   * @param former the epoch that the node has known, of which something may be left; "": none
+   */
+  create(epoch: string, former: string): Promise<void>;
+  /** Ends this epoch, if it still lasts, and begins another one, which inherits the events. */
+  renew(epoch: string, fresh: string): Promise<void>;
+  /**
+   * What follows the cursor, once there is something, or nothing after `wait` milliseconds. `from` is greater than the
+   * cursor when what stood between them is gone.
+   */
+  next(epoch: string, after: Cursor, wait: number): Promise<{ from: Cursor; kept: readonly BrokerRecord[] }>;
+  /**
+   * As `EventLog.append`.
+   *
+   * @param seen the newest event that is known here: a log without it is in another epoch
+   * @param known the number of the event that is in memory here under this topic and publisher's id
+   */
+  append(
+    epoch: string,
+    seen: Cursor,
+    batch: readonly NewEvent[],
+    known: (topic: Topic, idempotencyKey: string) => Cursor | undefined,
+  ): Promise<readonly Cursor[]>;
+  /** Selected events in (after, upTo], as many as fit into the bytes, one at least. */
+  page(
+    epoch: string,
+    after: Cursor,
+    selectors: SelectorSet,
+    limits: { readonly bytes: number; readonly upTo: Cursor; readonly latest: boolean },
+  ): Promise<BrokerPage>;
+  /** Where a stream begins, from one view of the log that has everything up to `upTo`. */
+  position(epoch: string, question: BrokerQuestion): Promise<BrokerPosition>;
+  close(): void;
+}
 
 /** An event as a broker keeps it. */
 export interface BrokerRecord {
@@ -64,65 +123,6 @@ export interface BrokerPosition {
   readonly replayed: number;
   /** By topic: the event that ended it by `upTo`, also when that is evicted; 0, or one after `upTo`: it had not ended by then. */
   readonly ends: readonly Cursor[];
-}
-
-/**
- * A connection to a broker, or several of one purpose: what fails on it once is not tried again, it is closed and another
- * one is opened. Every question may be rejected with {@link BrokerRefusal}, or with anything for which the reason may pass.
- * Those with an epoch are rejected with {@link EpochMismatch} when the log is in another epoch.
- */
-export interface BrokerSession {
-  /**
-   * What the log is; null: there is none, as it never was, or was wiped. Creates nothing.
-   *
-   * @param seen the event whose mark is asked for
-   */
-  state(seen: Cursor): Promise<BrokerState | null>;
-  /**
-   * Begins a log of this epoch where there is none. Another node can have been faster: ask for the state afterwards.
-   *
-   * @param former the epoch that the node has known, of which something may be left; "": none
-   */
-  create(epoch: string, former: string): Promise<void>;
-  /** Ends this epoch, if it still lasts, and begins another one, which inherits the events. */
-  renew(epoch: string, fresh: string): Promise<void>;
-  /**
-   * What follows the cursor, once there is something, or nothing after `wait` milliseconds. `from` is greater than the
-   * cursor when what stood between them is gone.
-   */
-  next(epoch: string, after: Cursor, wait: number): Promise<{ from: Cursor; kept: readonly BrokerRecord[] }>;
-  /**
-   * As `EventLog.append`.
-   *
-   * @param seen the newest event that is known here: a log without it is in another epoch
-   * @param known the number of the event that is in memory here under this topic and publisher's id
-   */
-  append(
-    epoch: string,
-    seen: Cursor,
-    batch: readonly NewEvent[],
-    known: (topic: Topic, idempotencyKey: string) => Cursor | undefined,
-  ): Promise<readonly Cursor[]>;
-  /** Selected events in (after, upTo], as many as fit into the bytes, one at least. */
-  page(
-    epoch: string,
-    after: Cursor,
-    selectors: SelectorSet,
-    limits: { readonly bytes: number; readonly upTo: Cursor; readonly latest: boolean },
-  ): Promise<BrokerPage>;
-  /** Where a stream begins, from one view of the log that has everything up to `upTo`. */
-  position(epoch: string, question: BrokerQuestion): Promise<BrokerPosition>;
-  close(): void;
-}
-
-/** A store of events elsewhere, which several nodes share. */
-export interface Broker {
-  /** For messages: never with a password in it. */
-  readonly name: string;
-  /** See `EventLog.maxAppend`. */
-  readonly maxAppend: number;
-  /** Rejected within a few seconds when there is no answer. */
-  connect(): Promise<BrokerSession>;
 }
 
 /** The broker has answered that it will not do it: nothing was done, and the same again is of no use as things are. */

@@ -3,24 +3,6 @@ import { HubError } from "../../errors.ts";
 import { type Broker, type BrokerSession, EpochMismatch } from "./broker.ts";
 import { Pauses, within } from "./timing.ts";
 
-/** How long a question may take before it is asked again, in milliseconds: as much as a scan of a large log. */
-const ANSWERED_WITHIN = 30_000;
-/** From one attempt to connect to the next: at first, and at most. */
-const FIRST_PAUSE = 50;
-const LONGEST_PAUSE = 1000;
-/** How often a question is asked that fails although the broker is there. */
-const ATTEMPTS = 3;
-
-/** What is done with each session. Whatever rejects ends it, and another one is opened. */
-export interface SessionUser {
-  /** Before anything else is asked on it. */
-  begin(session: BrokerSession): Promise<void>;
-  /** For as long as it lasts. */
-  follow(session: BrokerSession): Promise<void>;
-  /** Told when a session is lost, why, and with null when there is one again. */
-  reached(fault: string | null): void;
-}
-
 /** One session with a broker after another, until it is closed. */
 export class BrokerConnection {
   readonly #broker: Broker;
@@ -154,7 +136,25 @@ export class BrokerConnection {
   }
 }
 
+/** What is done with each session. Whatever rejects ends it, and another one is opened. */
+export interface SessionUser {
+  /** Before anything else is asked on it. */
+  begin(session: BrokerSession): Promise<void>;
+  /** For as long as it lasts. */
+  follow(session: BrokerSession): Promise<void>;
+  /** Told when a session is lost, why, and with null when there is one again. */
+  reached(fault: string | null): void;
+}
+
 /** What an error says. */
 export function words(error: unknown): string {
   return error instanceof Error ? error.message : String(error);
 }
+
+/** How long a question may take before it is asked again, in milliseconds: as much as a scan of a large log. */
+const ANSWERED_WITHIN = 30_000;
+/** From one attempt to connect to the next: at first, and at most. */
+const FIRST_PAUSE = 50;
+const LONGEST_PAUSE = 1000;
+/** How often a question is asked that fails although the broker is there. */
+const ATTEMPTS = 3;

@@ -1,15 +1,6 @@
 import { createEpoch, type Cursor } from "../event-id.ts";
 import type { BrokerSession, BrokerState } from "./broker.ts";
 
-/** How many of the epochs that are over are remembered. */
-const MOST_LEFT = 1000;
-
-/** Where a node begins with a log. */
-export interface Beginning extends BrokerState {
-  /** It reads what follows this, and has the rest looked up. {@link BrokerState.mark} is of this event. */
-  readonly cursor: Cursor;
-}
-
 /** The epochs that a node has left: none of them is ever the log's again. */
 export class Epochs {
   readonly #random: () => number;
@@ -62,4 +53,13 @@ export class Epochs {
     if (state.epoch !== epoch || state.last < cursor) throw new Error("the log has just changed");
     return { ...state, cursor };
   }
+}
+
+/** How many of the epochs that are over are remembered. */
+const MOST_LEFT = 1000;
+
+/** Where a node begins with a log. */
+export interface Beginning extends BrokerState {
+  /** It reads what follows this, and has the rest looked up. {@link BrokerState.mark} is of this event. */
+  readonly cursor: Cursor;
 }

@@ -1,11 +1,5 @@
 import type { Clock } from "../../clock.ts";
 
-/**
- * For how many checks a broker is taken to refuse what it has refused: near its limits it takes some events and not others,
- * and that is not to be told each time.
- */
-const REFUSAL_CHECKS = 5;
-
 /** Why a broker's log keeps no events. Tells when that begins and when it is over, not of each reason in between. */
 export class BrokerFault {
   readonly #clock: Clock;
@@ -55,3 +49,9 @@ export class BrokerFault {
     this.#onFault(reason);
   }
 }
+
+/**
+ * For how many checks a broker is taken to refuse what it has refused: near its limits it takes some events and not others,
+ * and that is not to be told each time.
+ */
+const REFUSAL_CHECKS = 5;

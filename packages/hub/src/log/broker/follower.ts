@@ -1,5 +1,5 @@
 import type { Clock } from "../../clock.ts";
-import { type StoredEvent, storedEvent } from "../../publish/message.ts";
+import { type StoredEvent, storedEvent } from "../stored-event.ts";
 import type { Cursor } from "../event-id.ts";
 import type { Bounds } from "../event-log.ts";
 import { RecentEvents } from "../recent-events.ts";
@@ -16,22 +16,6 @@ import { BrokerConnection, type SessionUser } from "./connection.ts";
 import type { Beginning, Epochs } from "./epochs.ts";
 import type { BrokerFault } from "./fault.ts";
 import { within } from "./timing.ts";
-
-/** How long the broker may take to answer, in milliseconds: longer than that, and it is taken for lost. */
-export const ANSWER_WITHIN = 3000;
-/** How long the broker is asked to wait for new events, in milliseconds. */
-const LONGEST_WAIT = 1000;
-
-export interface FollowerSettings {
-  /** Of what is kept in memory. */
-  readonly limits: Limits;
-  /** How often the broker is asked for its state, in milliseconds. */
-  readonly checkEvery: number;
-  readonly clock: Clock;
-  readonly date: () => number;
-  readonly epochs: Epochs;
-  readonly fault: BrokerFault;
-}
 
 /**
  * What a node knows of a broker's log: what it is, and the newest part of it. Reads on from there, and asks again and again
@@ -230,3 +214,19 @@ export class Follower implements SessionUser {
     for (const { cursor, resolve } of this.#arrivals) if (cursor <= last) resolve();
   }
 }
+
+export interface FollowerSettings {
+  /** Of what is kept in memory. */
+  readonly limits: Limits;
+  /** How often the broker is asked for its state, in milliseconds. */
+  readonly checkEvery: number;
+  readonly clock: Clock;
+  readonly date: () => number;
+  readonly epochs: Epochs;
+  readonly fault: BrokerFault;
+}
+
+/** How long the broker may take to answer, in milliseconds: longer than that, and it is taken for lost. */
+export const ANSWER_WITHIN = 3000;
+/** How long the broker is asked to wait for new events, in milliseconds. */
+const LONGEST_WAIT = 1000;

@@ -6,9 +6,6 @@ import { parseLastEventId, toPosition } from "../position.ts";
 import { type BrokerSession, EpochMismatch } from "./broker.ts";
 import type { Follower } from "./follower.ts";
 
-/** How long the opening of a stream waits for the broker, in milliseconds: its client can come back. */
-const OPENED_WITHIN = 5000;
-
 /** Where streams begin: answered from memory if that suffices, else by one question to the broker. */
 export class Positions {
   readonly #follower: Follower;
@@ -95,3 +92,6 @@ export class Positions {
 function haveAllEnded({ ends }: Position): boolean {
   return ends.length > 0 && !ends.includes(0);
 }
+
+/** How long the opening of a stream waits for the broker, in milliseconds: its client can come back. */
+const OPENED_WITHIN = 5000;

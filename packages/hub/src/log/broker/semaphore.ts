@@ -1,10 +1,5 @@
 import { type Clock, systemClock } from "../../clock.ts";
 
-interface Place {
-  readonly weight: number;
-  readonly enter: () => void;
-}
-
 /** Lets in so much at a time; the rest waits in a queue, which is bounded as well. First in, first out. */
 export class Semaphore {
   readonly #capacity: number;
@@ -80,4 +75,9 @@ export class Semaphore {
 
 export class SemaphoreTimeout extends Error {
   override readonly name = "SemaphoreTimeout";
+}
+
+interface Place {
+  readonly weight: number;
+  readonly enter: () => void;
 }

@@ -1,7 +1,7 @@
 import { type Clock, systemClock } from "../../clock.ts";
 import { createEpoch, type Cursor, type EventId, formatEventId } from "../event-id.ts";
 import { HubError } from "../../errors.ts";
-import type { NewEvent } from "../../publish/message.ts";
+import type { NewEvent } from "../new-event.ts";
 import type {
   Bounds,
   EventLog,
@@ -17,13 +17,6 @@ import { numberBatch } from "../numbering.ts";
 import { limitsOf, type Retention } from "../retention.ts";
 import { Tail } from "../tail.ts";
 import { RecentEvents } from "../recent-events.ts";
-
-/** 100,000 events, 64 MiB, 24 h. */
-export const MEMORY_LOG_DEFAULTS = Object.freeze({
-  maxEvents: 100_000,
-  maxBytes: 64 * 1024 * 1024,
-  maxAge: 24 * 3_600_000,
-}) satisfies Retention;
 
 /**
  * The log of one process's memory: nothing survives the process, and every start is a new epoch. Bounded by count,
@@ -87,3 +80,10 @@ export class MemoryLog implements EventLog {
     this.#closed = true;
   }
 }
+
+/** 100,000 events, 64 MiB, 24 h. */
+export const MEMORY_LOG_DEFAULTS = Object.freeze({
+  maxEvents: 100_000,
+  maxBytes: 64 * 1024 * 1024,
+  maxAge: 24 * 3_600_000,
+}) satisfies Retention;

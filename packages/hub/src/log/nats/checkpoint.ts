@@ -3,16 +3,6 @@ import { ENDS } from "../retention.ts";
 import type { NatsClient } from "./client.ts";
 import { type Change, type Changes, EndedTopics, MOST_ROWS } from "./ended-topics.ts";
 
-/** The most bytes that are kept: more than the topics of common lengths take, and little to read for a node that starts. */
-const MOST_BYTES = 16 * 1024 * 1024;
-/** How long the server may take to give them, in milliseconds. */
-const ANSWER_WITHIN = 3000;
-/** How long nothing is tried again that has failed, in milliseconds. */
-const RETRY_AFTER = 60_000;
-
-/** As they are kept. */
-export type Saved = Changes & { readonly epoch: string };
-
 /**
  * The changes of {@link EndedTopics}, in a stream of their own, for nodes that start:
  *
@@ -142,6 +132,9 @@ export class Checkpoint {
   }
 }
 
+/** As they are kept. */
+export type Saved = Changes & { readonly epoch: string };
+
 /** Null for what is not ours. */
 function parse(data: Uint8Array): Saved | null {
   try {
@@ -159,3 +152,10 @@ function parse(data: Uint8Array): Saved | null {
 function isChange([topic, seq, time]: Change): boolean {
   return typeof topic === "string" && Number.isSafeInteger(seq) && Number.isSafeInteger(time);
 }
+
+/** The most bytes that are kept: more than the topics of common lengths take, and little to read for a node that starts. */
+const MOST_BYTES = 16 * 1024 * 1024;
+/** How long the server may take to give them, in milliseconds. */
+const ANSWER_WITHIN = 3000;
+/** How long nothing is tried again that has failed, in milliseconds. */
+const RETRY_AFTER = 60_000;

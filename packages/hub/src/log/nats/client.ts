@@ -3,9 +3,6 @@ import type { NatsConnection } from "@nats-io/transport-node";
 import type { Clock } from "../../clock.ts";
 import type { EndedTopics } from "./ended-topics.ts";
 
-/** What the log uses of the packages of NATS. */
-export type NatsPackages = typeof import("@nats-io/transport-node") & typeof import("@nats-io/jetstream");
-
 /** A connection, and the stream that the log is in. */
 export interface NatsClient {
   readonly nats: NatsPackages;
@@ -24,6 +21,9 @@ export interface NatsClient {
   /** Tells those who run it, once of each kind. */
   readonly warn: (kind: "foreign" | "ends", message: string) => void;
 }
+
+/** What the log uses of the packages of NATS. */
+export type NatsPackages = typeof import("@nats-io/transport-node") & typeof import("@nats-io/jetstream");
 
 /** The most bytes of a message that the server takes. */
 export function maxPayload({ info }: NatsConnection): number {

@@ -3,22 +3,6 @@ import type { BrokerRecord } from "../broker/broker.ts";
 import type { Cursor } from "../event-id.ts";
 import { ENDS } from "../retention.ts";
 
-/** A topic that ended, or, with a time of 0, has begun anew: by which event, and when the log took that. */
-export type Change = readonly [topic: Topic, seq: Cursor, time: number];
-
-/** What changed in the table between two cursors of the log. */
-export interface Changes {
-  /** What ended up to here may have gone on, or been dropped: the node does not know. */
-  readonly since: Cursor;
-  readonly after: Cursor;
-  readonly upTo: Cursor;
-  /** In the order of their numbers; of each topic the last one. */
-  readonly rows: readonly Change[];
-}
-
-/** The most rows that are saved at once: they fit into a message, whatever the topics. */
-export const MOST_ROWS = 256;
-
 /**
  * Which topics have ended, and by which event. It is known for longer than the log holds that event.
  *
@@ -164,3 +148,19 @@ export class EndedTopics {
     }
   }
 }
+
+/** A topic that ended, or, with a time of 0, has begun anew: by which event, and when the log took that. */
+export type Change = readonly [topic: Topic, seq: Cursor, time: number];
+
+/** What changed in the table between two cursors of the log. */
+export interface Changes {
+  /** What ended up to here may have gone on, or been dropped: the node does not know. */
+  readonly since: Cursor;
+  readonly after: Cursor;
+  readonly upTo: Cursor;
+  /** In the order of their numbers; of each topic the last one. */
+  readonly rows: readonly Change[];
+}
+
+/** The most rows that are saved at once: they fit into a message, whatever the topics. */
+export const MOST_ROWS = 256;

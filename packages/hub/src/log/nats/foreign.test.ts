@@ -5,7 +5,7 @@ import { manage, natsClient } from "../../../test/nats.ts";
 import { until } from "../../../test/until.ts";
 import { newEvent } from "../../testing/log-contract.ts";
 import { parseTopic, SelectorSet } from "../../topics/topic.ts";
-import type { StoredEvent } from "../../publish/message.ts";
+import type { StoredEvent } from "../stored-event.ts";
 import { formatEventId, parseEventId } from "../event-id.ts";
 import { SLOTS } from "./message.ts";
 import { type NatsLogOptions, openNatsLog } from "./nats-log.ts";

@@ -13,28 +13,10 @@ import { Semaphore } from "../broker/semaphore.ts";
 import { within } from "../broker/timing.ts";
 import { firstOf, recordsOf, SLOTS } from "./message.ts";
 import type { NatsClient } from "./client.ts";
+import { KeptScans } from "./kept-scans.ts";
 import { NatsReader } from "./reader.ts";
 import { type Amount, Scan } from "./scan.ts";
 import { keySubject, mixedSubject, selectedSubjects } from "./subjects.ts";
-
-/** The most messages that are asked for at once by a page. */
-const PAGE = 256;
-/** The most messages, and bytes of them, that are asked for at once by what looks at many. */
-const MANY: Amount = { messages: 4096, bytes: 8 * 1024 * 1024 };
-/** The most messages that are read to count the events in them. */
-export const COUNTED = 4 * MANY.messages;
-/** How far back the last events are looked for at first, in messages; the next look goes so many times further. */
-const LOOK_BACK = 1024;
-const FURTHER = 8;
-/** How long a consumer outlives a node that has not taken it back, in milliseconds. */
-const CONSUMER_LIFE = 10_000;
-/** The most reads that wait to be gone on with, and for how long, in milliseconds. */
-const MOST_SCANS = 32;
-const SCAN_LIFE = CONSUMER_LIFE / 2;
-/** How long it may take until what the stream has is here, in milliseconds. */
-const READ_WITHIN = 1000;
-/** The most bytes that may be on their way here: beyond 64 MiB (`max_pending`) the server closes the connection. */
-const READING = 24 * 1024 * 1024;
 
 /** What stands in the stream, for those who ask. */
 export class NatsHistory {
@@ -45,12 +27,12 @@ export class NatsHistory {
   protected reading = Promise.withResolvers<void>();
   /** Mean size of the stream's messages. */
   protected messageBytes = 1024;
-  /** Reads of pages that are gone on with, the latest used last: a consumer with a filter is dear to make. */
-  readonly #scans = new Map<Scan, number>();
+  readonly #scans: KeptScans;
   readonly #reading = new Semaphore(READING);
 
   constructor(client: NatsClient) {
     this.client = client;
+    this.#scans = new KeptScans(client.clock, CONSUMER_LIFE / 2);
   }
 
   async page(
@@ -62,7 +44,8 @@ export class NatsHistory {
     const from = Math.max(after, firstOf(await this.#state(epoch)) - 1);
     if (from >= upTo) return { from, kept: [], outdated: new Set(), cursor: from };
     const messages = Math.max(16, Math.min(PAGE, Math.ceil(bytes / this.messageBytes)));
-    const scan = this.#resume(from, selectors) ?? (await this.#scan(from, selectors));
+    const scan =
+      this.#scans.take(from, selectors, this.#hasMixed(from)) ?? (await this.#scan(from, selectors));
     let found;
     try {
       found = await scan.read(from, upTo, { messages, bytes: Math.min(bytes, MANY.bytes) });
@@ -70,33 +53,13 @@ export class NatsHistory {
       scan.close();
       throw error;
     }
-    if (found.cursor < upTo) this.#keep(scan);
+    if (found.cursor < upTo) this.#scans.keep(scan);
     else scan.close();
     // A scan skips what is evicted before it comes there. Only what still stands after it is known to be without a hole.
     const floor = Math.max(from, firstOf(await this.#state(epoch)) - 1);
     const kept = found.kept.filter(({ seq }) => seq > floor);
     const outdated = latest ? await this.#outdated(kept) : new Set<Cursor>();
     return { from: floor, cursor: Math.max(found.cursor, floor), kept, outdated };
-  }
-
-  /** A scan that was kept, to go on after the cursor. */
-  #resume(after: Cursor, selectors: SelectorSet): Scan | null {
-    for (const [scan, since] of this.#scans) {
-      const isOld = this.client.clock.now() - since > SCAN_LIFE;
-      if (!isOld && !scan.goesOn(after, selectors, this.#hasMixed(after))) continue;
-      this.#scans.delete(scan);
-      if (!isOld) return scan;
-      scan.close();
-    }
-    return null;
-  }
-
-  #keep(scan: Scan): void {
-    this.#scans.set(scan, this.client.clock.now());
-    if (this.#scans.size <= MOST_SCANS) return;
-    const [oldest] = this.#scans.keys();
-    this.#scans.delete(oldest!);
-    oldest!.close();
   }
 
   /** Whether messages of several topics come after the cursor. */
@@ -300,3 +263,19 @@ export class NatsHistory {
     });
   }
 }
+
+/** The most messages that are asked for at once by a page. */
+const PAGE = 256;
+/** The most messages, and bytes of them, that are asked for at once by what looks at many. */
+const MANY: Amount = { messages: 4096, bytes: 8 * 1024 * 1024 };
+/** The most messages that are read to count the events in them. */
+export const COUNTED = 4 * MANY.messages;
+/** How far back the last events are looked for at first, in messages; the next look goes so many times further. */
+const LOOK_BACK = 1024;
+const FURTHER = 8;
+/** How long a consumer outlives a node that has not taken it back, in milliseconds. */
+const CONSUMER_LIFE = 10_000;
+/** How long it may take until what the stream has is here, in milliseconds. */
+const READ_WITHIN = 1000;
+/** The most bytes that may be on their way here: beyond 64 MiB (`max_pending`) the server closes the connection. */
+const READING = 24 * 1024 * 1024;

@@ -1,19 +1,18 @@
 import type { StreamInfo } from "@nats-io/jetstream";
 import type { Cursor } from "../event-id.ts";
-import { endId, type NewEvent } from "../../publish/message.ts";
+import { endId, type NewEvent } from "../new-event.ts";
 import { parseTopic, type Topic } from "../../topics/topic.ts";
 import type { BrokerRecord } from "../broker/broker.ts";
 import { idempotencyName } from "../numbering.ts";
 import type { NatsClient } from "./client.ts";
 import { isSubjectOf } from "./subjects.ts";
 
-/**
- * Numbers that one message of the stream takes: the last event in it has the message's number in the stream times this,
- * those before it the numbers just below. So a cursor tells the message, and an array holds at most this many events.
- */
-export const SLOTS = 2 ** 14;
-
-type Row = [topic: string, key: string, idempotencyKey: string, type: string, data: string, end: 0 | 1];
+/** A message as it stands in the stream. */
+export interface Message {
+  readonly seq: number;
+  readonly subject: string;
+  readonly data: Uint8Array;
+}
 
 /** What a message holds: events that were published together. */
 export function payloadOf(events: readonly NewEvent[]): Uint8Array {
@@ -26,16 +25,6 @@ export function payloadOf(events: readonly NewEvent[]): Uint8Array {
     end ? 1 : 0,
   ]);
   return Buffer.from(JSON.stringify(rows));
-}
-
-const UTF_8 = new TextDecoder("utf-8", { fatal: true });
-const BREAKS = /[\r\n\0]/;
-
-/** A message as it stands in the stream. */
-export interface Message {
-  readonly seq: number;
-  readonly subject: string;
-  readonly data: Uint8Array;
 }
 
 /**
@@ -56,23 +45,6 @@ export function recordsOf({ prefix, warn }: NatsClient, message: Message, mark: 
   const time = Number(mark.slice(0, -6));
   const first = message.seq * SLOTS - events.length + 1;
   return events.map((event, at) => ({ seq: first + at, time, mark, event }));
-}
-
-function eventsOf(data: Uint8Array): NewEvent[] {
-  try {
-    const rows = JSON.parse(UTF_8.decode(data)) as Row[];
-    return rows.length <= SLOTS ? rows.map(eventOf) : [];
-  } catch {
-    return [];
-  }
-}
-
-/** Through the door again: nothing else keeps from the wire what was not published by a hub. */
-function eventOf([topic, key, idempotencyKey, type, data, end]: Row): NewEvent {
-  const isText = typeof key === "string" && typeof idempotencyKey === "string" && typeof data === "string";
-  const isType = typeof type === "string" && !BREAKS.test(type) && !type.startsWith("sse:");
-  if (!isText || !isType || (end !== 0 && end !== 1)) throw new TypeError("not an event");
-  return { topic: parseTopic(topic), key, idempotencyKey, type, data, end: end === 1 };
 }
 
 /** The oldest number from which nothing is missing. */
@@ -107,3 +79,31 @@ export function repetitions(
   }
   return { fresh, answers };
 }
+
+function eventsOf(data: Uint8Array): NewEvent[] {
+  try {
+    const rows = JSON.parse(UTF_8.decode(data)) as Row[];
+    return rows.length <= SLOTS ? rows.map(eventOf) : [];
+  } catch {
+    return [];
+  }
+}
+
+/** Through the door again: nothing else keeps from the wire what was not published by a hub. */
+function eventOf([topic, key, idempotencyKey, type, data, end]: Row): NewEvent {
+  const isText = typeof key === "string" && typeof idempotencyKey === "string" && typeof data === "string";
+  const isType = typeof type === "string" && !BREAKS.test(type) && !type.startsWith("sse:");
+  if (!isText || !isType || (end !== 0 && end !== 1)) throw new TypeError("not an event");
+  return { topic: parseTopic(topic), key, idempotencyKey, type, data, end: end === 1 };
+}
+
+/**
+ * Numbers that one message of the stream takes: the last event in it has the message's number in the stream times this,
+ * those before it the numbers just below. So a cursor tells the message, and an array holds at most this many events.
+ */
+export const SLOTS = 2 ** 14;
+
+type Row = [topic: string, key: string, idempotencyKey: string, type: string, data: string, end: 0 | 1];
+
+const UTF_8 = new TextDecoder("utf-8", { fatal: true });
+const BREAKS = /[\r\n\0]/;

@@ -10,8 +10,16 @@ import { NatsSession } from "./session.ts";
 import { MEMORY_LOG_DEFAULTS } from "../memory/memory-log.ts";
 import { type Limits, limitsOf } from "../retention.ts";
 
-/** How long the server may take to answer, in milliseconds. */
-const ANSWER_WITHIN = 3000;
+/**
+ * A log in NATS JetStream (2.9 or later), shared by any number of nodes: a stream, whose messages hold each what one
+ * publisher published together. Needs the packages `@nats-io/transport-node` and `@nats-io/jetstream`.
+ *
+ * @throws HubError `log-failed` when it refuses, or cannot be reached within a few seconds; without a password in it
+ */
+export async function openNatsLog(options: NatsLogOptions): Promise<BrokerLog> {
+  const limits = limitsOf(options, MEMORY_LOG_DEFAULTS);
+  return await openBrokerLog(new NatsBroker(await natsPackages(), limits, options), limits, options);
+}
 
 /** Where NATS is, and what its stream holds. */
 export interface NatsLogOptions extends BrokerLogOptions {
@@ -26,33 +34,6 @@ export interface NatsLogOptions extends BrokerLogOptions {
    * messages that are no events of this log; that the ends of topics cannot be saved.
    */
   onWarning?: ((message: string) => void) | undefined;
-}
-
-/**
- * A log in NATS JetStream (2.9 or later), shared by any number of nodes: a stream, whose messages hold each what one
- * publisher published together. Needs the packages `@nats-io/transport-node` and `@nats-io/jetstream`.
- *
- * @throws HubError `log-failed` when it refuses, or cannot be reached within a few seconds; without a password in it
- */
-export async function openNatsLog(options: NatsLogOptions): Promise<BrokerLog> {
-  const limits = limitsOf(options, MEMORY_LOG_DEFAULTS);
-  return await openBrokerLog(new NatsBroker(await natsPackages(), limits, options), limits, options);
-}
-
-async function natsPackages(): Promise<NatsPackages> {
-  try {
-    const [transport, jetstream] = await Promise.all([
-      import("@nats-io/transport-node"),
-      import("@nats-io/jetstream"),
-    ]);
-    return { ...transport, ...jetstream };
-  } catch (cause) {
-    throw new HubError(
-      "log-failed",
-      "a log in NATS needs the packages @nats-io/transport-node and @nats-io/jetstream; install them beside @sse/hub",
-      { cause },
-    );
-  }
 }
 
 class NatsBroker implements Broker {
@@ -153,6 +134,25 @@ class NatsBroker implements Broker {
     );
   }
 }
+
+async function natsPackages(): Promise<NatsPackages> {
+  try {
+    const [transport, jetstream] = await Promise.all([
+      import("@nats-io/transport-node"),
+      import("@nats-io/jetstream"),
+    ]);
+    return { ...transport, ...jetstream };
+  } catch (cause) {
+    throw new HubError(
+      "log-failed",
+      "a log in NATS needs the packages @nats-io/transport-node and @nats-io/jetstream; install them beside @sse/hub",
+      { cause },
+    );
+  }
+}
+
+/** How long the server may take to answer, in milliseconds. */
+const ANSWER_WITHIN = 3000;
 
 type Bound = keyof typeof BOUNDS;
 

@@ -1,5 +1,5 @@
 import { HubError } from "../../errors.ts";
-import type { NewEvent } from "../../publish/message.ts";
+import type { NewEvent } from "../new-event.ts";
 import type { Topic } from "../../topics/topic.ts";
 import { Semaphore } from "../broker/semaphore.ts";
 import type { Cursor } from "../event-id.ts";
@@ -8,18 +8,6 @@ import { maxPayload, type NatsClient } from "./client.ts";
 import { payloadOf, recordsOf, repetitions, SLOTS } from "./message.ts";
 import { refusalOf } from "./refusal.ts";
 import { subjectOf } from "./subjects.ts";
-
-/** JetStream's code for a message whose subject is taken: nats-server, server/errors.json. */
-const WRONG_LAST_SEQUENCE = 10_071;
-/** What the server adds to a payload: the headers of a publish, roughly. */
-const HEADERS = 1024;
-/** How often an append is tried whose subject is taken. */
-const ATTEMPTS = 10;
-/** What an append takes of a semaphore of 1: nothing; or more than there is, so that all others have to wait. */
-const SHARED = 0;
-const EXCLUSIVE = 2;
-
-type Known = (topic: Topic, idempotencyKey: string) => Cursor | undefined;
 
 /** Publishes events, in the order in which they come, and those with ids once. */
 export class NatsPublisher {
@@ -108,3 +96,15 @@ export class NatsPublisher {
 function tooLarge(what: string): HubError {
   return new HubError("too-large", `${what} that NATS takes at once; send less together`);
 }
+
+/** JetStream's code for a message whose subject is taken: nats-server, server/errors.json. */
+const WRONG_LAST_SEQUENCE = 10_071;
+/** What the server adds to a payload: the headers of a publish, roughly. */
+const HEADERS = 1024;
+/** How often an append is tried whose subject is taken. */
+const ATTEMPTS = 10;
+/** What an append takes of a semaphore of 1: nothing; or more than there is, so that all others have to wait. */
+const SHARED = 0;
+const EXCLUSIVE = 2;
+
+type Known = (topic: Topic, idempotencyKey: string) => Cursor | undefined;

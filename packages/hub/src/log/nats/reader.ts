@@ -4,11 +4,6 @@ import type { BrokerRecord } from "../broker/broker.ts";
 import { maxPayload, type NatsClient } from "./client.ts";
 import { recordsOf } from "./message.ts";
 
-/** How long the server may take to begin to answer a pull, in milliseconds. */
-const ANSWER_WITHIN = 3000;
-/** What a message takes besides its payload: subject, headers, and what the server adds to them. */
-const AROUND_PAYLOAD = 16 * 1024;
-
 /** Reads what a consumer of its own gives, in the stream's order. */
 export class NatsReader {
   readonly #client: NatsClient;
@@ -82,3 +77,8 @@ function placeOf({ reply = "" }: Msg): { seq: number; delivered: number; time: s
   const [, , , seq, delivered, time = "", pending] = tokens.slice(tokens.length > 9 ? 4 : 2);
   return { seq: Number(seq), delivered: Number(delivered), time, pending: Number(pending) };
 }
+
+/** How long the server may take to begin to answer a pull, in milliseconds. */
+const ANSWER_WITHIN = 3000;
+/** What a message takes besides its payload: subject, headers, and what the server adds to them. */
+const AROUND_PAYLOAD = 16 * 1024;

@@ -1,10 +1,6 @@
 import { BrokerRefusal } from "../broker/broker.ts";
 import type { NatsClient } from "./client.ts";
 
-/** JetStream's codes for errors: nats-server, server/errors.json. */
-const NO_CLUSTER_FOR_REPLICAS = 10_074;
-const NO_SERVERS_FOR_REPLICAS = 10_005;
-
 /** An error as those who run the log should read it. What the server answers with 5xx is mostly that it cannot do it at the moment. */
 export function refusalOf({ nats, config }: NatsClient, error: unknown): unknown {
   if (!(error instanceof nats.JetStreamApiError)) return error;
@@ -18,3 +14,7 @@ export function refusalOf({ nats, config }: NatsClient, error: unknown): unknown
   }
   return status < 500 ? new BrokerRefusal(message, { cause: error }) : error;
 }
+
+/** JetStream's codes for errors: nats-server, server/errors.json. */
+const NO_CLUSTER_FOR_REPLICAS = 10_074;
+const NO_SERVERS_FOR_REPLICAS = 10_005;

@@ -5,20 +5,6 @@ import { SLOTS } from "./message.ts";
 import type { Semaphore } from "../broker/semaphore.ts";
 import type { NatsReader } from "./reader.ts";
 
-/** What one subject has: read, and not yet given. */
-interface Part {
-  readonly reader: NatsReader;
-  kept: readonly BrokerRecord[];
-  /** Everything of the subject up to here has been read. */
-  upTo: Cursor;
-}
-
-/** How much is read of each subject at once. */
-export interface Amount {
-  readonly messages: number;
-  readonly bytes: number;
-}
-
 /**
  * Reads what is selected, in order, subject by subject, and goes on where it stopped. It skips what is evicted before it
  * comes there.
@@ -104,4 +90,18 @@ export class Scan {
   close(): void {
     for (const { reader } of this.#parts) reader.close();
   }
+}
+
+/** How much is read of each subject at once. */
+export interface Amount {
+  readonly messages: number;
+  readonly bytes: number;
+}
+
+/** What one subject has: read, and not yet given. */
+interface Part {
+  readonly reader: NatsReader;
+  kept: readonly BrokerRecord[];
+  /** Everything of the subject up to here has been read. */
+  upTo: Cursor;
 }

@@ -1,6 +1,6 @@
 import type { StreamInfo } from "@nats-io/jetstream";
 import type { Cursor } from "../event-id.ts";
-import type { NewEvent } from "../../publish/message.ts";
+import type { NewEvent } from "../new-event.ts";
 import type { Topic } from "../../topics/topic.ts";
 import {
   BrokerRefusal,
@@ -18,17 +18,6 @@ import { NatsPublisher } from "./publisher.ts";
 import { refusalOf } from "./refusal.ts";
 import { mixedSubject } from "./subjects.ts";
 import { NatsTail } from "./tail.ts";
-
-/** Where the epoch of a stream is kept: its configuration is all that outlives its messages. */
-const DESCRIPTION = /^sse epoch=([0-9a-z]{10}) inherited=([0-9]+)$/;
-
-/** The most messages, and bytes of the largest ones that there can be, that the server sends without being asked again. */
-const TAIL = 256;
-const TAIL_BYTES = 32 * 1024 * 1024;
-/** How many of the newest messages are looked at to find one that is ours. */
-const MOST_LOOKED_AT = 64;
-/** How many messages a node replays at most, when it starts, to learn which topics have ended. */
-const MOST_REPLAYED = 10 * RECENT;
 
 /** A connection to NATS: what its stream is, what follows, and what is published. */
 export class NatsSession extends NatsHistory implements BrokerSession {
@@ -217,3 +206,14 @@ function nanoseconds(timestamp: string): string {
   const [seconds, fraction = ""] = timestamp.replace("Z", "").split(".");
   return `${Date.parse(`${seconds}Z`) / 1000}${fraction.padEnd(9, "0")}`;
 }
+
+/** Where the epoch of a stream is kept: its configuration is all that outlives its messages. */
+const DESCRIPTION = /^sse epoch=([0-9a-z]{10}) inherited=([0-9]+)$/;
+
+/** The most messages, and bytes of the largest ones that there can be, that the server sends without being asked again. */
+const TAIL = 256;
+const TAIL_BYTES = 32 * 1024 * 1024;
+/** How many of the newest messages are looked at to find one that is ours. */
+const MOST_LOOKED_AT = 64;
+/** How many messages a node replays at most, when it starts, to learn which topics have ended. */
+const MOST_REPLAYED = 10 * RECENT;

@@ -1,4 +1,4 @@
-import type { NewEvent } from "../../publish/message.ts";
+import type { NewEvent } from "../new-event.ts";
 import type { SelectorSet, Topic } from "../../topics/topic.ts";
 import { idempotencyName } from "../numbering.ts";
 
@@ -11,21 +11,6 @@ import { idempotencyName } from "../numbering.ts";
  * <key> is a hash of the key that all its events have, `-` for the empty one, `!` when the topic only ends, and `%` when
  * there are several. <id> is a hash of the first publisher's id, `-` when there is none.
  */
-
-const ESCAPES: Readonly<Record<string, string>> = { "%": "%p", ".": "%d", ">": "%g" };
-
-/** A segment as a token of a subject: any printable character but `.`, `*` and `>` may stand in one, and it is not empty. */
-function token(segment: string): string {
-  return segment === "" ? "%" : segment.replaceAll(/[%.>]/g, (character) => ESCAPES[character]!);
-}
-
-function hash(text: string): string {
-  return new Bun.CryptoHasher("sha256").update(text).digest("base64url").slice(0, 22);
-}
-
-function topicSubject(prefix: string, topic: Topic): string {
-  return `${prefix}.t.${topic.split("/").map(token).join(".")}`;
-}
 
 /** The subject for events that are published together. */
 export function subjectOf(prefix: string, events: readonly NewEvent[]): string {
@@ -45,13 +30,6 @@ export function isSubjectOf(prefix: string, subject: string, events: readonly Ne
   if (!subject.startsWith(begin) || subject.indexOf(".", begin.length) !== subject.lastIndexOf("."))
     return false;
   return events.every((event) => event.topic === topic);
-}
-
-function keyToken(events: readonly NewEvent[]): string {
-  const keys = new Set(events.filter(({ end }) => !end).map(({ key }) => key));
-  if (keys.size > 1) return "%";
-  const [key] = keys;
-  return key === undefined ? "!" : key === "" ? "-" : hash(key);
 }
 
 /** All messages of one topic and key, but for those with several keys or topics. */
@@ -75,6 +53,28 @@ export function selectedSubjects(prefix: string, { topics, patterns }: SelectorS
   return subjects.filter(
     (subject, at) => !subjects.some((other, place) => place !== at && covers(other, subject)),
   );
+}
+
+const ESCAPES: Readonly<Record<string, string>> = { "%": "%p", ".": "%d", ">": "%g" };
+
+/** A segment as a token of a subject: any printable character but `.`, `*` and `>` may stand in one, and it is not empty. */
+function token(segment: string): string {
+  return segment === "" ? "%" : segment.replaceAll(/[%.>]/g, (character) => ESCAPES[character]!);
+}
+
+function hash(text: string): string {
+  return new Bun.CryptoHasher("sha256").update(text).digest("base64url").slice(0, 22);
+}
+
+function topicSubject(prefix: string, topic: Topic): string {
+  return `${prefix}.t.${topic.split("/").map(token).join(".")}`;
+}
+
+function keyToken(events: readonly NewEvent[]): string {
+  const keys = new Set(events.filter(({ end }) => !end).map(({ key }) => key));
+  if (keys.size > 1) return "%";
+  const [key] = keys;
+  return key === undefined ? "!" : key === "" ? "-" : hash(key);
 }
 
 function covers(wide: string, narrow: string): boolean {

@@ -1,17 +1,6 @@
 import type { ConsumerMessages, JsMsg } from "@nats-io/jetstream";
 import type { Clock } from "../../clock.ts";
 
-/** How many messages may wait here to be taken. */
-const MOST_WAITING = 1024;
-/** What a consumer tells when nothing comes from it any more. */
-const ENDED = new Set([
-  "consumer_deleted",
-  "consumer_not_found",
-  "stream_not_found",
-  "heartbeats_missed",
-  "no_responders",
-]);
-
 /** The messages of a stream from one on, without a hole but before the first one. */
 export class NatsTail {
   readonly epoch: string;
@@ -97,3 +86,14 @@ export class NatsTail {
     this.#taken.resolve();
   }
 }
+
+/** How many messages may wait here to be taken. */
+const MOST_WAITING = 1024;
+/** What a consumer tells when nothing comes from it any more. */
+const ENDED = new Set([
+  "consumer_deleted",
+  "consumer_not_found",
+  "stream_not_found",
+  "heartbeats_missed",
+  "no_responders",
+]);

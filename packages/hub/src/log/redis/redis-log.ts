@@ -6,19 +6,6 @@ import { type Limits, limitsOf } from "../retention.ts";
 import { redisFault } from "./refusal.ts";
 import { RedisSession } from "./session.ts";
 
-/** How long a connection may take to be made, in milliseconds. */
-const CONNECT_WITHIN = 3000;
-
-/** Where Redis is, and what the log holds in it. */
-export interface RedisLogOptions extends BrokerLogOptions {
-  /** `redis://[user:password@]host[:port][/database]`, or `rediss://` over TLS. */
-  url: string;
-  /** What the names of the keys begin with, so that several logs can share a Redis; default `sse`. */
-  prefix?: string | undefined;
-  /** Told once of what puts the log at risk, and each time that a key of the log was deleted or changed by another client. */
-  onWarning?: ((message: string) => void) | undefined;
-}
-
 /**
  * A log in Redis (7.0 or later), shared by any number of nodes: a stream, its indexes, and a script for everything that
  * has to happen at once. What an acknowledged event survives is up to Redis: see docs/scaling.md.
@@ -28,6 +15,16 @@ export interface RedisLogOptions extends BrokerLogOptions {
 export function openRedisLog(options: RedisLogOptions): Promise<BrokerLog> {
   const limits = limitsOf(options, MEMORY_LOG_DEFAULTS);
   return openBrokerLog(new RedisBroker(options, limits), limits, options);
+}
+
+/** Where Redis is, and what the log holds in it. */
+export interface RedisLogOptions extends BrokerLogOptions {
+  /** `redis://[user:password@]host[:port][/database]`, or `rediss://` over TLS. */
+  url: string;
+  /** What the names of the keys begin with, so that several logs can share a Redis; default `sse`. */
+  prefix?: string | undefined;
+  /** Told once of what puts the log at risk, and each time that a key of the log was deleted or changed by another client. */
+  onWarning?: ((message: string) => void) | undefined;
 }
 
 class RedisBroker implements Broker {
@@ -101,3 +98,6 @@ async function begin(client: RedisClient): Promise<void> {
     if (!error.message.startsWith("NOPERM")) throw error;
   });
 }
+
+/** How long a connection may take to be made, in milliseconds. */
+const CONNECT_WITHIN = 3000;

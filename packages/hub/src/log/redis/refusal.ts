@@ -5,12 +5,6 @@ export interface RedisFault {
   readonly isFinal: boolean;
 }
 
-const passing = (reason: string): RedisFault => ({ reason, isFinal: false });
-const final = (reason: string): RedisFault => ({ reason, isFinal: true });
-
-/** What Redis says besides errors. */
-const REPLY = /^[+$:*]/;
-
 /**
  * Finds out why a connection fails, by making another one: Bun's client tells most of it in the same words. Null when
  * this one does not fail.
@@ -82,6 +76,20 @@ export async function redisFault(url: string, within: number): Promise<RedisFaul
   }
 }
 
+/** What Redis has against a script, in words for those who run it. */
+export function explained(message: string): string {
+  const explanation = EXPLAINED[message.split(" ", 1)[0]!];
+  // The rest of the line tells of the script, which is nobody's concern.
+  const own = message.replace(/ script: [0-9a-f]{40},.*$/s, "");
+  return explanation === undefined ? own : `${explanation} (${own})`;
+}
+
+const passing = (reason: string): RedisFault => ({ reason, isFinal: false });
+const final = (reason: string): RedisFault => ({ reason, isFinal: true });
+
+/** What Redis says besides errors. */
+const REPLY = /^[+$:*]/;
+
 /** What it says first, as far as people can read it. */
 function firstOf(text: string): string {
   return JSON.stringify(text.split("\r\n")[0]!.slice(0, 60));
@@ -98,11 +106,3 @@ const EXPLAINED: Readonly<Record<string, string>> = {
   WRONGTYPE: "a key of the log has another type: choose another prefix, or delete the key",
   NOREPLICAS: "Redis has fewer replicas than min-replicas-to-write",
 };
-
-/** What Redis has against a script, in words for those who run it. */
-export function explained(message: string): string {
-  const explanation = EXPLAINED[message.split(" ", 1)[0]!];
-  // The rest of the line tells of the script, which is nobody's concern.
-  const own = message.replace(/ script: [0-9a-f]{40},.*$/s, "");
-  return explanation === undefined ? own : `${explanation} (${own})`;
-}

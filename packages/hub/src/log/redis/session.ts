@@ -1,6 +1,6 @@
 import type { RedisClient } from "bun";
 import type { Cursor } from "../event-id.ts";
-import type { NewEvent } from "../../publish/message.ts";
+import type { NewEvent } from "../new-event.ts";
 import type { SelectorSet, Topic } from "../../topics/topic.ts";
 import {
   type BrokerPage,
@@ -18,23 +18,6 @@ import type { Limits } from "../retention.ts";
 import { commonPrefix } from "./common-prefix.ts";
 import { explained } from "./refusal.ts";
 import { type Script, APPEND, COUNT, CREATE, EVICT, INDEX, PAGE, POSITION, RENEW, STATE } from "./scripts.ts";
-
-/** The most bytes that the tail asks for at once, if events are as large as the last ones were. */
-const TAIL_BYTES = 4 * 1024 * 1024;
-const TAIL_EVENTS = 1024;
-/** How many events one read looks at: Redis does nothing else meanwhile. */
-const LOOKS = 512;
-/** How many reads stand in line in Redis: what is published, and the tail, wait behind these at most. */
-const READS = 2;
-/** Digits of a number in the index. */
-const NUMBER_LENGTH = 16;
-
-type StateReply = readonly [
-  ...[epoch: string, first: number, last: number, bytes: number, inherited: number],
-  ...[mark: string | null, refused: string | null],
-];
-/** The epoch of a ruined log, and the key that was deleted or changed. */
-export type RuinsReply = readonly [epoch: string, key: string];
 
 /** One connection that waits for what is new, and one for everything else, which is not to wait behind it. */
 export class RedisSession implements BrokerSession {
@@ -237,6 +220,9 @@ export class RedisSession implements BrokerSession {
   }
 }
 
+/** The epoch of a ruined log, and the key that was deleted or changed. */
+export type RuinsReply = readonly [epoch: string, key: string];
+
 /** What Redis answers; what it has against the question. */
 async function checked(evaluate: () => Promise<unknown>): Promise<unknown> {
   try {
@@ -273,3 +259,18 @@ function recordOf(seq: Cursor, names: string, value: string, taken: string): Bro
   const [mark, follows = mark] = taken.split(" ") as [string, string?];
   return { seq, time: Number(mark) / 1000, mark, follows, event };
 }
+
+/** The most bytes that the tail asks for at once, if events are as large as the last ones were. */
+const TAIL_BYTES = 4 * 1024 * 1024;
+const TAIL_EVENTS = 1024;
+/** How many events one read looks at: Redis does nothing else meanwhile. */
+const LOOKS = 512;
+/** How many reads stand in line in Redis: what is published, and the tail, wait behind these at most. */
+const READS = 2;
+/** Digits of a number in the index. */
+const NUMBER_LENGTH = 16;
+
+type StateReply = readonly [
+  ...[epoch: string, first: number, last: number, bytes: number, inherited: number],
+  ...[mark: string | null, refused: string | null],
+];

@@ -1,9 +1,6 @@
 import { createEpoch, type Cursor, type EventId, formatEventId } from "../event-id.ts";
 import type { SqliteFile } from "./file.ts";
 
-/** How many openings of a file are remembered. */
-const MAX_EPOCHS = 10_000;
-
 /**
  * The epochs of a file: every opening begins one, whose events carry it in their ids. Events that a file lost with its
  * end, or that an older copy never had, are so told from those that later got their numbers.
@@ -87,3 +84,6 @@ export class SqliteEpochs {
     return formatEventId(this.of(seq), seq);
   }
 }
+
+/** How many openings of a file are remembered. */
+const MAX_EPOCHS = 10_000;

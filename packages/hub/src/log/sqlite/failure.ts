@@ -1,25 +1,5 @@
 import { readFileSync, statSync } from "node:fs";
 
-function hex(number: number): string {
-  return number.toString(16).padStart(2, "0");
-}
-
-/** The process that has locked the file, in words; "another process" where the system does not tell. */
-function holder(path: string): string {
-  try {
-    const { dev, ino } = statSync(path);
-    const file = `${hex((dev >>> 8) & 0xfff)}:${hex((dev & 0xff) | ((dev >>> 12) & 0xfff00))}:${ino}`;
-    const lock = readFileSync("/proc/locks", "utf8")
-      .split("\n")
-      .map((line) => line.split(/ +/))
-      .find((fields) => fields.includes("WRITE") && fields.includes(file));
-    const pid = Number(lock?.[lock.indexOf(file) - 1]);
-    return pid > 0 ? `process ${pid}` : "another process";
-  } catch {
-    return "another process";
-  }
-}
-
 /** Why the file cannot be read or written, and what to do. */
 export function reason(error: unknown, path: string): string {
   const { code = "", message = "" } = error as { code?: string; message?: string };
@@ -40,4 +20,24 @@ export function reason(error: unknown, path: string): string {
 export function isPassing(error: unknown): boolean {
   const { code } = error as { code?: unknown };
   return typeof code === "string" && /^SQLITE_(IOERR|NOMEM|BUSY|FULL|INTERRUPT)/.test(code);
+}
+
+/** The process that has locked the file, in words; "another process" where the system does not tell. */
+function holder(path: string): string {
+  try {
+    const { dev, ino } = statSync(path);
+    const file = `${hex((dev >>> 8) & 0xfff)}:${hex((dev & 0xff) | ((dev >>> 12) & 0xfff00))}:${ino}`;
+    const lock = readFileSync("/proc/locks", "utf8")
+      .split("\n")
+      .map((line) => line.split(/ +/))
+      .find((fields) => fields.includes("WRITE") && fields.includes(file));
+    const pid = Number(lock?.[lock.indexOf(file) - 1]);
+    return pid > 0 ? `process ${pid}` : "another process";
+  } catch {
+    return "another process";
+  }
+}
+
+function hex(number: number): string {
+  return number.toString(16).padStart(2, "0");
 }

@@ -3,23 +3,8 @@ import { dirname } from "node:path";
 import { HubError } from "../../errors.ts";
 import type { Disk } from "./disk.ts";
 import { reason } from "./failure.ts";
-import { absolutePath, checkAccess, identity, realPath } from "./path.ts";
+import { absolutePath, checkAccess, identity, makePrivate, realPath } from "./path.ts";
 import { APPLICATION_ID, SCHEMA, SCHEMA_VERSION, UPGRADES } from "./schema.ts";
-
-/**
- * What an acknowledged event survives:
- * - `full`: everything that the disk survives, loss of power included. Every commit waits for the disk.
- * - `normal`: the end of the process, however it comes. When the whole machine stops without warning, the last commits
- *   may be lost, never the order or the file: clients that have seen them are told so.
- * - `off`: the end of the process. When the whole machine stops, the file may be damaged.
- */
-export type Durability = "full" | "normal" | "off";
-
-/** How long to wait for another process that is just ending, in milliseconds. */
-const LOCK_WAIT = 1000;
-/** What is left free on the disk, in bytes, of a small disk a quarter: evicting writes before it frees anything. */
-const RESERVE = 8 * 1024 * 1024;
-const PAGE = 4096;
 
 /** A file that is open for this process alone. */
 export class SqliteFile {
@@ -50,6 +35,7 @@ export class SqliteFile {
     try {
       this.#path = realPath(this.name);
       checkAccess(this.#path);
+      makePrivate(this.#path);
       this.#database = database = new Database(this.#path, { create: true, readwrite: true, strict: true });
       this.isNew = this.#recognise();
       this.#identity = identity(this.#path)!;
@@ -191,3 +177,18 @@ export class SqliteFile {
     this.#database.close();
   }
 }
+
+/**
+ * What an acknowledged event survives:
+ * - `full`: everything that the disk survives, loss of power included. Every commit waits for the disk.
+ * - `normal`: the end of the process, however it comes. When the whole machine stops without warning, the last commits
+ *   may be lost, never the order or the file: clients that have seen them are told so.
+ * - `off`: the end of the process. When the whole machine stops, the file may be damaged.
+ */
+export type Durability = "full" | "normal" | "off";
+
+/** How long to wait for another process that is just ending, in milliseconds. */
+const LOCK_WAIT = 1000;
+/** What is left free on the disk, in bytes, of a small disk a quarter: evicting writes before it frees anything. */
+const RESERVE = 8 * 1024 * 1024;
+const PAGE = 4096;

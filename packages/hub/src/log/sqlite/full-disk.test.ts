@@ -8,7 +8,7 @@ import { createHub } from "../../hub.ts";
 import { newEvent } from "../../testing/log-contract.ts";
 import { ManualClock } from "../../testing/manual-clock.ts";
 import { SelectorSet } from "../../topics/topic.ts";
-import type { StoredEvent } from "../../publish/message.ts";
+import type { StoredEvent } from "../stored-event.ts";
 import { type Disk, SqliteLog, type SqliteLogOptions } from "./index.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "sse-disk-"));

@@ -1,85 +1,23 @@
 import type { Cursor } from "../event-id.ts";
-import type { StoredEvent } from "../../publish/message.ts";
+import type { StoredEvent } from "../stored-event.ts";
 import type { Bounds, Page, Position, PositionRequest, ReadLimits } from "../event-log.ts";
 import type { SelectorSet, Topic } from "../../topics/topic.ts";
 import { PageBuilder } from "../page-builder.ts";
 import { type LastSeen, toPosition } from "../position.ts";
 import { ENTRY_BYTES } from "../retention.ts";
 import type { SqliteFile } from "./file.ts";
-import type { TimeSlicedQueue } from "./time-sliced-queue.ts";
+import type { ReadQueue } from "./read-queue.ts";
 import { ENTRY_COLUMNS, entryOf, type SqliteStore } from "./store.ts";
-
-/** Events that one slice finds, roughly; and that it looks at when the selected topics are too many. */
-const FOUND_PER_SLICE = 512;
-const LOOKED_AT_PER_SLICE = 2048;
-/** Events of a topic that one slice counts. */
-const COUNTED_PER_SLICE = 20_000;
-
-/** Of the selected topics; null when they are too many, and all events have to be looked at. */
-type Ids = readonly number[] | null;
-
-type Row = [seq: Cursor, size: number, isStale: 0 | 1, name?: Topic];
-
-/** What one slice found in the order it looked; `next` is the last event that was considered. */
-interface Found {
-  readonly rows: readonly Row[];
-  readonly next: Cursor;
-}
-
-/** 1 for an event that has a newer one of its topic and key. */
-const STALE = `NOT "end" AND seq IS NOT (SELECT seq FROM newest WHERE newest.topic = events.topic AND newest.key = events.key)`;
-
-function statements(file: SqliteFile) {
-  const find = (isLatest: boolean) => {
-    const columns = `seq, size, ${isLatest ? STALE : "0"}`;
-    return {
-      all: file.prepare(`SELECT ${columns} FROM events WHERE seq > ? AND seq <= ? ORDER BY seq LIMIT ?`),
-      named: file.prepare(
-        `SELECT ${columns}, name FROM events JOIN topics ON topics.id = topic WHERE seq > ? AND seq <= ? ORDER BY seq LIMIT ?`,
-      ),
-      // Of a few topics: told to use the index, or SQLite may prefer to look at all events.
-      ofTopics: file.prepare(
-        `SELECT ${columns} FROM events INDEXED BY events_by_topic
-         WHERE topic IN (SELECT value FROM json_each(?1)) AND seq > ?2 AND seq <= ?3 ORDER BY seq`,
-      ),
-    };
-  };
-  return {
-    any: find(false),
-    latest: find(true),
-    nth: file.prepare(
-      `SELECT min((SELECT seq FROM events INDEXED BY events_by_topic WHERE topic = value AND seq > ?2 ORDER BY seq LIMIT 1 OFFSET ?3))
-       FROM json_each(?1)`,
-    ),
-    nthLast: file.prepare(
-      `SELECT max((SELECT seq FROM events INDEXED BY events_by_topic WHERE topic = value AND seq <= ?2 ORDER BY seq DESC LIMIT 1 OFFSET ?3))
-       FROM json_each(?1)`,
-    ),
-    count: file.prepare(
-      `SELECT count(*), max(seq) FROM (SELECT seq FROM events INDEXED BY events_by_topic
-       WHERE topic = ? AND seq > ? AND seq <= ? ORDER BY seq LIMIT ${COUNTED_PER_SLICE})`,
-    ),
-    fetch: file.prepare(
-      `SELECT ${ENTRY_COLUMNS} FROM json_each(?)
-       CROSS JOIN events ON seq = value CROSS JOIN topics ON topics.id = topic`,
-    ),
-  };
-}
-
-/** How many events of each of these topics a slice finds. */
-function share({ length }: readonly number[]): number {
-  return Math.max(8, Math.floor(FOUND_PER_SLICE / Math.max(1, length)));
-}
 
 /** Answers from a file what is asked of a log, slice by slice. */
 export class SqliteReader {
   readonly #store: SqliteStore;
-  readonly #slices: TimeSlicedQueue;
+  readonly #reads: ReadQueue;
   readonly #sql: ReturnType<typeof statements>;
 
-  constructor(file: SqliteFile, store: SqliteStore, slices: TimeSlicedQueue) {
+  constructor(file: SqliteFile, store: SqliteStore, reads: ReadQueue) {
     this.#store = store;
-    this.#slices = slices;
+    this.#reads = reads;
     this.#sql = statements(file);
   }
 
@@ -94,15 +32,15 @@ export class SqliteReader {
   /** Answers by the selected topics, all that there are in this moment. */
   async #withTopics<T>(selectors: SelectorSet, use: (ids: Ids) => T): Promise<T> {
     const { topics } = this.#store;
-    if (selectors.selectsAll) return this.#slices.run(() => use(null));
+    if (selectors.selectsAll) return this.#reads.run(() => use(null));
     if (selectors.patterns.length === 0) {
-      return this.#slices.run(() =>
+      return this.#reads.run(() =>
         use(selectors.topics.map((topic) => topics.find(topic)).filter((id) => id !== undefined)),
       );
     }
     const selection = topics.selection(selectors);
     for (;;) {
-      const answer = await this.#slices.run(() => (topics.select(selection) ? [use(selection.ids)] : null));
+      const answer = await this.#reads.run(() => (topics.select(selection) ? [use(selection.ids)] : null));
       if (answer !== null) return answer[0]!;
     }
   }
@@ -187,7 +125,7 @@ export class SqliteReader {
   async #countAmongAll(from: Cursor, upTo: Cursor, selectors: SelectorSet): Promise<number> {
     let events = 0;
     for (let at = from; at < upTo;) {
-      const { rows, next } = await this.#slices.run(() => this.#find(selectors, null, at, upTo));
+      const { rows, next } = await this.#reads.run(() => this.#find(selectors, null, at, upTo));
       events += rows.length;
       at = next;
     }
@@ -210,20 +148,20 @@ export class SqliteReader {
         }
       }
     };
-    while (left.length > 0) await this.#slices.run(slice);
+    while (left.length > 0) await this.#reads.run(slice);
     return events;
   }
 
   /** The cursor before the last `wanted` selected events up to this one, or before the first when there are fewer. */
   async #beforeLast(wanted: number, selectors: SelectorSet, ids: Ids, upTo: Cursor): Promise<Cursor> {
     for (let before = upTo; wanted <= before && before >= this.#store.first;) {
-      const { rows, next } = await this.#slices.run(() => this.#findLast(selectors, ids, before));
+      const { rows, next } = await this.#reads.run(() => this.#findLast(selectors, ids, before));
       const nth = rows[rows.length - wanted];
       if (nth !== undefined) return nth[0] - 1;
       wanted -= rows.length;
       before = next;
     }
-    return this.#slices.run(() => Math.min(this.#floor(0, selectors), upTo));
+    return this.#reads.run(() => Math.min(this.#floor(0, selectors), upTo));
   }
 
   /** The last selected events up to a cursor; `next` is the cursor before all that was considered. */
@@ -239,3 +177,65 @@ export class SqliteReader {
     return { rows: this.#sql.any.ofTopics.values(topics, next, upTo) as Row[], next };
   }
 }
+
+function statements(file: SqliteFile) {
+  const find = (isLatest: boolean) => {
+    const columns = `seq, size, ${isLatest ? STALE : "0"}`;
+    return {
+      all: file.prepare(`SELECT ${columns} FROM events WHERE seq > ? AND seq <= ? ORDER BY seq LIMIT ?`),
+      named: file.prepare(
+        `SELECT ${columns}, name FROM events JOIN topics ON topics.id = topic WHERE seq > ? AND seq <= ? ORDER BY seq LIMIT ?`,
+      ),
+      // Of a few topics: told to use the index, or SQLite may prefer to look at all events.
+      ofTopics: file.prepare(
+        `SELECT ${columns} FROM events INDEXED BY events_by_topic
+         WHERE topic IN (SELECT value FROM json_each(?1)) AND seq > ?2 AND seq <= ?3 ORDER BY seq`,
+      ),
+    };
+  };
+  return {
+    any: find(false),
+    latest: find(true),
+    nth: file.prepare(
+      `SELECT min((SELECT seq FROM events INDEXED BY events_by_topic WHERE topic = value AND seq > ?2 ORDER BY seq LIMIT 1 OFFSET ?3))
+       FROM json_each(?1)`,
+    ),
+    nthLast: file.prepare(
+      `SELECT max((SELECT seq FROM events INDEXED BY events_by_topic WHERE topic = value AND seq <= ?2 ORDER BY seq DESC LIMIT 1 OFFSET ?3))
+       FROM json_each(?1)`,
+    ),
+    count: file.prepare(
+      `SELECT count(*), max(seq) FROM (SELECT seq FROM events INDEXED BY events_by_topic
+       WHERE topic = ? AND seq > ? AND seq <= ? ORDER BY seq LIMIT ${COUNTED_PER_SLICE})`,
+    ),
+    fetch: file.prepare(
+      `SELECT ${ENTRY_COLUMNS} FROM json_each(?)
+       CROSS JOIN events ON seq = value CROSS JOIN topics ON topics.id = topic`,
+    ),
+  };
+}
+
+/** How many events of each of these topics a slice finds. */
+function share({ length }: readonly number[]): number {
+  return Math.max(8, Math.floor(FOUND_PER_SLICE / Math.max(1, length)));
+}
+
+/** Events that one slice finds, roughly; and that it looks at when the selected topics are too many. */
+const FOUND_PER_SLICE = 512;
+const LOOKED_AT_PER_SLICE = 2048;
+/** Events of a topic that one slice counts. */
+const COUNTED_PER_SLICE = 20_000;
+
+/** Of the selected topics; null when they are too many, and all events have to be looked at. */
+type Ids = readonly number[] | null;
+
+type Row = [seq: Cursor, size: number, isStale: 0 | 1, name?: Topic];
+
+/** What one slice found in the order it looked; `next` is the last event that was considered. */
+interface Found {
+  readonly rows: readonly Row[];
+  readonly next: Cursor;
+}
+
+/** 1 for an event that has a newer one of its topic and key. */
+const STALE = `NOT "end" AND seq IS NOT (SELECT seq FROM newest WHERE newest.topic = events.topic AND newest.key = events.key)`;

@@ -1,7 +1,8 @@
 import { type Clock, systemClock } from "../../clock.ts";
 import type { Cursor, EventId } from "../event-id.ts";
 import { HubError } from "../../errors.ts";
-import type { StoredEvent, NewEvent } from "../../publish/message.ts";
+import type { StoredEvent } from "../stored-event.ts";
+import type { NewEvent } from "../new-event.ts";
 import type {
   Bounds,
   EventLog,
@@ -19,44 +20,12 @@ import { limitsOf, type Retention, sizeOf } from "../retention.ts";
 import { Tail } from "../tail.ts";
 import { RecentEvents } from "../recent-events.ts";
 import { type Disk, systemDisk } from "./disk.ts";
+import { DiskRoom } from "./disk-room.ts";
 import { isPassing, reason } from "./failure.ts";
 import { type Durability, SqliteFile } from "./file.ts";
 import { SqliteReader } from "./reader.ts";
-import { TimeSlicedQueue } from "./time-sliced-queue.ts";
+import { ReadQueue } from "./read-queue.ts";
 import { SqliteStore } from "./store.ts";
-
-/** 10 million events, 1 GiB, 7 days. */
-export const SQLITE_LOG_DEFAULTS = Object.freeze({
-  maxEvents: 10_000_000,
-  maxBytes: 1024 * 1024 * 1024,
-  maxAge: 7 * 24 * 3_600_000,
-}) satisfies Retention;
-
-const WINDOW = Object.freeze({ maxEvents: 65_536, maxBytes: 32 * 1024 * 1024, maxAge: null });
-
-/** How often events are looked for that are too old, and a file that failed is tried again, in milliseconds. */
-const ROUND = 1000;
-
-/** What an event takes on the disk, at most: in the `-wal`, in the file, and beside others in pages that are not full. */
-const WRITTEN_PER_BYTE = 4;
-
-/** What the file holds, and what it survives. */
-export interface SqliteLogOptions extends Retention {
-  /** Default `normal`. */
-  durability?: Durability | undefined;
-  /** Told when the log cannot keep events any more, and why; null when it can again. */
-  onFault?: ((fault: string | null) => void) | undefined;
-  /** The newest events, which are in memory too; default 65,536 of them, or 32 MiB if that is less. */
-  window?: Pick<Retention, "maxEvents" | "maxBytes">;
-  /** Default: the process's own. */
-  clock?: Clock;
-  /** The time of day in milliseconds, for the age of events of earlier processes; default `Date.now`. */
-  date?: () => number;
-  /** Numbers in [0, 1), for the epoch; default `Math.random`. */
-  random?: () => number;
-  /** Default: the disk as it is. For tests. */
-  disk?: Disk;
-}
 
 /**
  * A log in a SQLite file, which only one process can open at a time. Whoever opens it again goes on where it stopped, with the
@@ -77,8 +46,9 @@ export class SqliteLog implements EventLog {
   /** What to add to the clock to get the time of day, which never goes back, over processes neither. */
   readonly #dateOffset: number;
   readonly #file: SqliteFile;
+  readonly #room: DiskRoom;
   readonly #store: SqliteStore;
-  readonly #slices: TimeSlicedQueue;
+  readonly #reads: ReadQueue;
   readonly #reader: SqliteReader;
   readonly #recent: RecentEvents;
   /** True when the events in memory began with the log's first: then they know of all that was evicted since. */
@@ -87,10 +57,6 @@ export class SqliteLog implements EventLog {
   readonly #stopRounds: () => void;
   readonly #onFault: (fault: string | null) => void;
   #fault: string | null = null;
-  /** Bytes that can be written before the disk is looked at again. */
-  #room = 0;
-  /** For how many bytes there was no room; 0 for none. */
-  #refused = 0;
   /** True after the file was found to be gone, or taken for another. */
   #isAstray = false;
   #closed = false;
@@ -107,12 +73,13 @@ export class SqliteLog implements EventLog {
     const window = limitsOf(options.window ?? {}, WINDOW);
     this.#onFault = options.onFault ?? (() => {});
     this.#clock = clock;
-    this.#slices = new TimeSlicedQueue(clock, isPassing);
+    this.#reads = new ReadQueue(clock, isPassing);
     this.#file = new SqliteFile(path, durability, disk);
+    this.#room = new DiskRoom(this.#file);
     this.begun = this.#file.isNew ? `${this.#file.name} is new` : null;
     try {
       this.#store = new SqliteStore(this.#file, limits, random);
-      this.#reader = new SqliteReader(this.#file, this.#store, this.#slices);
+      this.#reader = new SqliteReader(this.#file, this.#store, this.#reads);
       const { recent, newest } = this.#fill(
         Math.min(limits.maxEvents, window.maxEvents),
         Math.min(limits.maxBytes, window.maxBytes),
@@ -183,9 +150,7 @@ export class SqliteLog implements EventLog {
     }
     const { entries, events, ids } = numbered;
     this.#attempt(() => {
-      let bytes = 0;
-      for (const entry of entries) bytes += WRITTEN_PER_BYTE * sizeOf(entry);
-      this.#takeRoom(bytes);
+      this.#room.takeFor(entries);
       this.#store.append(entries, events, now);
     });
     for (const entry of entries) this.#recent.push(entry, now);
@@ -225,7 +190,7 @@ export class SqliteLog implements EventLog {
     const { epochs } = this.#store;
     const isFirst = !epochs.hasBegun;
     this.#attempt(() => {
-      this.#takeRoom(this.#refused);
+      this.#room.takeRefused();
       this.#store.probe();
       if (!isFirst) return;
       this.#file.checkpoint(); // the disk knows of the epoch before an id does
@@ -233,18 +198,6 @@ export class SqliteLog implements EventLog {
     });
     if (isFirst) this.#tail.reset();
     this.#setFault(null);
-  }
-
-  /** Leaves the disk what evicting takes, so that a log which has filled it can go on when events grow old. */
-  #takeRoom(bytes: number): void {
-    if (bytes > this.#room) this.#room = this.#file.room;
-    if (bytes > this.#room) {
-      this.#file.checkpoint(); // what the -wal takes is given back
-      this.#room = this.#file.room;
-    }
-    this.#refused = bytes > this.#room ? bytes : 0;
-    if (this.#refused > 0) throw new HubError("log-failed", reason({ code: "SQLITE_FULL" }, this.#file.name));
-    this.#room -= bytes;
   }
 
   #setFault(fault: string | null): void {
@@ -259,11 +212,11 @@ export class SqliteLog implements EventLog {
 
   #round(): void {
     if (this.#closed) return;
-    this.#slices.retry();
+    this.#reads.retry();
     try {
       this.#attempt(() => this.#checkPlace());
       if (this.#attempt(() => this.#store.evict(this.#now()))) this.#clock.defer(() => this.#round());
-      this.#room = 0; // others write to the disk too
+      this.#room.forget();
       if (this.#fault !== null) this.#probe();
     } catch {
       // The fault says why; the next round tries again.
@@ -306,7 +259,37 @@ export class SqliteLog implements EventLog {
     if (this.#closed) return;
     this.#closed = true;
     this.#stopRounds();
-    this.#slices.close();
+    this.#reads.close();
     this.#file.close();
   }
 }
+
+/** What the file holds, and what it survives. */
+export interface SqliteLogOptions extends Retention {
+  /** Default `normal`. */
+  durability?: Durability | undefined;
+  /** Told when the log cannot keep events any more, and why; null when it can again. */
+  onFault?: ((fault: string | null) => void) | undefined;
+  /** The newest events, which are in memory too; default 65,536 of them, or 32 MiB if that is less. */
+  window?: Pick<Retention, "maxEvents" | "maxBytes">;
+  /** Default: the process's own. */
+  clock?: Clock;
+  /** The time of day in milliseconds, for the age of events of earlier processes; default `Date.now`. */
+  date?: () => number;
+  /** Numbers in [0, 1), for the epoch; default `Math.random`. */
+  random?: () => number;
+  /** Default: the disk as it is. For tests. */
+  disk?: Disk;
+}
+
+/** 10 million events, 1 GiB, 7 days. */
+export const SQLITE_LOG_DEFAULTS = Object.freeze({
+  maxEvents: 10_000_000,
+  maxBytes: 1024 * 1024 * 1024,
+  maxAge: 7 * 24 * 3_600_000,
+}) satisfies Retention;
+
+const WINDOW = Object.freeze({ maxEvents: 65_536, maxBytes: 32 * 1024 * 1024, maxAge: null });
+
+/** How often events are looked for that are too old, and a file that failed is tried again, in milliseconds. */
+const ROUND = 1000;

@@ -1,79 +1,11 @@
 import type { Cursor } from "../event-id.ts";
-import { type StoredEvent, storedEvent, type NewEvent } from "../../publish/message.ts";
+import { type StoredEvent, storedEvent } from "../stored-event.ts";
+import type { NewEvent } from "../new-event.ts";
 import type { Topic } from "../../topics/topic.ts";
 import { ENDS, type Limits, sizeOf } from "../retention.ts";
 import { SqliteEpochs } from "./epochs.ts";
 import type { SqliteFile } from "./file.ts";
 import { SqliteTopics } from "./topics.ts";
-
-/** How many topics without an event are remembered by the number of their last evicted one. */
-const MAX_FORGOTTEN = 16_384;
-/** A file is not kept smaller than this, in bytes. */
-const LEAST_FILE = 1024 * 1024;
-/** Events that are evicted in one go, besides as many as come in. */
-const EVICTED_PER_SLICE = 500;
-
-/** What a commit changes besides rows: kept beside the file only once the file has it. */
-interface State {
-  first: Cursor;
-  last: Cursor;
-  bytes: number;
-  /** The last evicted event of all topics that are not known any more. */
-  forgotten: Cursor;
-  /** When the first event was taken. */
-  oldest: number;
-}
-
-type EventRow = [Cursor, Topic, 0 | 1, string, string, string, string, time: number];
-type OldestRow = [seq: Cursor, time: number, size: number, topic: number, key: string, end: 0 | 1];
-
-/** Of `events` and `topics`: what {@link entryOf} takes. */
-export const ENTRY_COLUMNS = `seq, name, "end", events.key, publish_id, events.type, data, time`;
-
-export function entryOf(epochs: SqliteEpochs, row: unknown[]): StoredEvent {
-  const [seq, topic, end, key, idempotencyKey, type, data] = row as EventRow;
-  return storedEvent(epochs.of(seq), seq, { topic, type, data, key, idempotencyKey, end: end === 1 });
-}
-
-const IS_EMPTY = "NOT EXISTS (SELECT 1 FROM events INDEXED BY events_by_topic WHERE topic = ?2)";
-
-function statements(file: SqliteFile) {
-  return {
-    state: file.prepare("UPDATE log SET last = ?, bytes = ?, forgotten = ?"),
-    insert: file.prepare("INSERT INTO events VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"),
-    renew: file.prepare("INSERT OR REPLACE INTO newest VALUES (?, ?, ?)"),
-    oldest: file.prepare(
-      'SELECT seq, time, size, topic, key, "end" FROM events WHERE seq >= ? ORDER BY seq LIMIT ?',
-    ),
-    time: file.prepare("SELECT time FROM events WHERE seq = ?"),
-    evict: file.prepare("DELETE FROM events WHERE seq <= ?"),
-    outlive: file.prepare("DELETE FROM newest WHERE topic = ? AND key = ? AND seq <= ?"),
-    // Of events that are no ends, SQLite looks for others of the topic once.
-    empty: file.prepare(
-      `UPDATE topics SET evicted = ?1, empty = ${IS_EMPTY}, ended = iif(?3 = 0, 0, iif(${IS_EMPTY}, ?3, 0))
-       WHERE id = ?2 RETURNING name, empty`,
-    ),
-    forgetEnds: file.prepare(
-      `UPDATE topics SET ended = 0 WHERE ended AND (ended < ?1 OR evicted <=
-         (SELECT evicted FROM topics WHERE ended ORDER BY evicted DESC LIMIT 1 OFFSET ${ENDS.topics}))`,
-    ),
-    forgetTopics: file.prepare(
-      `DELETE FROM topics WHERE empty AND NOT ended AND evicted <=
-         (SELECT evicted FROM topics WHERE empty AND NOT ended ORDER BY evicted DESC LIMIT 1 OFFSET ${MAX_FORGOTTEN})
-       RETURNING evicted`,
-    ),
-    published: file.prepare(
-      "SELECT max(seq) FROM events WHERE topic = (SELECT id FROM topics WHERE name = ?) AND publish_id = ? AND publish_id <> ''",
-    ),
-    used: file.prepare(
-      "SELECT (page_count - freelist_count) * page_size FROM pragma_page_count, pragma_freelist_count, pragma_page_size",
-    ),
-    newestFirst: file.prepare(
-      `SELECT ${ENTRY_COLUMNS} FROM events JOIN topics ON topics.id = topic
-       WHERE seq < ? ORDER BY seq DESC LIMIT 100`,
-    ),
-  };
-}
 
 /** The events of a file: all changes to them, each whole or not at all. What throws has changed nothing. */
 export class SqliteStore {
@@ -268,3 +200,72 @@ export class SqliteStore {
     }
   }
 }
+
+function statements(file: SqliteFile) {
+  return {
+    state: file.prepare("UPDATE log SET last = ?, bytes = ?, forgotten = ?"),
+    insert: file.prepare("INSERT INTO events VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"),
+    renew: file.prepare("INSERT OR REPLACE INTO newest VALUES (?, ?, ?)"),
+    oldest: file.prepare(
+      'SELECT seq, time, size, topic, key, "end" FROM events WHERE seq >= ? ORDER BY seq LIMIT ?',
+    ),
+    time: file.prepare("SELECT time FROM events WHERE seq = ?"),
+    evict: file.prepare("DELETE FROM events WHERE seq <= ?"),
+    outlive: file.prepare("DELETE FROM newest WHERE topic = ? AND key = ? AND seq <= ?"),
+    // Of events that are no ends, SQLite looks for others of the topic once.
+    empty: file.prepare(
+      `UPDATE topics SET evicted = ?1, empty = ${IS_EMPTY}, ended = iif(?3 = 0, 0, iif(${IS_EMPTY}, ?3, 0))
+       WHERE id = ?2 RETURNING name, empty`,
+    ),
+    forgetEnds: file.prepare(
+      `UPDATE topics SET ended = 0 WHERE ended AND (ended < ?1 OR evicted <=
+         (SELECT evicted FROM topics WHERE ended ORDER BY evicted DESC LIMIT 1 OFFSET ${ENDS.topics}))`,
+    ),
+    forgetTopics: file.prepare(
+      `DELETE FROM topics WHERE empty AND NOT ended AND evicted <=
+         (SELECT evicted FROM topics WHERE empty AND NOT ended ORDER BY evicted DESC LIMIT 1 OFFSET ${MAX_FORGOTTEN})
+       RETURNING evicted`,
+    ),
+    published: file.prepare(
+      "SELECT max(seq) FROM events WHERE topic = (SELECT id FROM topics WHERE name = ?) AND publish_id = ? AND publish_id <> ''",
+    ),
+    used: file.prepare(
+      "SELECT (page_count - freelist_count) * page_size FROM pragma_page_count, pragma_freelist_count, pragma_page_size",
+    ),
+    newestFirst: file.prepare(
+      `SELECT ${ENTRY_COLUMNS} FROM events JOIN topics ON topics.id = topic
+       WHERE seq < ? ORDER BY seq DESC LIMIT 100`,
+    ),
+  };
+}
+
+/** How many topics without an event are remembered by the number of their last evicted one. */
+const MAX_FORGOTTEN = 16_384;
+/** A file is not kept smaller than this, in bytes. */
+const LEAST_FILE = 1024 * 1024;
+/** Events that are evicted in one go, besides as many as come in. */
+const EVICTED_PER_SLICE = 500;
+
+/** What a commit changes besides rows: kept beside the file only once the file has it. */
+interface State {
+  first: Cursor;
+  last: Cursor;
+  bytes: number;
+  /** The last evicted event of all topics that are not known any more. */
+  forgotten: Cursor;
+  /** When the first event was taken. */
+  oldest: number;
+}
+
+type EventRow = [Cursor, Topic, 0 | 1, string, string, string, string, time: number];
+type OldestRow = [seq: Cursor, time: number, size: number, topic: number, key: string, end: 0 | 1];
+
+/** Of `events` and `topics`: what {@link entryOf} takes. */
+export const ENTRY_COLUMNS = `seq, name, "end", events.key, publish_id, events.type, data, time`;
+
+export function entryOf(epochs: SqliteEpochs, row: unknown[]): StoredEvent {
+  const [seq, topic, end, key, idempotencyKey, type, data] = row as EventRow;
+  return storedEvent(epochs.of(seq), seq, { topic, type, data, key, idempotencyKey, end: end === 1 });
+}
+
+const IS_EMPTY = "NOT EXISTS (SELECT 1 FROM events INDEXED BY events_by_topic WHERE topic = ?2)";

@@ -2,23 +2,6 @@ import type { Cursor } from "../event-id.ts";
 import type { SelectorSet, Topic } from "../../topics/topic.ts";
 import type { SqliteFile } from "./file.ts";
 
-/** Topics and sets of selectors whose ids are remembered. */
-const MAX_CACHED_TOPICS = 65_536;
-const MAX_CACHED_SETS = 256;
-/** Names that one slice looks at. */
-const NAMES_PER_SLICE = 2000;
-/** More topics than these are not read one by one: all events are looked at instead. */
-export const MAX_TOPICS = 1024;
-
-/** The topics that a set of selectors has been found to select. */
-export interface Selection {
-  readonly selectors: SelectorSet;
-  /** Null when they are more than {@link MAX_TOPICS}. */
-  ids: number[] | null;
-  /** Topics up to this id were looked at: later ones have greater ids. */
-  upTo: number;
-}
-
 /** The topics of a file, by number. */
 export class SqliteTopics {
   readonly #ids = new Map<Topic, number>();
@@ -109,3 +92,20 @@ export class SqliteTopics {
     return selection.ids === null || names.length < NAMES_PER_SLICE;
   }
 }
+
+/** The topics that a set of selectors has been found to select. */
+export interface Selection {
+  readonly selectors: SelectorSet;
+  /** Null when they are more than {@link MAX_TOPICS}. */
+  ids: number[] | null;
+  /** Topics up to this id were looked at: later ones have greater ids. */
+  upTo: number;
+}
+
+/** Topics and sets of selectors whose ids are remembered. */
+const MAX_CACHED_TOPICS = 65_536;
+const MAX_CACHED_SETS = 256;
+/** Names that one slice looks at. */
+const NAMES_PER_SLICE = 2000;
+/** More topics than these are not read one by one: all events are looked at instead. */
+export const MAX_TOPICS = 1024;

@@ -1,21 +1,9 @@
-import type { Stream } from "../subscribe/stream.ts";
+import type { Stream } from "./stream.ts";
 import type { Pattern, SelectorSet, Topic } from "../topics/topic.ts";
 import { Cohort as CohortOf } from "./cohort.ts";
 
-type Cohort = CohortOf<Stream>;
-
-interface Node {
-  readonly children: Map<string, Node>;
-  /** Cohorts with a pattern that ends here. */
-  readonly here: Set<Cohort>;
-  /** Cohorts with a pattern that goes on with `**`. */
-  readonly rest: Set<Cohort>;
-}
-
-const createNode = (): Node => ({ children: new Map(), here: new Set(), rest: new Set() });
-
 /** The cohorts. Finds those that want a topic, at a cost in proportion to those that match, however many there are. */
-export class Router {
+export class Cohorts {
   /** A topic that one cohort wants, as a private one, needs no set. */
   readonly #topics = new Map<Topic, Cohort | Set<Cohort>>();
   readonly #patterns = createNode();
@@ -26,8 +14,17 @@ export class Router {
     return this.#cohorts.size;
   }
 
-  cohorts(): Iterable<Cohort> {
+  all(): Iterable<Cohort> {
     return this.#cohorts.values();
+  }
+
+  /** How many streams want the topic. */
+  members(topic: Topic): number {
+    const cohorts = new Set<Cohort>();
+    this.match(topic, (cohort) => cohorts.add(cohort));
+    let members = 0;
+    for (const cohort of cohorts) members += cohort.members;
+    return members;
   }
 
   /** The cohort of all that ask for these, which is made when there is none. */
@@ -110,3 +107,15 @@ export class Router {
     if (star !== undefined) this.#matchPatterns(star, segments, depth + 1, found);
   }
 }
+
+type Cohort = CohortOf<Stream>;
+
+interface Node {
+  readonly children: Map<string, Node>;
+  /** Cohorts with a pattern that ends here. */
+  readonly here: Set<Cohort>;
+  /** Cohorts with a pattern that goes on with `**`. */
+  readonly rest: Set<Cohort>;
+}
+
+const createNode = (): Node => ({ children: new Map(), here: new Set(), rest: new Set() });

@@ -1,35 +1,12 @@
 import type { Clock } from "../clock.ts";
 import type { CloseReason } from "../control-events.ts";
 import type { Counters } from "../counters.ts";
-import type { Cohort } from "../deliver/cohort.ts";
+import type { Cohort } from "./cohort.ts";
 import type { Cursor, EventId } from "../log/event-id.ts";
 import type { Position, PositionRequest } from "../log/event-log.ts";
 import type { Sink } from "../sinks/sink.ts";
-import type { Quota } from "./quotas.ts";
-import type { LagPolicy } from "./request.ts";
-
-/**
- * - `opening`: the log is asked where it begins, or it has no sink yet; nothing was written
- * - `catching-up`: reads the log, slice by slice
- * - `live`: has had all that its cohort was sent, and is sent the cohort's next frame
- * - `blocked`: its last frame is on its way; the reader is behind
- * - `closed`: for good
- */
-export type StreamState = "opening" | "catching-up" | "live" | "blocked" | "closed";
-
-/** Who moves events to streams, as a stream sees it. */
-export interface StreamHost {
-  readonly clock: Clock;
-  /** The last event that was routed to cohorts. */
-  readonly head: Cursor;
-  readonly counters: Counters;
-  /** The reader takes more: the stream is `catching-up`. */
-  unblocked(stream: Stream): void;
-  /** The stream is `closed`: nothing refers to it any more. */
-  forget(stream: Stream, reason: CloseReason): void;
-  /** Told what a sink has thrown. */
-  report(error: unknown): void;
-}
+import type { Quota } from "../subscribe/quotas.ts";
+import type { LagPolicy } from "../subscribe/request.ts";
 
 /** One open SSE response: a cursor over the log, a set of selectors (its cohort's), a sink. It owns no queue. */
 export class Stream {
@@ -195,4 +172,27 @@ export class Stream {
   gone(): void {
     this.finish("client");
   }
+}
+
+/**
+ * - `opening`: the log is asked where it begins, or it has no sink yet; nothing was written
+ * - `catching-up`: reads the log, slice by slice
+ * - `live`: has had all that its cohort was sent, and is sent the cohort's next frame
+ * - `blocked`: its last frame is on its way; the reader is behind
+ * - `closed`: for good
+ */
+export type StreamState = "opening" | "catching-up" | "live" | "blocked" | "closed";
+
+/** Who moves events to streams, as a stream sees it. */
+export interface StreamHost {
+  readonly clock: Clock;
+  /** The last event that was routed to cohorts. */
+  readonly head: Cursor;
+  readonly counters: Counters;
+  /** The reader takes more: the stream is `catching-up`. */
+  unblocked(stream: Stream): void;
+  /** The stream is `closed`: nothing refers to it any more. */
+  forget(stream: Stream, reason: CloseReason): void;
+  /** Told what a sink has thrown. */
+  report(error: unknown): void;
 }

@@ -1,16 +1,8 @@
 import type { Clock } from "../../clock.ts";
 import { HubError } from "../../errors.ts";
 
-/** How long the jobs of one turn of the event loop may take, in milliseconds: the last one to begin may go beyond. */
-const TURN = 4;
-
-interface Job {
-  readonly run: () => void;
-  readonly reject: (error: unknown) => void;
-}
-
 /** Lets short synchronous jobs take turns with everything else that the process does, first come first served. */
-export class TimeSlicedQueue {
+export class ReadQueue {
   readonly #clock: Clock;
   readonly #isPassing: (error: unknown) => boolean;
   #jobs: Job[] = [];
@@ -71,4 +63,12 @@ export class TimeSlicedQueue {
     for (const { reject } of this.#jobs.splice(0)) reject(new HubError("closed", "the log is closed"));
     this.#next = 0;
   }
+}
+
+/** How long the jobs of one turn of the event loop may take, in milliseconds: the last one to begin may go beyond. */
+const TURN = 4;
+
+interface Job {
+  readonly run: () => void;
+  readonly reject: (error: unknown) => void;
 }
