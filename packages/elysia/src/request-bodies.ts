@@ -115,7 +115,7 @@ export class RequestBodies {
 
   /** One timer for all: set for the oldest, and, when that has arrived meanwhile, for the one that is the oldest then. */
   #timerFor({ since }: ArrivingBody): ReturnType<typeof setTimeout> {
-    const left = since + this.#timeout - performance.now();
+    const left = Math.max(0, since + this.#timeout - performance.now());
     const timer = setTimeout(() => {
       this.#timer = null;
       const latest = performance.now() - this.#timeout;
