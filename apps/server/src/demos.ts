@@ -98,7 +98,12 @@ const SEND_EVENT: DocumentDecoration = {
     required: true,
     content: {
       "application/json": {
-        schema: { type: "object", required: ["message"], properties: { message: text } },
+        schema: {
+          type: "object",
+          required: ["message"],
+          additionalProperties: false,
+          properties: { message: text },
+        },
       },
     },
   },

@@ -1,4 +1,4 @@
-import { NOSNIFF, otherMethods, OTHER_METHODS, problem } from "@sse/elysia";
+import { NOSNIFF, otherMethods, OTHER_METHODS, problem, problems } from "@sse/elysia";
 import { buildPage } from "@sse/web";
 import { type DocumentDecoration, Elysia } from "elysia";
 
@@ -28,7 +28,7 @@ const ASSETS: DocumentDecoration = {
   operationId: "assets",
   summary: "What belongs to the page",
   security: [],
-  responses: { 200: { description: "A file of the page." } },
+  responses: { 200: { description: "A file of the page." }, ...problems(404) },
 };
 
 /**

@@ -33,6 +33,14 @@ const STATS_EVENTS: DocumentDecoration = {
 const STATS_PROBE: DocumentDecoration = {
   operationId: "statsProbe",
   summary: "Has a `probe` event come in /stats/events, for a client that measures how long it takes",
+  requestBody: {
+    required: true,
+    content: {
+      "application/json": {
+        schema: { type: "object", additionalProperties: false, properties: { tab: {}, number: {} } },
+      },
+    },
+  },
   responses: { 204: { description: "It is on its way." }, ...problems(400, 401, 403, 408, 413, 503) },
 };
 
