@@ -66,6 +66,7 @@ export async function startServer(config: Config, logger: Logger): Promise<Runni
     retry,
     writeDeadline,
     maxEventBytes,
+    maxBatch: config.maxBatch,
     maxSelectors: config.maxSelectors,
     maxStreams: config.maxStreams,
     maxStreamsPerAddress: config.maxStreamsPerAddress,

@@ -71,6 +71,7 @@ export const LIMITS = {
     written(HUB_DEFAULTS.maxStreamsPerTopic),
     "most streams that ask for the same selector, or off",
   ),
+  maxBatch: value(count, written(HUB_DEFAULTS.maxBatch), "most events of one request to publish"),
   maxSelectors: value(count, written(HUB_DEFAULTS.maxSelectors), "most topics and patterns of one stream"),
   trustedProxies: list(
     of.proxies,

@@ -24,6 +24,8 @@ export const BODY_DEFAULTS = Object.freeze({
 const OVERHEAD = 4096;
 /** A body that is declared no longer than this is read at one go, and counts from the beginning. */
 const SMALL = 16 * 1024;
+/** Chunks of a body that are read before everything else has its turn. */
+const CHUNKS = 64;
 
 /** A byte order mark is a part of the text: JSON refuses it, data keeps it. */
 const UTF8 = { fatal: true, ignoreBOM: true };
@@ -206,7 +208,9 @@ class ArrivingBody implements Body {
     const chunkDecoder = new TextDecoder("utf-8", UTF8);
     let text = "";
     let total = 0;
-    for (;;) {
+    for (let chunks = 1; ; chunks++) {
+      // Chunks of a few bytes each would hold the loop, as long as they are there already: what comes meanwhile is joined.
+      if (chunks % CHUNKS === 0) await new Promise((resolve) => setImmediate(resolve));
       const { done, value } = await reader.read();
       if (this.#isDone) return "";
       if (done || value === undefined) return text + chunkDecoder.decode();
