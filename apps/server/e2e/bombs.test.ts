@@ -158,6 +158,8 @@ describe.skipIf(!isLinux)(
         `sqlite:${join(folder, "events.db")}`,
         "--auth-cookie",
         "session",
+        "--max-batch",
+        "2000",
       );
       await until(() => Bun.file(file).exists());
       port = await Bun.file(file).text();

@@ -20,7 +20,7 @@ export interface HubOptions {
   writeDeadline?: number | null | undefined;
   /** The most UTF-8 bytes of data in one event, as it goes over the wire; default 1 MiB. */
   maxEventBytes?: number | undefined;
-  /** The most messages that are published together; default 2,000: what a log takes in a few milliseconds. */
+  /** The most messages that are published together; default 10,000. The log takes them at one go. */
   maxBatch?: number | undefined;
   /** The most bytes in one frame, unless a single event is larger; default 64 KiB. */
   maxFrameBytes?: number | undefined;
@@ -78,7 +78,7 @@ export const HUB_DEFAULTS = Object.freeze({
   retry: 2_000,
   writeDeadline: 30_000,
   maxEventBytes: 1024 * 1024,
-  maxBatch: 2_000,
+  maxBatch: 10_000,
   maxFrameBytes: 64 * 1024,
   writesPerTurn: 512,
   maxSelectors: 100,
