@@ -45,7 +45,8 @@ function readToken(entry: unknown, where: string): StaticToken {
     const principal = `token ${digest.toString("base64url")}`;
     return { digest, access: accessOf(parseGrant(grant, where), { principal }) };
   } catch (error) {
-    throw error instanceof TypeError ? error : new TypeError(`${where}: ${(error as Error).message}`);
+    if (error instanceof TypeError) throw error;
+    throw new TypeError(`${where} has a selector that cannot be one`, { cause: error });
   }
 }
 

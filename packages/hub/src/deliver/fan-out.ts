@@ -35,7 +35,17 @@ export class FanOut {
       cohort.queued = true;
       this.#sending.push(cohort);
     };
-    for (entry of entries) this.#cohorts.match(entry.topic, hand);
+    // Events that come together are often of one topic, and patterns cost more to match than all the rest.
+    let topic: string | null = null;
+    const wanted: Cohort<Stream>[] = [];
+    for (entry of entries) {
+      if (entry.topic !== topic) {
+        topic = entry.topic;
+        wanted.length = 0;
+        this.#cohorts.match(entry.topic, (cohort) => wanted.push(cohort));
+      }
+      for (const cohort of wanted) hand(cohort);
+    }
   }
 
   /** One turn's work, of as many writes. */
