@@ -10,3 +10,17 @@ export interface Sink {
   /** Ends the stream now, and drops what the reader did not take: a graceful end would wait for it for ever. */
   abort(): void;
 }
+
+/** What `Hub.open` answers, as far as a sink needs it. */
+export interface Attachable {
+  /** Writes the first bytes to the sink before it returns, as a rule. */
+  attach(sink: Sink): Reader;
+  /** There will be no sink. */
+  cancel(): void;
+}
+
+/** Who has to know that the client has gone: a `Stream`. */
+export interface Reader {
+  /** Called once, and not for a stream that was closed or aborted. */
+  gone(): void;
+}
