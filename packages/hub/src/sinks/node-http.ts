@@ -15,20 +15,27 @@ export function attachResponse(opening: Attachable, response: NodeResponse): voi
   } else new ResponseSink(response).attach(opening);
 }
 
-/** What is used of a `ServerResponse` and a `Http2ServerResponse`. */
+/** What is used of a `ServerResponse` and a `Http2ServerResponse`: Node's documentation says what each does. */
 export interface NodeResponse {
+  /** The request that it answers. */
   readonly req: { readonly method?: string | undefined };
   /** HTTP/1 only: HTTP/2 tells by its `stream`. */
   readonly destroyed?: boolean;
-  readonly writableEnded: boolean;
-  readonly headersSent: boolean;
   /** HTTP/2 only. */
   readonly stream?: { readonly destroyed: boolean; close(code: number): void };
+  /** `end` was called. */
+  readonly writableEnded: boolean;
+  /** The status and the headers have gone. */
+  readonly headersSent: boolean;
+  /** False: it keeps more than its high water mark, until "drain". */
   write(bytes: Uint8Array): boolean;
+  /** Ends the body. */
   end(): unknown;
+  /** Cuts the connection. */
   destroy(): unknown;
   /** Of both; the types of HTTP/2 leave it out. */
   flushHeaders?(): void;
+  /** As every emitter's. */
   on(event: "close" | "drain" | "error", listener: () => void): unknown;
 }
 

@@ -156,6 +156,7 @@ export interface SinkClient {
   ended(): "closed" | "aborted" | null;
   /** Reads no more, until {@link resume}. */
   pause(): void;
+  /** Reads on. */
   resume(): void;
   /** Hangs up. */
   leave(): void;
@@ -163,7 +164,9 @@ export interface SinkClient {
 
 /** An opening that writes {@link HELLO} to the sink that it is given, and records what it is told. */
 export class RecordedOpening implements Attachable {
+  /** What it was told, in order. */
   readonly log: ("attach" | "cancel" | "gone")[] = [];
+  /** Null until it is attached. */
   sink: Sink | null = null;
   /** Called within {@link attach}. */
   onAttach = (): void => {};
