@@ -1,6 +1,7 @@
 /* The same in Node: what is promised to run there, and what is not. */
 import { EventSource, subscribe } from "@sse/client";
 import { createHub, RecordingSink } from "@sse/hub";
+import { SqliteLog } from "@sse/hub/sqlite";
 import { decodeEvents, encodeEvent } from "@sse/protocol";
 
 const events = [];
@@ -15,7 +16,7 @@ for await (const event of subscribe("http://localhost/", once)) {
 }
 events.push(typeof EventSource);
 
-const hub = createHub();
+const hub = createHub({ log: new SqliteLog("events.db") });
 const sink = new RecordingSink();
 const opening = await hub.open({ topics: ["orders/*"] });
 opening.attach(sink);
@@ -24,7 +25,6 @@ await hub.close();
 events.push(/^event: paid\ndata: \{"total":99\}\nid: .+\n\n/m.test(sink.text));
 
 for (const load of [
-  async () => (await import("./sqlite.mjs")).open(),
   () => import("@sse/hub/redis"),
   () => import("@sse/hub/nats"),
   () => import("@sse/elysia"),

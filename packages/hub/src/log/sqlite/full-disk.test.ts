@@ -1,8 +1,8 @@
-import { Database } from "bun:sqlite";
 import { afterAll, describe, expect, spyOn, test } from "bun:test";
 import { mkdirSync, mkdtempSync, rmSync, statfsSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { rowsOf } from "../../../test/database.ts";
 import { connect, control, dataOf, decode } from "../../../test/client.ts";
 import { createHub } from "../../hub.ts";
 import { newEvent } from "../../testing/log-contract.ts";
@@ -255,8 +255,7 @@ describe("a log that is opened on a full disk", () => {
     expect(log.fault).toBeNull();
     const { epoch } = log.bounds();
     log.close();
-    using database = new Database(path);
-    const epochs = database.query("SELECT name, begun FROM epochs ORDER BY number").values();
+    const epochs = rowsOf(path, "SELECT name, begun FROM epochs ORDER BY number");
     expect(epochs).toEqual([
       [expect.any(String), 0],
       [epoch, 100],
