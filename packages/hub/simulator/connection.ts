@@ -23,6 +23,8 @@ export class Connection implements Sink {
   /** When the write began that the hub waits for, by its clock. */
   blockedSince = 0;
   lastWrite: number;
+  /** Whether anything was written. */
+  hasBegun = false;
   #ended: "closed" | "aborted" | null = null;
   /** It has thrown, and may still be closed. */
   #hasFailed = false;
@@ -57,10 +59,6 @@ export class Connection implements Sink {
     if (this.#isKnownCut && this.#ended === null) stream.gone();
   }
 
-  get isAttached(): boolean {
-    return this.#stream !== null;
-  }
-
   get isBlocked(): boolean {
     return this.#blocked !== null;
   }
@@ -79,6 +77,7 @@ export class Connection implements Sink {
     verdict.holds(frame.byteLength > 0, "sink", () => `${who}: an empty frame`);
     trace.note(" write", who, frame.byteLength);
     this.lastWrite = this.node.clock.now();
+    this.hasBegun = true;
     if (config.throws > 0 && !this.#run.isCalm && random.chance(0.01)) {
       this.#finish("aborted");
       this.#hasFailed = true;

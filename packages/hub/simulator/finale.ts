@@ -84,7 +84,8 @@ function watch(world: World): void {
   const look = (): boolean => {
     const { now } = run.scheduler;
     for (const { connection, name } of clients) {
-      if (connection === null || !connection.isOpen || !connection.isAttached) continue;
+      // One that has no bytes yet waits for the log, and `catchUp` sees that it does not do so for ever.
+      if (connection === null || !connection.isOpen || !connection.hasBegun) continue;
       const since = (time: number): number => Math.min(now - begin, connection.node.clock.now() - time);
       const limit = connection.isBlocked ? writeDeadline : heartbeat;
       const quiet = since(connection.isBlocked ? connection.blockedSince : connection.lastWrite);

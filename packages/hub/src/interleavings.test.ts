@@ -7,6 +7,7 @@ import {
   type HubOptions,
   MemoryLog,
   type Opening,
+  parseTopic,
   RecordingSink,
   type TailListener,
 } from "./index.ts";
@@ -505,6 +506,61 @@ describe("what throws harms one stream, and is reported", () => {
     await clock.settle();
     await new Promise((resolve) => setImmediate(resolve));
     expect(closed).toEqual(["drain"]);
+  });
+});
+
+describe("streams that missed the same events, and are given them over several turns", () => {
+  /** Three streams, one of which is given something in each turn. */
+  async function threeBehind(log: EventLog) {
+    const { clock, hub, publish } = setUp({ log, writesPerTurn: 1, maxFrameBytes: 60 });
+    await publish("1", "2", "3", "4");
+    const request = { topics: ["t"], replay: "all" } as const;
+    return { clock, hub, publish, sinks: [0, 1, 2].map(() => connect(hub, request).sink) };
+  }
+
+  test("are given what one read found", async () => {
+    const log = new MemoryLog();
+    const read = spyOn(log, "read");
+    const { clock, publish, sinks } = await threeBehind(log);
+    clock.turn();
+    await publish("5"); // what was read before it is as good as ever
+    for (const sink of sinks) expect(dataOf(sink)).toEqual(["1", "2", "3", "4", "5"]);
+    const asked = read.mock.calls.map(([after]) => after);
+    expect(asked).toEqual([...new Set(asked)]);
+  });
+
+  test("are given nothing of what was read of the log before it began anew", async () => {
+    const clock = new ManualClock();
+    const log = new MortalLog(new MemoryLog({ clock }));
+    const { hub, sinks, clock: turns } = await threeBehind(log);
+    turns.turn();
+    expect(sinks.map(dataOf)).toEqual([["1", "2"], [], []]);
+    const next = new MemoryLog({ clock });
+    const t = { topic: parseTopic("t"), type: "", key: "", idempotencyKey: "", end: false };
+    next.append([
+      { ...t, data: "a" },
+      { ...t, data: "b" },
+      { ...t, data: "c" },
+      { ...t, data: "d" },
+    ]);
+    log.reset(next);
+    await turns.settle();
+    expect(sinks.map((sink) => dataOf(sink).join(""))).toEqual(["12abcd", "abcd", "abcd"]);
+    expect(hub.stats().gaps.epoch).toBe(3);
+  });
+
+  test("that one read could not find: the others ask again", async () => {
+    const memory = new MemoryLog();
+    let isBroken = true;
+    const failure = () => Promise.reject(new Error("the store is gone"));
+    const read: EventLog["read"] = (...query) =>
+      isBroken ? failure() : Promise.resolve(memory.read(...query));
+    const { clock, sinks } = await threeBehind(changed(memory, { read }));
+    clock.turn();
+    for (let i = 0; i < 8; i++) await Promise.resolve();
+    isBroken = false;
+    await clock.settle();
+    expect(sinks.map((sink) => dataOf(sink).join(""))).toEqual(["", "1234", "1234"]);
   });
 });
 

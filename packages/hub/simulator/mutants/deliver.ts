@@ -39,8 +39,8 @@ export const DELIVER: readonly Mutant[] = [
   {
     name: "what a newer event stands for is left out without a word",
     file: CATCH_UP,
-    find: "if (dropped > 0) tellLag(dropped);\n    text +=",
-    replace: "text +=",
+    find: "if (dropped > 0) tellLag(dropped);\n    texts.push(",
+    replace: "texts.push(",
     log: "memory",
   },
   {
@@ -48,6 +48,13 @@ export const DELIVER: readonly Mutant[] = [
     file: CATCH_UP,
     find: "memo?.cohort === cohort && memo.cursor === cursor &&",
     replace: "memo?.cohort === cohort &&",
+    log: "memory",
+  },
+  {
+    name: "a read is shared by streams of before and after a new epoch",
+    file: OPEN_STREAMS,
+    find: "    this.#catchUp.logChanged();\n",
+    replace: "",
     log: "memory",
   },
   {

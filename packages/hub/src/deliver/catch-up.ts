@@ -36,6 +36,11 @@ export class CatchUp {
       // One question of a stream is under way at a time: the answer to it goes on.
       if (stream.state === "catching-up" && stream.awaited === null) this.#read(stream);
     }
+    if (!this.hasWork) this.#memo = null;
+  }
+
+  /** The log has changed otherwise than by appending: what was read before does not hold any more. */
+  logChanged(): void {
     this.#memo = null;
   }
 
@@ -84,6 +89,7 @@ export class CatchUp {
         if (stream.state === "catching-up") this.#deliver(stream, found);
       },
       (error: unknown) => {
+        if (this.#memo?.slice === answer) this.#memo = null; // the next one asks again
         if (stream.awaited === answer) this.#fail(stream, error);
       },
     );
@@ -97,7 +103,7 @@ export class CatchUp {
   #slice({ cohort, cursor, lag }: Stream): MaybePromise<Slice> {
     const upTo = cohort.covered(this.#host.head);
     const memo = this.#memo;
-    if (memo?.cohort === cohort && memo.cursor === cursor && memo.upTo === upTo && memo.lag === lag) {
+    if (memo?.cohort === cohort && memo.cursor === cursor && memo.upTo <= upTo && memo.lag === lag) {
       return memo.slice;
     }
     const limits = { bytes: this.#settings.maxFrameBytes, upTo, latest: lag === "latest" };
@@ -155,7 +161,7 @@ interface Slice {
   readonly cursor: Cursor;
 }
 
-/** A read that other streams of this turn want too. */
+/** A read that other streams want too: those that came together go on together, some of them in each turn. */
 interface Memo {
   readonly cohort: Cohort<Stream>;
   readonly lag: LagPolicy;
@@ -168,20 +174,22 @@ interface Memo {
 function sliceOf(after: Cursor, { from, entries, superseded, cursor }: Page, epoch: string): Slice {
   const id = (seq: Cursor): EventId => formatEventId(epoch, seq);
   let lags = 0;
-  let text = "";
+  // Joined, the text of each event is put together once for all slices; added up, in each slice anew.
+  const texts: string[] = [];
   let seen = after;
   const tellLag = (to: Cursor): void => {
     lags++;
-    text += gapEvent("lag" satisfies GapReason, id(seen), id(to));
+    texts.push(gapEvent("lag" satisfies GapReason, id(seen), id(to)));
     seen = to;
   };
   for (const [at, entry] of entries.entries()) {
     const dropped = superseded?.[at] ?? 0;
     if (dropped > 0) tellLag(dropped);
-    text += entry.wire;
+    texts.push(entry.wire);
     seen = entry.seq;
   }
   const dropped = superseded?.[entries.length] ?? 0;
   if (dropped > 0) tellLag(dropped);
-  return { from, bytes: text === "" ? null : encoder.encode(text), events: entries.length, lags, cursor };
+  const bytes = texts.length === 0 ? null : encoder.encode(texts.join(""));
+  return { from, bytes, events: entries.length, lags, cursor };
 }

@@ -118,6 +118,7 @@ export class OpenStreams implements CatchUpHost, TailListener {
 
   #change(): void {
     this.resumer.logChanged();
+    this.#catchUp.logChanged();
     for (const stream of this.all) {
       if (stream.state === "opening") {
         stream.position = null;
