@@ -10,6 +10,8 @@ export type { Message } from "./publish/message.ts";
 export type { NewEvent } from "./log/new-event.ts";
 export { createHub, type Hub } from "./hub.ts";
 export type { HubStats, SlowStream } from "./stats.ts";
+export type { IterateRequest } from "./subscribe/event-iterator.ts";
+export { type HubEvent, toServerSentEvent } from "./subscribe/hub-event.ts";
 export type { Opening } from "./subscribe/opening.ts";
 export type { LagPolicy, StreamRequest } from "./subscribe/request.ts";
 export type {
