@@ -142,5 +142,9 @@ test("in Node the codec, the client and the hub run, and what cannot says so", a
   expect([data, subscribed, client, delivered]).toEqual(["hello", "subscribed", "function", true]);
   const message = (name: string): string =>
     `This part of ${name} needs Bun, 1.4.5 or later: run your program with bun.`;
-  expect(refusals).toEqual(["@sse/hub", "@sse/hub", "@sse/elysia"].map(message));
+  expect(refusals).toEqual([
+    message("@sse/hub"),
+    expect.stringContaining("@nats-io/"),
+    message("@sse/elysia"),
+  ]);
 });

@@ -30,6 +30,10 @@ export class SimulatedDisk implements Disk {
     return { free: this.isFull ? 0 : 1e12, size: 2e12 };
   }
 
+  isWritable(): boolean {
+    return true;
+  }
+
   beforeWrite(): void {
     if (this.failure !== null) throw sqliteError(this.failure);
   }

@@ -133,6 +133,7 @@ class IteratingClient extends Client {
       } else {
         isFirst = false;
         const { id, event = "message", data } = toServerSentEvent(value);
+        if (id === "") continue; // sent away before the log has said where it begins
         this.lastEventId = id;
         this.seen.push({ type: event, data, id });
       }

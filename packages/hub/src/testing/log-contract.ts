@@ -436,7 +436,7 @@ export function logContract(name: string, { open, reopen, hasOwnClock, stride = 
 
     test("refuses appends after it was closed", async () => {
       await log.close();
-      expect(async () => log.append([newEvent("a", "1")])).toThrow("closed");
+      await expect((async () => log.append([newEvent("a", "1")]))()).rejects.toThrow("closed");
     });
   });
 }

@@ -37,7 +37,7 @@ export class SqliteFile {
     let database: DatabaseSync | null = null;
     try {
       this.#path = realPath(this.name);
-      checkAccess(this.#path);
+      checkAccess(this.#path, disk);
       this.#database = database = new DatabaseSync(this.#path);
       this.isNew = this.#recognise();
       this.#identity = identity(this.#path)!;

@@ -1,4 +1,5 @@
 import { afterAll, describe, expect, spyOn, test } from "bun:test";
+import { spawnSync } from "node:child_process";
 import { mkdirSync, mkdtempSync, rmSync, statfsSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -13,7 +14,7 @@ import { type Disk, SqliteLog, type SqliteLogOptions } from "./index.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "sse-disk-"));
 afterAll(() => {
-  if (canMount) Bun.spawnSync(["umount", "-l", small]);
+  if (canMount) spawnSync("umount", ["-l", small]);
   rmSync(folder, { recursive: true });
 });
 let files = 0;
@@ -30,6 +31,10 @@ class FaultyDisk implements Disk {
 
   space(): { free: number; size: number } {
     return { free: this.free, size: 2 ** 41 };
+  }
+
+  isWritable(): boolean {
+    return true;
   }
 
   beforeWrite(): void {
@@ -186,7 +191,7 @@ describe("a log that is opened on a full disk", () => {
       expect(control(client.sink, "sse:ready")).toEqual([{ resume: "resumed", replayed: 0 }]);
       const refused = hub.publish("t", { data: "no" });
       await clock.settle();
-      expect(refused).rejects.toThrow();
+      await expect(refused).rejects.toThrow();
       expect(log.append([])).toEqual([]);
       expect([faults.length, tailed]).toEqual([1, []]);
       await hub.close();
@@ -280,8 +285,8 @@ describe("a log that is opened on a full disk", () => {
 const small = join(folder, "small");
 mkdirSync(small);
 const mount = (...args: string[]): boolean =>
-  Bun.spawnSync(["mount", "-t", "tmpfs", "-o", "size=12m", "tmpfs", ...args], { stderr: "ignore" }).success;
-const canMount = Bun.which("mount") !== null && mount(small);
+  spawnSync("mount", ["-t", "tmpfs", "-o", "size=12m", "tmpfs", ...args], { stdio: "ignore" }).status === 0;
+const canMount = mount(small);
 
 describe.if(canMount)("a tmpfs", () => {
   const path = join(small, "events.db");

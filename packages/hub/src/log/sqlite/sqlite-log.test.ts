@@ -1,5 +1,4 @@
-import { afterAll, describe, expect, spyOn, test } from "bun:test";
-import * as fs from "node:fs";
+import { afterAll, describe, expect, test } from "bun:test";
 import {
   copyFileSync,
   existsSync,
@@ -18,7 +17,8 @@ import { logContract, type LogUnderTest, newEvent } from "../../testing/log-cont
 import { ManualClock } from "../../testing/manual-clock.ts";
 import { parseEventId } from "../event-id.ts";
 import { parseTopic, SelectorSet } from "../../topics/topic.ts";
-import { SqliteLog, type SqliteLogOptions } from "./index.ts";
+import { systemDisk } from "./disk.ts";
+import { type Disk, SqliteLog, type SqliteLogOptions } from "./index.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "sse-log-"));
 afterAll(() => rmSync(folder, { recursive: true }));
@@ -38,9 +38,9 @@ logContract("sqlite", logIn());
 logContract("sqlite, read from the file", logIn({ maxEvents: 1 }));
 logContract("sqlite, read from the file and from memory", logIn({ maxEvents: 13 }));
 
-function refusal(path: string): string {
+function refusal(path: string, options: SqliteLogOptions = {}): string {
   try {
-    new SqliteLog(path).close();
+    new SqliteLog(path, options).close();
   } catch (error) {
     expect(error).toMatchObject({ name: "HubError", code: "log-failed" });
     return (error as Error).message;
@@ -123,14 +123,8 @@ describe("a file", () => {
     const path = join(mkdtempSync(join(folder, "read-only-")), "events.db");
     new SqliteLog(path).close();
     const name = which === "file" ? path : dirname(path);
-    const access = spyOn(fs, "accessSync").mockImplementation((asked) => {
-      if (asked === name) throw Object.assign(new Error("EACCES"), { code: "EACCES" });
-    });
-    try {
-      expect(refusal(path)).toStartWith(`${name} is read-only; `);
-    } finally {
-      access.mockRestore();
-    }
+    const disk: Disk = { ...systemDisk, isWritable: (asked) => asked !== name };
+    expect(refusal(path, { disk })).toStartWith(`${name} is read-only; `);
   });
 
   test("that failed keeps nothing of the batch, says why, and goes on without a hole", async () => {
@@ -515,6 +509,6 @@ describe("a large file", () => {
     const log = await open();
     const page = log.read(0, new SelectorSet(["busy"]), limits);
     log.close();
-    expect(page).rejects.toThrow("closed");
+    await expect(page).rejects.toThrow("closed");
   });
 });
