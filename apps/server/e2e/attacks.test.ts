@@ -1,12 +1,14 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { createHmac, generateKeyPairSync, type KeyObject, sign } from "node:crypto";
 import { mkdtemp, rm } from "node:fs/promises";
+import { connect as connectHttp2, type OutgoingHttpHeaders } from "node:http2";
 import { connect } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { freePort } from "@sse/hub/test/broker-process.ts";
-import { runServer, ServerProcess } from "./server-process.ts";
+import { runServer } from "./server-process.ts";
 import { SseClient, until, withGrowingTime } from "./sse-client.ts";
+import { start, type Target, type Transport, TRANSPORTS } from "./target.ts";
 
 /* What attackers try, against the server as a process of its own. Tokens are made here by hand, as attackers do. */
 
@@ -44,24 +46,48 @@ const FLAGS = (
 ).split(" ");
 
 let folder: string;
-let secretServer: ServerProcess;
-let keyServer: ServerProcess;
-let openServer: ServerProcess;
+interface Servers {
+  secretServer: Target;
+  keyServer: Target;
+  openServer: Target;
+}
+const servers = new Map<Transport, Servers>();
+/** Those of the transport that is tried now. */
+let secretServer: Target;
+let keyServer: Target;
+let openServer: Target;
+
+/** What follows is tried over this transport. */
+function over(transport: Transport): void {
+  beforeAll(() => {
+    ({ secretServer, keyServer, openServer } = servers.get(transport)!);
+  });
+}
 
 beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), "sse-attacks-"));
   await Bun.write(join(folder, "key.pem"), PEM);
   await Bun.write(join(folder, "tokens.json"), TOKENS);
-  [secretServer, keyServer, openServer] = await Promise.all([
-    ServerProcess.startWith({ SSE_JWT_SECRET: SECRET, SSE_TOKENS: TOKENS }, ...FLAGS),
-    ServerProcess.start("--jwt-key", join(folder, "key.pem"), "--tokens", join(folder, "tokens.json")),
-    ServerProcess.start("--allowed-hosts", "hub.test"),
-  ]);
+  for (const transport of TRANSPORTS) {
+    const keyFlags = ["--jwt-key", join(folder, "key.pem"), "--tokens", join(folder, "tokens.json")];
+    const [secret, key, open] = await Promise.all([
+      start(transport, { SSE_JWT_SECRET: SECRET, SSE_TOKENS: TOKENS }, ...FLAGS),
+      start(transport, {}, ...keyFlags),
+      start(transport, {}, "--allowed-hosts", "hub.test"),
+    ]);
+    servers.set(transport, { secretServer: secret, keyServer: key, openServer: open });
+  }
 });
 afterAll(async () => {
-  for (const server of [secretServer, keyServer, openServer]) await server[Symbol.asyncDispose]();
+  for (const each of servers.values()) {
+    for (const server of Object.values<Target>({ ...each })) await server[Symbol.asyncDispose]();
+  }
   await rm(folder, { recursive: true });
 });
+
+function openStream(server: Target, path: string, headers: Record<string, string> = {}): Promise<SseClient> {
+  return SseClient.with((init) => server.fetch(path, init), headers);
+}
 
 interface Answer {
   status: number;
@@ -70,13 +96,9 @@ interface Answer {
 }
 
 /** What a stream is answered, or a stream's 200. */
-async function listen(
-  server: ServerProcess,
-  query: string,
-  headers: Record<string, string> = {},
-): Promise<Answer> {
+async function listen(server: Target, query: string, headers: Record<string, string> = {}): Promise<Answer> {
   const abort = new AbortController();
-  const response = await fetch(`${server.url}/events${query}`, { headers, signal: abort.signal });
+  const response = await server.fetch(`/events${query}`, { headers, signal: abort.signal });
   try {
     return await answerOf(response);
   } finally {
@@ -93,14 +115,10 @@ async function answerOf(response: Response): Promise<Answer> {
   return { status, challenge, detail };
 }
 
-async function publish(
-  server: ServerProcess,
-  body: unknown,
-  headers: Record<string, string> = {},
-): Promise<Answer> {
+async function publish(server: Target, body: unknown, headers: Record<string, string> = {}): Promise<Answer> {
   const text = typeof body === "string" ? body : JSON.stringify(body);
   return answerOf(
-    await fetch(`${server.url}/publish`, {
+    await server.fetch("/publish", {
       method: "POST",
       headers: { "content-type": "application/json", ...headers },
       body: text,
@@ -108,15 +126,12 @@ async function publish(
   );
 }
 
-async function ticketOf(server: ServerProcess, token = jwt()): Promise<string> {
+async function ticketOf(server: Target, token = jwt()): Promise<string> {
   return (await issueTicket(server, token)).ticket;
 }
 
-async function issueTicket(
-  server: ServerProcess,
-  token: string,
-): Promise<{ ticket: string; expires: string }> {
-  const response = await fetch(`${server.url}/tickets`, { method: "POST", headers: bearer(token) });
+async function issueTicket(server: Target, token: string): Promise<{ ticket: string; expires: string }> {
+  const response = await server.fetch("/tickets", { method: "POST", headers: bearer(token) });
   expect(response.status).toBe(200);
   expect(response.headers.get("cache-control")).toBe("no-store");
   const { ticket, expires } = (await response.json()) as { ticket: string; expires: string };
@@ -124,7 +139,35 @@ async function issueTicket(
   return { ticket, expires };
 }
 
-describe("a token", () => {
+/** The status of the answer to whatever bytes. */
+function askRaw({ port }: Target, request: string): Promise<number> {
+  const { promise, resolve, reject } = Promise.withResolvers<number>();
+  const socket = connect(port, "127.0.0.1", () => socket.write(request));
+  socket.on("data", (bytes) => {
+    resolve(Number(/^HTTP\/1.1 ([0-9]{3}) /.exec(bytes.toString("latin1"))?.[1]));
+    socket.destroy();
+  });
+  socket.on("error", reject);
+  return promise;
+}
+
+/** @param body null for one that does not end */
+function askHttp2({ port }: Target, fields: OutgoingHttpHeaders, body: string | null): Promise<number> {
+  const { promise, resolve, reject } = Promise.withResolvers<number>();
+  const session = connectHttp2(`https://localhost:${port}`, { rejectUnauthorized: false });
+  const stream = session.on("error", reject).request(fields, { endStream: body === "" });
+  stream.on("response", (headers) => {
+    resolve(Number(headers[":status"]));
+    session.destroy();
+  });
+  stream.on("error", reject);
+  if (body === null) stream.write("[");
+  else if (body !== "") stream.end(body);
+  return promise;
+}
+
+describe.each(TRANSPORTS)("a token, over %s,", (transport) => {
+  over(transport);
   test("that is good reads and publishes what it allows", async () => {
     expect((await listen(secretServer, "?topic=own/1", bearer(jwt()))).status).toBe(200);
     expect((await listen(keyServer, "?topic=own/1", bearer(jwt(CLAIMS, PAIR.privateKey)))).status).toBe(200);
@@ -179,6 +222,10 @@ describe("a token", () => {
       "secret",
       "no JSON Web Token",
     ],
+    ["of another type", jwt(CLAIMS, SECRET, { typ: "logout+jwt" }), "secret", "typ"],
+    ["whose subject is no text", jwt({ ...CLAIMS, sub: 7 }), "secret", "sub"],
+    ["with padding", `${jwt()}=`, "secret", "no JSON Web Token"],
+    ["of another alphabet", jwt().replace("-", "+").replace("_", "/") + "+/", "secret", "no JSON Web Token"],
     ["that has expired", jwt({ ...CLAIMS, exp: NOW - 60 }), "secret", "expired"],
     ["of the future", jwt({ ...CLAIMS, nbf: NOW + 3600 }), "secret", "not valid yet"],
     ["whose end is a text", jwt({ ...CLAIMS, exp: "9999999999" }), "secret", "exp"],
@@ -242,14 +289,14 @@ describe("a token", () => {
       ["POST", "/drain"],
       ["POST", "/stats/probe"],
     ] as const) {
-      const response = await fetch(`${secretServer.url}${path}`, {
+      const response = await secretServer.fetch(path, {
         method,
         ...(method === "POST" ? { body: '{"message":"x"}' } : {}),
       });
       expect({ path, ...(await answerOf(response)) }).toEqual({ path, ...missing });
     }
     for (const path of ["/healthz", "/readyz", "/"]) {
-      expect((await fetch(`${secretServer.url}${path}`)).status).toBe(200);
+      expect((await secretServer.fetch(path)).status).toBe(200);
     }
     expect((await listen(secretServer, "?topic=public/1")).status).toBe(200);
   });
@@ -261,7 +308,7 @@ describe("a token", () => {
       ["POST", "/drain"],
     ] as const) {
       const ask = (token: string): Promise<Response> =>
-        fetch(`${secretServer.url}${path}`, { method, headers: bearer(token) });
+        secretServer.fetch(path, { method, headers: bearer(token) });
       expect((await answerOf(await ask(jwt()))).status).toBe(403);
       expect((await ask(STATIC)).status).toBe(200);
       expect((await ask(jwt({ ...CLAIMS, sse: { admin: true } }))).status).toBe(200);
@@ -269,7 +316,56 @@ describe("a token", () => {
   });
 });
 
-describe("what a token does not allow", () => {
+/** Texts that a lenient decoder takes for the token: the bits that are left over, padding, and the other alphabet. */
+function spellings(token: string): string[] {
+  const alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+  const parts = token.split(".");
+  const variants = parts.map((part) => {
+    const spare = [1, 1, 16, 4][part.length % 4]!;
+    const last = alphabet.indexOf(part.at(-1)!);
+    const texts = Array.from({ length: spare }, (_, bits) => part.slice(0, -1) + alphabet[last + bits]);
+    return ["", "=", "=="].flatMap((padding) => texts.map((text) => text + padding));
+  });
+  const all = variants[0]!.flatMap((head) =>
+    variants[1]!.flatMap((body) => variants[2]!.map((signature) => `${head}.${body}.${signature}`)),
+  );
+  return [...new Set(all)].filter((text) => text !== token).slice(0, 300);
+}
+
+describe.each(TRANSPORTS)("one token, over %s,", (transport) => {
+  test("is one in whatever spelling: its rate and its tickets are counted once", async () => {
+    const flags = "--publish-rate 1 --max-tickets-per-principal 5".split(" ");
+    await using server = await start(transport, { SSE_JWT_SECRET: SECRET }, ...flags);
+    const token = jwt({
+      sse: { subscribe: ["**"], publish: ["**"] },
+      n: "of a length that leaves bits over",
+    });
+    const others = spellings(token);
+    expect(others.length).toBe(300);
+    const count = async (texts: readonly string[], ask: (text: string) => Promise<Answer>) => {
+      const counts = { good: 0, late: 0, wrong: 0 };
+      for (const text of texts) {
+        const { status } = await ask(text);
+        expect([200, 429, 400, 401]).toContain(status);
+        counts[status === 200 ? "good" : status === 429 ? "late" : "wrong"]++;
+      }
+      return counts;
+    };
+    const none = { good: 0, late: 0, wrong: 300 };
+    const event = { topic: "t", data: "x" };
+    const postTicket = async (text: string): Promise<Answer> =>
+      answerOf(await server.fetch("/tickets", { method: "POST", headers: bearer(text) }));
+    expect(await count(others, (text) => publish(server, event, bearer(text)))).toEqual(none);
+    expect(await count(others, postTicket)).toEqual(none);
+    expect(await count(Array<string>(10).fill(token), postTicket)).toEqual({ good: 5, late: 5, wrong: 0 });
+    const batch = Array.from({ length: 20 }, () => event);
+    await until(async () => (await publish(server, batch, bearer(token))).status === 429);
+    expect(await count(others, (text) => publish(server, event, bearer(text)))).toEqual(none);
+  });
+});
+
+describe.each(TRANSPORTS)("what a token does not allow, over %s,", (transport) => {
+  over(transport);
   test.each([
     ["?topic=other", "other"],
     ["?topic=own/*/x", "own/*/x"],
@@ -309,7 +405,7 @@ describe("what a token does not allow", () => {
   });
 
   test("is not published, alone or in company", async () => {
-    await using other = await SseClient.open(`${keyServer.url}/events?topic=own/1`, bearer(STATIC));
+    await using other = await openStream(keyServer, "/events?topic=own/1", bearer(STATIC));
     await until(() => other.events.length > 0);
     const bodies: unknown[] = [
       { topic: "other", data: "x" },
@@ -345,8 +441,9 @@ describe("what a token does not allow", () => {
   });
 });
 
-describe("a ticket", () => {
-  const redeem = (server: ServerProcess, ticket: string, topic = "own/1"): Promise<Answer> =>
+describe.each(TRANSPORTS)("a ticket, over %s,", (transport) => {
+  over(transport);
+  const redeem = (server: Target, ticket: string, topic = "own/1"): Promise<Answer> =>
     listen(server, `?topic=${topic}&ticket=${ticket}`);
 
   test("opens one stream, and is then no better than none", async () => {
@@ -372,11 +469,11 @@ describe("a ticket", () => {
     expect((await redeem(secretServer, "")).status).toBe(401);
     expect((await redeem(secretServer, "A".repeat(43))).status).toBe(401);
     expect((await redeem(secretServer, "__proto__")).status).toBe(401);
-    const first = await ServerProcess.startWith({ SSE_TOKENS: TOKENS }, "--port", String(await freePort()));
+    const first = await start(transport, { SSE_TOKENS: TOKENS }, "--port", String(await freePort()));
     const ticket = await ticketOf(first, STATIC);
-    await first.kill();
+    await first[Symbol.asyncDispose]();
     const flags = ["--port", String(first.port), "--ticket-ttl", "1s"];
-    await using second = await ServerProcess.startWith({ SSE_TOKENS: TOKENS }, ...flags);
+    await using second = await start(transport, { SSE_TOKENS: TOKENS }, ...flags);
     expect((await redeem(second, ticket)).status).toBe(401);
     const late = await issueTicket(second, STATIC);
     await until(() => Date.now() >= Date.parse(late.expires));
@@ -391,7 +488,7 @@ describe("a ticket", () => {
       ["GET", "/stats"],
     ] as const) {
       const ticket = await ticketOf(secretServer, STATIC);
-      const response = await fetch(`${secretServer.url}${path}?ticket=${ticket}`, {
+      const response = await secretServer.fetch(`${path}?ticket=${ticket}`, {
         method,
         ...(method === "POST" ? { body: "x", headers: { "content-type": "text/plain" } } : {}),
       });
@@ -400,12 +497,13 @@ describe("a ticket", () => {
   });
 
   test("is not there for others any less when somebody asks for many", async () => {
-    await using server = await ServerProcess.startWith(
+    await using server = await start(
+      transport,
       { SSE_JWT_SECRET: SECRET },
       ..."--max-tickets 50 --max-tickets-per-principal 20".split(" "),
     );
     const ask = async (token: string): Promise<number> =>
-      (await fetch(`${server.url}/tickets`, { method: "POST", headers: bearer(token) })).status;
+      (await server.fetch("/tickets", { method: "POST", headers: bearer(token) })).status;
     const of = (sub: string, jti: number): string => jwt({ ...CLAIMS, sub, jti });
     const flood = await Promise.all(Array.from({ length: 100 }, (_, at) => ask(of("them", at))));
     expect(flood.filter((status) => status === 200).length).toBe(20);
@@ -419,7 +517,7 @@ describe("a ticket", () => {
 
   test("stands in no line of the log", async () => {
     const ticket = await ticketOf(secretServer);
-    const client = await SseClient.open(`${secretServer.url}/events?topic=own/logged&ticket=${ticket}`);
+    const client = await openStream(secretServer, `/events?topic=own/logged&ticket=${ticket}`);
     await until(() => client.events.length > 0);
     client.close();
     await until(() => secretServer.lines.some((line) => line.includes("own/logged")));
@@ -428,14 +526,15 @@ describe("a ticket", () => {
   });
 });
 
-describe("a stream", () => {
+describe.each(TRANSPORTS)("a stream, over %s,", (transport) => {
+  over(transport);
   test("ends with its token, says so, and goes on with another one", async () => {
     await withGrowingTime(async (time) => {
       const topic = `own/${time}`;
       // By the tolerance of five seconds it is good for so long, and for up to a second more.
       const exp = Math.floor((Date.now() + time) / 1000) - 4;
       const short = bearer(jwt({ ...CLAIMS, exp }));
-      await using client = await SseClient.open(`${secretServer.url}/events?topic=${topic}`, short);
+      await using client = await openStream(secretServer, `/events?topic=${topic}`, short);
       await until(() => client.events.length > 0 || client.ended);
       await publish(secretServer, { topic, data: "1" }, bearer(STATIC));
       await until(() => client.ended);
@@ -444,7 +543,7 @@ describe("a stream", () => {
       expect((await listen(secretServer, `?topic=${topic}`, short)).status).toBe(401);
       await publish(secretServer, { topic, data: "2" }, bearer(STATIC));
       const resume = { ...bearer(jwt()), "last-event-id": client.lastEventId };
-      await using again = await SseClient.open(`${secretServer.url}/events?topic=${topic}`, resume);
+      await using again = await openStream(secretServer, `/events?topic=${topic}`, resume);
       expect(await again.receive(1)).toEqual(["2"]);
       expect(client.data).toEqual(["1"]);
       expect(again.control("sse:ready")).toEqual([{ resume: "resumed", replayed: 1 }]);
@@ -453,8 +552,25 @@ describe("a stream", () => {
   });
 });
 
-describe("a cookie", () => {
+describe.each(TRANSPORTS)("a cookie, over %s,", (transport) => {
+  over(transport);
   const cookie = { cookie: `session=${STATIC}` };
+  const WITH_COOKIE = [
+    ["GET", "/stats"],
+    ["GET", "/metrics"],
+    ["POST", "/tickets"],
+    ["POST", "/drain"],
+    ["POST", "/stats/probe"],
+    ["POST", "/send-event"],
+  ] as const;
+  const originOf = (origin: string): string => {
+    const own = new URL(secretServer.url);
+    const other = own.protocol === "http:" ? "https:" : "http:";
+    return origin
+      .replace("OWN", own.origin)
+      .replace("OTHER SCHEME", `${other}//${own.host}`)
+      .replace("OTHER PORT", `${own.protocol}//${own.hostname}:1`);
+  };
   test.each<[Record<string, string>, number]>([
     [{}, 403],
     [{ "sec-fetch-site": "cross-site" }, 403],
@@ -463,20 +579,37 @@ describe("a cookie", () => {
     [{ origin: "null" }, 403],
     [{ origin: "https://evil.example", "sec-fetch-site": "same-origin" }, 403],
     [{ origin: "https://app.example.evil.example" }, 403],
+    [{ origin: "OWN", "sec-fetch-site": "cross-site" }, 403],
+    [{ origin: "OWN", "sec-fetch-site": "same-site" }, 403],
+    [{ origin: "OTHER SCHEME" }, 403],
+    [{ origin: "OTHER SCHEME", "sec-fetch-site": "cross-site" }, 403],
+    [{ origin: "OTHER PORT" }, 403],
+    [{ origin: "OWN, https://evil.example" }, 403],
+    [{ "sec-fetch-site": "same-origin, cross-site" }, 403],
     [{ "sec-fetch-site": "same-origin" }, 200],
     [{ origin: "OWN" }, 200],
     [{ origin: "https://app.example", "sec-fetch-site": "cross-site" }, 200],
   ])("with %j is answered %d", async (headers, status) => {
     const sent: Record<string, string> = { ...cookie, ...headers };
-    if (sent["origin"] === "OWN") sent["origin"] = secretServer.url;
+    if (sent["origin"] !== undefined) sent["origin"] = originOf(sent["origin"]);
     expect((await listen(secretServer, "?topic=own/1", sent)).status).toBe(status);
     expect((await publish(secretServer, { topic: "own/1", data: "x" }, sent)).status).toBe(status);
+    for (const [method, path] of WITH_COOKIE) {
+      const body = path === "/stats/probe" ? '{"tab":"1","number":1}' : '{"message":"x"}';
+      const response = await secretServer.fetch(path, {
+        method,
+        headers: { ...sent, "content-type": "application/json" },
+        ...(method === "POST" && path !== "/drain" && { body }),
+      });
+      const allowed = response.status < 300 ? 200 : response.status;
+      expect([path, allowed]).toEqual([path, status === 200 && path === "/send-event" ? 403 : status]);
+    }
   });
 
   test("may be sent by the pages that are listed, and no others are told so", async () => {
     const preflight = async (origin: string): Promise<Headers> =>
       (
-        await fetch(`${secretServer.url}/events`, {
+        await secretServer.fetch("/events", {
           method: "OPTIONS",
           headers: {
             origin,
@@ -499,20 +632,24 @@ describe("a cookie", () => {
   });
 });
 
-describe("a server without authentication", () => {
-  /** fetch does not let a caller choose the Host. */
-  function ask(method: string, path: string, host: string): Promise<string> {
-    const { promise, resolve, reject } = Promise.withResolvers<string>();
-    const socket = connect(openServer.port, "127.0.0.1", () => {
-      const body = method === "POST" ? "content-type: text/plain\r\ncontent-length: 1\r\n\r\nx" : "\r\n";
-      socket.write(`${method} ${path} HTTP/1.1\r\nhost: ${host}\r\n${body}`);
-    });
-    socket.on("data", (bytes) => {
-      resolve(bytes.toString("latin1"));
-      socket.destroy();
-    });
-    socket.on("error", reject);
-    return promise;
+describe.each(TRANSPORTS)("a server without authentication, over %s,", (transport) => {
+  over(transport);
+  async function ask(method: string, path: string, host: string): Promise<number> {
+    const text = { "content-type": "text/plain" };
+    const body = method === "POST" ? "x" : undefined;
+    if (transport === "the handler") {
+      const headers = { host, ...(body !== undefined && text) };
+      const response = await openServer.fetch(path, { method, headers, ...(body !== undefined && { body }) });
+      await response.body?.cancel();
+      return response.status;
+    }
+    // fetch does not let a caller choose the Host.
+    if (transport === "HTTP/2") {
+      const fields = { ":method": method, ":path": path, ":authority": host, ...(body && text) };
+      return await askHttp2(openServer, fields, body ?? "");
+    }
+    const head = body === undefined ? "\r\n" : "content-type: text/plain\r\ncontent-length: 1\r\n\r\nx";
+    return await askRaw(openServer, `${method} ${path} HTTP/1.1\r\nhost: ${host}\r\n${head}`);
   }
 
   test.each([
@@ -534,17 +671,18 @@ describe("a server without authentication", () => {
       ["GET", "/random"],
       ["POST", "/demo/jobs"],
     ] as const) {
-      expect(await ask(method, path, host)).toStartWith(`HTTP/1.1 ${status} `);
+      expect(await ask(method, path, host)).toBe(status);
     }
   });
 
   test("has no tickets", async () => {
-    expect((await fetch(`${openServer.url}/tickets`, { method: "POST" })).status).toBe(404);
+    expect((await openServer.fetch("/tickets", { method: "POST" })).status).toBe(404);
     expect((await listen(openServer, "?topic=a&ticket=x")).status).toBe(200); // as any parameter that is not ours
   });
 });
 
-describe("a body", () => {
+describe.each(TRANSPORTS)("a body, over %s,", (transport) => {
+  over(transport);
   test.each([
     ['{"topic":"own/1","data":"x","__proto__":{"topic":"other"}}', 400],
     ['{"topic":"own/1","data":"x","constructor":{"prototype":{"admin":true}}}', 400],
@@ -565,7 +703,7 @@ describe("a body", () => {
   });
 
   test("cannot forge an event by its data", async () => {
-    await using client = await SseClient.open(`${secretServer.url}/events?topic=own/forged`, bearer(STATIC));
+    await using client = await openStream(secretServer, "/events?topic=own/forged", bearer(STATIC));
     await until(() => client.events.length > 0);
     const data = "1\r\n\r\nevent: sse:closing\rdata: 2\n\nid: 3\n\n";
     await publish(secretServer, { topic: "own/forged", data }, bearer(STATIC));
@@ -577,7 +715,7 @@ describe("a body", () => {
     "packed with %s is not unpacked",
     async (coding) => {
       const bomb = Bun.gzipSync(new Uint8Array(64 * 1024 * 1024));
-      const response = await fetch(`${secretServer.url}/publish`, {
+      const response = await secretServer.fetch("/publish", {
         method: "POST",
         headers: { ...bearer(STATIC), "content-type": "application/json", "content-encoding": coding },
         body: bomb,
@@ -586,29 +724,28 @@ describe("a body", () => {
     },
   );
 
+  if (transport === "the handler") return; // it has no socket on which a body could be late
+
   test("without a token is not read", async () => {
-    const socket = connect(secretServer.port, "127.0.0.1");
-    const answer = await new Promise<string>((resolve, reject) => {
-      socket.on("data", (bytes) => resolve(bytes.toString("latin1")));
-      socket.on("error", reject);
-      socket.write(
-        "POST /publish HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\ntransfer-encoding: chunked\r\n\r\n1\r\n[\r\n",
-      );
-    });
-    socket.destroy();
-    expect(answer).toStartWith("HTTP/1.1 401 ");
+    const type = "content-type: application/json\r\ntransfer-encoding: chunked";
+    const fields = { ":method": "POST", ":path": "/publish", "content-type": "application/json" };
+    const status =
+      transport === "HTTP/2"
+        ? askHttp2(secretServer, fields, null)
+        : askRaw(secretServer, `POST /publish HTTP/1.1\r\nhost: localhost\r\n${type}\r\n\r\n1\r\n[\r\n`);
+    expect(await status).toBe(401);
   });
 });
 
 test("a reader of a byte in a second delays nobody, and is cut off", async () => {
-  await using server = await ServerProcess.start(..."--write-deadline 2s --log-level debug".split(" "));
+  await using server = await start("HTTP/1.1", {}, ..."--write-deadline 2s --log-level debug".split(" "));
   const request = "GET /events?topic=t HTTP/1.1\\r\\nhost: localhost\\r\\n\\r\\n";
   const script = `exec 3<>/dev/tcp/127.0.0.1/${server.port}; printf '${request}' >&3; while read -rN 1 -u 3; do sleep 1; done`;
   const reader = Bun.spawn(["bash", "-c", script], { stdout: "ignore" });
   try {
-    await using other = await SseClient.open(`${server.url}/events?topic=t`);
+    await using other = await openStream(server, "/events?topic=t");
     const streams = async (): Promise<number> =>
-      ((await (await fetch(`${server.url}/stats`)).json()) as { streams: number }).streams;
+      ((await (await server.fetch("/stats")).json()) as { streams: number }).streams;
     await until(async () => (await streams()) === 2);
     const data = "x".repeat(1_000_000);
     for (let at = 1; at <= 12; at++) {
@@ -622,12 +759,13 @@ test("a reader of a byte in a second delays nobody, and is cut off", async () =>
   }
 });
 
-describe("CR and LF", () => {
+describe.each(TRANSPORTS)("CR and LF, over %s,", (transport) => {
+  over(transport);
   test.each(["topic", "lastEventId", "replay", "lag", "ticket", "%0d%0aset-cookie:a=b"])(
     "in the parameter %s reach no header",
     async (name) => {
-      const response = await fetch(
-        `${secretServer.url}/events?${name}=public/1%0d%0aset-cookie:%20a=b%0d%0a%0d%0aevil`,
+      const response = await secretServer.fetch(
+        `/events?${name}=public/1%0d%0aset-cookie:%20a=b%0d%0a%0d%0aevil`,
       );
       expect(response.headers.get("set-cookie")).toBeNull();
       expect([400, 401]).toContain(response.status);
@@ -642,7 +780,7 @@ describe("settings", () => {
   });
   test.each<[string[], Record<string, string>, string]>([
     [[], { SSE_JWT_SECRET: "short" }, "SSE_JWT_SECRET is 5 bytes long; HS256 needs 32"],
-    [["--jwt-key", "/nowhere"], {}, "--jwt-key /nowhere cannot be read"],
+    [["--jwt-key", "/nowhere"], {}, "--jwt-key *** cannot be read (ENOENT)"],
     [["--jwt-key", "FOLDER/weak.pem"], {}, "is an RSA key of 1024 bits"],
     [["--jwt-key", "FOLDER/key.pem"], { SSE_JWT_SECRET: SECRET }, "exclude each other"],
     [["--jwt-jwks", "http://keys.example/"], {}, "--jwt-jwks http://keys.example/ must be an https URL"],
@@ -690,8 +828,8 @@ describe("settings", () => {
   });
 
   test("with authentication, the server listens beyond this machine without --open", async () => {
-    await using server = await ServerProcess.startWith({ SSE_JWT_SECRET: SECRET }, "--host", "0.0.0.0");
+    await using server = await start("HTTP/1.1", { SSE_JWT_SECRET: SECRET }, "--host", "0.0.0.0");
     expect((await listen(server, "?topic=a")).status).toBe(401);
-    expect((await fetch(`${server.url}/healthz`)).status).toBe(200);
+    expect((await server.fetch("/healthz")).status).toBe(200);
   });
 });

@@ -1,5 +1,6 @@
 import { describe, expect, test } from "bun:test";
 import { connect } from "node:http2";
+import { CHROMIUM, launchChromium, Tab } from "./browser.ts";
 import { missingFor, PROXIES, ProxyProcess } from "./proxy-process.ts";
 import { ServerProcess } from "./server-process.ts";
 import { SseClient, until } from "./sse-client.ts";
@@ -105,19 +106,76 @@ for (const config of PROXIES) {
       await using node = await ServerProcess.start("--no-demos");
       await using proxy = await ProxyProcess.start(config, [node.port]);
       await answers(proxy.url);
-      for (const [origin, status] of [
-        [proxy.url, 200],
-        ["https://evil.example", 403],
+      const { origin, host } = new URL(proxy.url);
+      // As browsers send it: over https they say how the two are related.
+      for (const [from, site, status] of [
+        [origin, "same-origin", 200],
+        [origin, "cross-site", 403],
+        [`http://${host}`, "cross-site", 403],
+        ["https://evil.example", "cross-site", 403],
+        ["https://evil.example", "same-origin", 403],
       ] as const) {
-        const headers = { origin: new URL(origin).origin, "content-type": "text/plain" };
-        const response = await fetch(`${proxy.url}/publish?topic=t`, {
-          method: "POST",
-          headers,
-          body: "x",
-          tls,
-        });
-        expect(response.status).toBe(status);
+        const headers = { origin: from, "sec-fetch-site": site, "content-type": "text/plain" };
+        const request = { method: "POST", headers, body: "x", tls };
+        expect((await fetch(`${proxy.url}/publish?topic=t`, request)).status).toBe(status);
       }
+    });
+
+    test.skipIf(CHROMIUM === null)("the page works in a browser", async () => {
+      await using node = await ServerProcess.start();
+      await using proxy = await ProxyProcess.start(config, [node.port]);
+      await answers(proxy.url);
+      const browser = await launchChromium();
+      try {
+        const context = await browser.newContext({ ignoreHTTPSErrors: true });
+        const tab = await Tab.open(context, proxy.url);
+        await tab.sums("All 3 feeds open");
+        await tab.post("through a proxy");
+        await until(async () => (await tab.rows("board")).includes("through a proxy"));
+        expect(tab.troubles).toEqual([]);
+      } finally {
+        await browser.close();
+      }
+    });
+
+    test("a page whose own name points to the proxy neither reads nor publishes", async () => {
+      await using node = await ServerProcess.start("--no-demos", "--open", "--host", "127.0.0.1");
+      await using proxy = await ProxyProcess.start(config, [node.port]);
+      await answers(proxy.url);
+      for (const host of [
+        "evil.example",
+        `evil.example:${new URL(proxy.url).port}`,
+        "127.0.0.1.evil.example",
+        "192.0.2.1",
+      ]) {
+        const own = { host, origin: `${new URL(proxy.url).protocol}//${host}` };
+        for (const [method, path] of [
+          ["GET", "/events?topic=t"],
+          ["POST", "/publish?topic=t"],
+          ["GET", "/stats"],
+          ["GET", "/"],
+        ] as const) {
+          const abort = new AbortController();
+          const response = await fetch(`${proxy.url}${path}`, {
+            method,
+            headers: { accept: "*/*", "content-type": "text/plain", ...own },
+            ...(method === "POST" && { body: "x" }),
+            tls,
+            signal: abort.signal,
+          });
+          // A Caddy with TLS answers nothing: it has no certificate for the name, and says so where a client insists.
+          const body = config === "Caddyfile" ? await response.text() : "";
+          expect({ host, path, status: response.status, body }).toEqual({
+            host,
+            path,
+            status: config === "Caddyfile" ? 200 : 421,
+            body: "",
+          });
+          abort.abort();
+        }
+      }
+      const stats = (await (await fetch(`${node.url}/stats`)).json()) as { published: number };
+      expect(stats.published).toBe(0);
     });
 
     test("the name that clients use has to be allowed", async () => {

@@ -33,25 +33,25 @@ describe.skipIf(CHROMIUM === null)(name, () => {
   }
 
   test.each<[string, streams: number, (context: BrowserContext) => Promise<unknown>]>([
-    ["share where nothing is amiss", 2, async () => {}],
+    ["share where nothing is amiss", 3, async () => {}],
     [
       "go on without Web Locks",
-      4,
+      6,
       (context) => context.addInitScript(() => void Reflect.deleteProperty(Navigator.prototype, "locks")),
     ],
     [
       "go on without BroadcastChannel",
-      4,
+      6,
       (context) => context.addInitScript(() => void Reflect.deleteProperty(globalThis, "BroadcastChannel")),
     ],
     [
       "go on when the file that shares does not come",
-      4,
+      6,
       (context) => context.route(SHARING, (r) => r.abort()),
     ],
     [
       "go on when the file that shares is gone since a deployment",
-      4,
+      6,
       (context) => context.route(SHARING, (route) => route.fulfill({ status: 404 })),
     ],
   ])("%s", async (what, count, prepare) => {

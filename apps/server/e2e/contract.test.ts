@@ -534,7 +534,7 @@ test.each(["/publish?topic=a", "/send-event", "/demo/jobs"])(
         body: '{"message":"x"}',
       });
     for (const origin of ["https://evil.example", "null", "http://localhost:1"]) {
-      await expectProblem(await from(origin), 403, "may not publish here");
+      await expectProblem(await from(origin), 403, "are not allowed here");
     }
     for (const origin of [url, "https://app.example"]) expect((await from(origin)).status).toBe(200);
   },

@@ -6,14 +6,20 @@ import { createDecoder, type ServerSentEvent } from "@sse/protocol";
  * by themselves.
  */
 
-const PREFACE = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
-const [DATA, HEADERS, RST_STREAM, SETTINGS, WINDOW_UPDATE] = [0, 1, 3, 4, 8];
-const ACK = 0x1;
-const END_STREAM = 0x1;
-const END_HEADERS = 0x4;
-const HEAD_BYTES = 9;
+export const PREFACE = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+export const [DATA, HEADERS, PRIORITY, RST_STREAM, SETTINGS] = [0, 1, 2, 3, 4] as const;
+export const [PUSH_PROMISE, PING, GOAWAY, WINDOW_UPDATE, CONTINUATION] = [5, 6, 7, 8, 9] as const;
+export const ACK = 0x1;
+export const END_STREAM = 0x1;
+export const END_HEADERS = 0x4;
+export const HEAD_BYTES = 9;
 
-function frame(type: number, flags: number, stream: number, payload: Uint8Array = new Uint8Array()): Buffer {
+export function frame(
+  type: number,
+  flags: number,
+  stream: number,
+  payload: Uint8Array = new Uint8Array(),
+): Buffer {
   const head = Buffer.alloc(HEAD_BYTES);
   head.writeUIntBE(payload.byteLength, 0, 3);
   head[3] = type;
@@ -22,15 +28,24 @@ function frame(type: number, flags: number, stream: number, payload: Uint8Array 
   return Buffer.concat([head, payload]);
 }
 
-function text(value: string): Buffer {
-  return Buffer.from(`${String.fromCharCode(value.length)}${value}`, "latin1");
+/** A number behind some bits that have a meaning of their own (RFC 7541, 5.1). */
+export function prefixed(bits: number, prefix: number, value: number): Buffer {
+  const most = 2 ** prefix - 1;
+  if (value < most) return Buffer.of(bits | value);
+  const bytes = [bits | most];
+  let rest = value - most;
+  for (; rest >= 128; rest = Math.floor(rest / 128)) bytes.push((rest % 128) | 128);
+  return Buffer.from([...bytes, rest]);
 }
 
-/** Literal fields that nobody has to remember (RFC 7541, 6.2.2), of at most 126 bytes each. */
-function block(fields: Readonly<Record<string, string>>): Buffer {
-  return Buffer.concat(
-    Object.entries(fields).flatMap(([name, value]) => [Buffer.of(0), text(name), text(value)]),
-  );
+function text(value: string): Buffer {
+  const bytes = Buffer.from(value, "latin1");
+  return Buffer.concat([prefixed(0, 7, bytes.length), bytes]);
+}
+
+/** Literal fields that nobody has to remember (RFC 7541, 6.2.2). */
+export function block(fields: readonly (readonly [name: string, value: string])[]): Buffer {
+  return Buffer.concat(fields.flatMap(([name, value]) => [Buffer.of(0), text(name), text(value)]));
 }
 
 /** One request of a stream of events, in the 65,535 bytes that every HTTP/2 stream has at first. */
@@ -80,8 +95,8 @@ export class Http2Client implements Disposable {
     const id = 2 * this.#streams.size + 1;
     const stream = new Http2Stream((bytes) => this.#grant(id, bytes));
     this.#streams.set(id, stream);
-    const fields = { ":method": "GET", ":scheme": "https", ":path": path, ":authority": "localhost" };
-    this.#socket.write(frame(HEADERS, END_STREAM | END_HEADERS, id, block(fields)));
+    const request = { ":method": "GET", ":scheme": "https", ":path": path, ":authority": "localhost" };
+    this.#socket.write(frame(HEADERS, END_STREAM | END_HEADERS, id, block(Object.entries(request))));
     return stream;
   }
 

@@ -17,22 +17,18 @@ describe("starting", () => {
     [["--max-log-events", "10k"], {}, "--max-log-events must be a whole number"],
     [["--log", "postgres://x"], {}, "--log must be sqlite:PATH or memory:"],
     [["--log", "sqlite:"], {}, "--log names no file after sqlite:"],
-    [
-      ["--log", "redis://:secret@x?prefx=y"],
-      {},
-      '--log has the unknown parameter "prefx"; redis: takes prefix',
-    ],
+    [["--log", "redis://:secret@x?prefx=y"], {}, "--log has an unknown parameter; redis: takes prefix"],
     [["--log", "nats://x?prefix=a.b"], {}, "--log has a prefix that is not"],
     [["--durability", "high"], {}, "--durability must be one of full, normal, off"],
     [
       ["--durability", "full", "--log", "memory:"],
       {},
-      "--durability full is of a log in a SQLite file, and the log is memory:; leave it out",
+      "--durability is of a log in a SQLite file, and the log is memory:; leave it out",
     ],
     [
       ["--log", "redis://:secret@x"],
       { SSE_DURABILITY: "off" },
-      "SSE_DURABILITY=off is of a log in a SQLite file",
+      "SSE_DURABILITY is of a log in a SQLite file",
     ],
     [["--drain", "0"], {}, "--drain must be a whole number from 0 on with a unit"],
     [[], { SSE_LOG_LEVEL: "loud" }, "SSE_LOG_LEVEL must be one of debug, info, warn, error"],
@@ -59,15 +55,19 @@ describe("starting", () => {
     [["--max-memory", "101%"], {}, "--max-memory must be a whole number from 1 on with a unit"],
     [["--max-lag", "1"], {}, "--max-lag must be a whole number from 1 on with a unit"],
     [["--max-age", "0s"], {}, "--max-age must be a whole number from 1 on with a unit"],
-    [["--idle-timeout", "2s"], {}, "--idle-timeout must be from 8s to 255s, not 2s"],
+    [["--idle-timeout", "2s"], {}, "--idle-timeout must be from 8s to 255s"],
     [["--peer-timeout", "20s"], {}, "--peer-timeout 20s is shorter than --write-deadline 30s"],
     [
       ["--max-event-bytes", "8MiB"],
       {},
       "--max-event-bytes 8388608 can never be reached with --max-body-bytes 4194304",
     ],
-    [[], { HOST: "myhost" }, "HOST=myhost would let"],
-    [["--host", "no.such.host.invalid", "--open"], {}, "cannot listen on no.such.host.invalid"],
+    [[], { HOST: "myhost" }, "HOST would let"],
+    [
+      ["--host", "no.such.host.invalid", "--open"],
+      {},
+      "cannot listen: the host that --host names has no address",
+    ],
     [["--unknown"], {}, "unknown flag --unknown (--help lists all settings)"],
     [["--heart-beat", "1s"], {}, "unknown flag --heart-beat; did you mean --heartbeat?"],
     [["--cors-origin=https://a.example"], {}, "unknown flag --cors-origin; did you mean --cors-origins?"],
@@ -108,6 +108,21 @@ describe("starting", () => {
     const options = await fetch(`${server.url}/publish`, { method: "OPTIONS" });
     expect([options.status, options.headers.get("allow")]).toEqual([204, "POST, OPTIONS"]);
   });
+});
+
+test("without authentication, warns when it may be called by a name that others can know", async () => {
+  const isWarned = ({ lines }: ServerProcess): boolean =>
+    lines.some((line) => line.includes('"warn"') && line.includes("no authentication is configured"));
+  await using named = await ServerProcess.start("--allowed-hosts", "localhost,sse.example.com");
+  await using open = await ServerProcess.start("--open", "--host", "127.0.0.1");
+  await until(() => isWarned(named) && isWarned(open));
+  await using local = await ServerProcess.start("--allowed-hosts", "localhost,app.localhost,127.0.0.2,[::1]");
+  const secret = { SSE_JWT_SECRET: "a secret of at least 32 bytes, for tests" };
+  await using authenticated = await ServerProcess.startWith(secret);
+  for (const server of [local, authenticated]) {
+    expect((await fetch(`${server.url}/healthz`)).status).toBe(200); // it has said what it says at its start
+    expect(isWarned(server)).toBe(false);
+  }
 });
 
 describe("coming back", () => {

@@ -20,6 +20,11 @@ export function missingFor(config: ProxyConfig): string {
   return absent === undefined ? "" : ` (skipped: ${absent} is not installed)`;
 }
 
+/** The name that clients use. */
+const NAME = "sse.example.com";
+const LOCAL_NAMES = "http://localhost:8080, http://127.0.0.1:8080";
+/** What a Caddy answers who comes by another name, where there is no TLS that knows the name. */
+const REFUSAL = /http:\/\/:8080 \{[^}]*\}/;
 const UPSTREAM = /  upstream nodes \{[^}]*\}/;
 
 /** nginx or Caddy with a configuration of docs/deploy, but for its addresses, and times that a test can wait for. */
@@ -60,26 +65,27 @@ export class ProxyProcess implements AsyncDisposable {
       const [upstream] = UPSTREAM.exec(text)!;
       text = (await Bun.file(join(CONFIGS, "nginx-tls.conf")).text()).replace(UPSTREAM, upstream);
     }
-    if (withTls) text = text.replace(":8080 {", "sse.example.com {");
+    if (withTls) text = text.replace(REFUSAL, "").replace(LOCAL_NAMES, NAME);
     let node = 0;
     text = text
       .replace(/(node[123]|127\.0\.0\.1):3000/g, () => `127.0.0.1:${nodes[node++ % nodes.length]}`)
-      .replace("listen 8080", `listen 127.0.0.1:${port}`)
-      .replace("listen 443", `listen 127.0.0.1:${port}`)
-      .replace("/etc/ssl/sse/cert.pem", cert)
-      .replace("/etc/ssl/sse/key.pem", key)
+      .replaceAll(/listen (8080|443)/g, `listen 127.0.0.1:${port}`)
+      .replace(/server_name (.*);/, `server_name $1 127.0.0.1 ${NAME};`)
+      .replaceAll("/etc/ssl/sse/cert.pem", cert)
+      .replaceAll("/etc/ssl/sse/key.pem", key)
       .replace("worker_processes auto", "worker_processes 1")
       .replace("worker_shutdown_timeout 60s", "worker_shutdown_timeout 1s")
       .replace("proxy_read_timeout 60s", "proxy_read_timeout 2500ms")
       .replace(
         "grace_period 60s",
-        `grace_period 1s\n\tadmin 127.0.0.1:${admin}\n\tauto_https disable_redirects\n\tskip_install_trust`,
+        `grace_period 1s\n\tdefault_bind 127.0.0.1\n\tadmin 127.0.0.1:${admin}\n\tauto_https disable_redirects\n\tskip_install_trust`,
       )
       .replace(
-        "sse.example.com {",
+        `${NAME} {`,
         `https://127.0.0.1:${port}, https://sse.example.com:${port} {\n\ttls ${cert} ${key}`,
       )
-      .replace(":8080 {", `http://:${port} {\n\tbind 127.0.0.1`);
+      .replace(`${LOCAL_NAMES} {`, `http://127.0.0.1:${port}, http://${NAME}:${port} {`)
+      .replace(":8080 {", `:${port} {`);
     const path = join(folder, config);
     const isNginx = programOf(config) === "nginx";
     await Bun.write(path, isNginx ? `pid ${folder}/pid;\ndaemon off;\n${text}` : text);

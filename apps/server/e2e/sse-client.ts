@@ -45,11 +45,18 @@ export class SseClient implements AsyncDisposable {
     headers: Record<string, string> = {},
     tls: BunFetchRequestInit["tls"] = {},
   ): Promise<SseClient> {
+    return await SseClient.with((init) => fetch(url, { ...init, tls }), headers);
+  }
+
+  /** @param send makes the request, with what stands in `init` */
+  static async with(
+    send: (init: RequestInit) => Promise<Response>,
+    headers: Record<string, string> = {},
+  ): Promise<SseClient> {
     const abort = new AbortController();
-    const response = await fetch(url, {
+    const response = await send({
       headers: { accept: "text/event-stream", ...headers },
       signal: abort.signal,
-      tls,
     });
     const client = new SseClient(response, abort);
     void client.#read();

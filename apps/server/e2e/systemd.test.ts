@@ -51,6 +51,10 @@ test.skipIf(reason !== "")(
     expect(status).toMatch(/^CapBnd:\t0+$/m);
     expect(status).toMatch(/^NoNewPrivs:\t1$/m);
     expect(status).toMatch(/^Seccomp:\t2$/m);
+    // Its user alone is somebody here.
+    expect(machine.run("cat", `/proc/${pid}/uid_map`).trim().split("\n").length).toBeLessThan(3);
+    expect(machine.run("cat", `/proc/${pid}/uid_map`)).not.toContain("4294967295");
+    expect(machine.run("grep", " /proc ", `/proc/${pid}/mounts`)).toMatch(/hidepid=(2|invisible)/);
     expect(machine.run("stat", "-L", "-c", "%a", "/var/lib/sse", "/var/lib/sse/events.db")).toBe(
       "700\n600\n",
     );

@@ -11,6 +11,8 @@ import {
   Tickets,
 } from "@sse/elysia";
 import { isAuthenticated } from "./config.ts";
+import type { Logger } from "./logger.ts";
+import type { Metrics } from "./metrics.ts";
 import { ConfigError } from "./setting-values.ts";
 import type { Config } from "./settings.ts";
 
@@ -25,11 +27,18 @@ export interface Auth {
  *
  * @throws ConfigError naming the setting whose key or tokens cannot be used
  */
-export async function createAuth(config: Config): Promise<Auth> {
+export async function createAuth(config: Config, logger: Logger, metrics: Metrics): Promise<Auth> {
   if (config.open) return { authorize: undefined, tickets: undefined };
   if (!isAuthenticated(config)) return { authorize: localOnly(config.allowedHosts), tickets: undefined };
   const { jwtIssuer: issuer, jwtAudience: audience, anonymousSubscribe, corsOrigins: origins } = config;
-  const key = await keyOf(config);
+  const key = await keyOf(config, (failure) => {
+    metrics.keysFetched(failure === null);
+    if (failure === null) return;
+    const { message, name } = failure;
+    logger.warn("the key set cannot be had; keys that were fetched before are used for a day", {
+      error: `${name}: ${message}`,
+    });
+  });
   const tickets = new Tickets({
     ttl: config.ticketTtl,
     maxTickets: config.maxTickets,
@@ -46,9 +55,13 @@ export async function createAuth(config: Config): Promise<Auth> {
   return { authorize, tickets };
 }
 
-async function keyOf({ jwtSecret, jwtKey, jwtJwks }: Config): Promise<JwtKey | undefined> {
+async function keyOf(
+  { jwtSecret, jwtKey, jwtJwks }: Config,
+  onFetch: (failure: Error | null) => void,
+): Promise<JwtKey | undefined> {
   if (jwtSecret !== undefined) return await naming("SSE_JWT_SECRET", () => secretKey(jwtSecret));
-  if (jwtJwks !== undefined) return await naming(`--jwt-jwks ${jwtJwks}`, () => remoteKeys(jwtJwks));
+  if (jwtJwks !== undefined)
+    return await naming(`--jwt-jwks ${jwtJwks}`, () => remoteKeys(jwtJwks, { onFetch }));
   if (jwtKey === undefined) return undefined;
   return await naming(`--jwt-key ${jwtKey}`, async () => readKey(await read(jwtKey)));
 }
@@ -62,7 +75,7 @@ async function read(path: string): Promise<string> {
   try {
     return await Bun.file(path).text();
   } catch (error) {
-    throw new TypeError(`cannot be read: ${(error as Error).message}`, { cause: error });
+    throw new TypeError(`cannot be read (${(error as NodeJS.ErrnoException).code})`, { cause: error });
   }
 }
 

@@ -1,6 +1,5 @@
 import { parseArgs, type ParseArgsOptionsConfig } from "node:util";
 import { nearestName } from "@sse/elysia";
-import { withoutSecrets } from "./log-url.ts";
 import { ConfigError, TIME, written } from "./setting-values.ts";
 import { type Config, SETTINGS } from "./settings.ts";
 
@@ -40,13 +39,17 @@ export function readFlags<const Options extends ParseArgsOptionsConfig>(
     return parseArgs({ args: [...args], options: all }).values;
   } catch (error) {
     const { code, message } = error as NodeJS.ErrnoException;
+    if (code === "ERR_PARSE_ARGS_UNEXPECTED_POSITIONAL")
+      throw new ConfigError(`there is an argument that belongs to no flag (${hint})`);
     const names = args.filter((each) => each.startsWith("--")).map((each) => each.slice(2).split("=")[0]!);
     const unknown = names.find((name) => !Object.hasOwn(all, name));
     if (code !== "ERR_PARSE_ARGS_UNKNOWN_OPTION" || unknown === undefined)
-      throw new ConfigError(`${message} (${hint})`);
+      throw new ConfigError(`${message.split("\n", 1)[0]} (${hint})`);
     const nearest = nearestName(unknown, Object.keys(all));
     const meant = nearest === null ? "" : `; did you mean --${nearest}?`;
-    throw new ConfigError(`unknown flag --${unknown}${meant} (${hint})`);
+    // What is no word may be a value that was put in the place of a flag.
+    const name = /^[a-z-]{1,32}$/.test(unknown) ? ` --${unknown}` : "";
+    throw new ConfigError(`unknown flag${name}${meant} (${hint})`);
   }
 }
 
@@ -91,9 +94,7 @@ export function readConfig(
   }
   const config = values as Config;
   if (config.open && flags.host === undefined && !env.HOST) config.host = "0.0.0.0";
-  const named = (name: keyof Config): string =>
-    `${sources[name]}${sources[name]!.startsWith("--") ? " " : "="}${String(config[name])}`;
-  const wrong = contradictions(config, named).find(([is]) => is);
+  const wrong = contradictions(config, sources).find(([is]) => is);
   if (wrong !== undefined) throw new ConfigError(wrong[1]);
   return config;
 }
@@ -107,13 +108,18 @@ function takesJwts({ jwtSecret, jwtKey, jwtJwks }: Config): boolean {
   return jwtSecret !== undefined || jwtKey !== undefined || jwtJwks !== undefined;
 }
 
+/** Whether a name is one of this machine, to this machine itself. */
+export function isLocalName(host: string): boolean {
+  return LOOPBACK.test(host) || /^([\w-]+\.)*localhost$|^\[::1\]$/i.test(host);
+}
+
 const LOOPBACK = /^(localhost|127(\.[0-9]{1,3}){3}|::1)$/;
 const WAYS = "SSE_JWT_SECRET, --jwt-key, --jwt-jwks or --tokens";
 
 /** Settings that contradict each other, or would do nothing: what is the matter where it is so. */
 function contradictions(
   config: Config,
-  named: (name: keyof Config) => string,
+  sources: Readonly<Record<string, string>>,
 ): (readonly [boolean, string])[] {
   const { maxEventBytes, maxBodyBytes, peerTimeout, writeDeadline, idleTimeout, heartbeat } = config;
   const { durability, log, open, host, http3, tlsCert, tlsKey } = config;
@@ -127,7 +133,7 @@ function contradictions(
     ],
     [
       durability !== undefined && !log.startsWith("sqlite:"),
-      `${named("durability")} is of a log in a SQLite file, and the log is ${withoutSecrets(log)}; leave it out`,
+      `${sources.durability} is of a log in a SQLite file, and the log is ${log}; leave it out`,
     ],
     [keys.length > 1, "SSE_JWT_SECRET, --jwt-key and --jwt-jwks exclude each other; configure one of them"],
     [
@@ -168,7 +174,7 @@ function contradictions(
     ],
     [
       !open && !hasAuth && !LOOPBACK.test(host),
-      `${named("host")} would let everybody who reaches this machine publish and read; ` +
+      `${sources.host} would let everybody who reaches this machine publish and read; ` +
         "configure authentication (SSE_JWT_SECRET, --jwt-key, --jwt-jwks or --tokens), add --open if that is what you " +
         "want, or stay on 127.0.0.1",
     ],

@@ -6,6 +6,7 @@ import {
   DEFAULT_TOPIC,
   events,
   json,
+  jsonAnswer,
   otherMethods,
   OTHER_METHODS,
   parseJson,
@@ -86,6 +87,8 @@ export function startDemos(hub: Hub): () => void {
   return () => clearInterval(timer);
 }
 
+const RANDOM_TOPICS = ["demo/random"];
+
 const text = { type: "string" } as const;
 
 const SEND_EVENT: DocumentDecoration = {
@@ -95,7 +98,12 @@ const SEND_EVENT: DocumentDecoration = {
     required: true,
     content: {
       "application/json": {
-        schema: { type: "object", required: ["message"], properties: { message: text } },
+        schema: {
+          type: "object",
+          required: ["message"],
+          additionalProperties: false,
+          properties: { message: text },
+        },
       },
     },
   },
@@ -139,7 +147,7 @@ export function demoRoutes(
     jobs++;
     lastJob = number;
     void runJob(hub, topic).finally(() => jobs--);
-    return Response.json({ topic });
+    return jsonAnswer({ topic });
   };
 
   return new Elysia({ name: "demos" })
@@ -153,9 +161,13 @@ export function demoRoutes(
       { parse: "none", detail: SEND_EVENT },
     )
     .all("/send-event", otherMethods("POST, OPTIONS"), OTHER_METHODS)
-    .get("/random", ({ request, server }) => events(admission, request, server, authorize, ["demo/random"]), {
-      detail: RANDOM,
-    })
+    .get(
+      "/random",
+      ({ request, server }) => events(admission, request, server, { authorize, topics: RANDOM_TOPICS }),
+      {
+        detail: RANDOM,
+      },
+    )
     .all("/random", otherMethods("GET, HEAD, OPTIONS"), OTHER_METHODS)
     .post(
       "/demo/jobs",

@@ -8,9 +8,10 @@ const PARAMETERS: Readonly<Record<string, readonly string[]>> = {
 const KINDS =
   "sqlite:PATH or memory:, or for several nodes redis://host:6379, rediss://host:6379 or nats://host:4222";
 
-/** What is wrong with the URL of a log, without what is secret in it; null when nothing is. */
+/** What is wrong with the URL of a log; null when nothing is. Quotes nothing of it: any part of a mistyped URL can be its password. */
 export function logUrlFault(text: string): string | null {
-  if (text === "memory:" || /^sqlite:./.test(text)) return null;
+  if (text === "memory:" || /^sqlite:(?!.*:\/\/)./s.test(text)) return null;
+  if (/^sqlite:.*:\/\//s.test(text)) return "takes the path of a file after sqlite:, and no URL";
   if (text === "sqlite:") return "names no file after sqlite:";
   if (text.startsWith("memory:")) return "takes nothing after memory:";
   const [, protocol = ""] = /^([^:/?#@]+:)/.exec(text) ?? [];
@@ -26,18 +27,19 @@ function hostFault(protocol: string, text: string): string | null {
   if (address.split("@").length > 2 || /[/?#].*@/.test(rest.slice(2))) {
     return "has a character in its user or password that has to be written as %40 for @, %2F for /, %3F for ? or %23 for #";
   }
+  if (/%(?![0-9a-f]{2})/i.test(address)) return "has a % that stands for no character; write %25";
   const [hosts = "", ...path] = address.slice(address.indexOf("@") + 1).split("/");
   const isNats = protocol === "nats:";
   for (const each of isNats ? hosts.split(",") : [hosts]) {
     const [, host = "", port] = /^(\[[^\]]*\]|[^:]*)(?::(.*))?$/.exec(each) ?? [];
-    if (host === "") return `names no host${hosts === "" ? "" : ` in ${JSON.stringify(each)}`}`;
-    if (!URL.canParse(`http://${host}`)) return `has the host ${JSON.stringify(host)}, which cannot be one`;
+    if (host === "") return "names no host";
+    if (!URL.canParse(`http://${host}`)) return "has a host that cannot be one";
     if (port !== undefined && !(/^[0-9]{1,5}$/.test(port) && Number(port) >= 1 && Number(port) <= 65_535))
-      return `has the port ${JSON.stringify(port)}, which is not a number from 1 to 65535`;
+      return "has a port that is not a number from 1 to 65535";
   }
   const after = path.join("/");
-  if (isNats && after !== "") return `has the path ${JSON.stringify(`/${after}`)}; in NATS there is none`;
-  if (!/^[0-9]*$/.test(after)) return `has the database ${JSON.stringify(after)}, which is not a number`;
+  if (isNats && after !== "") return "has a path; in NATS there is none";
+  if (!/^[0-9]*$/.test(after)) return "has a database that is not a number";
   return text.includes("#") ? "has a part after #, which means nothing" : null;
 }
 
@@ -45,7 +47,7 @@ function parameterFault(protocol: string, text: string, allowed: readonly string
   const params = logUrlParts(text)?.params ?? new URLSearchParams();
   const unknown = [...params.keys()].find((name) => !allowed.includes(name));
   if (unknown !== undefined) {
-    return `has the unknown parameter ${JSON.stringify(unknown)}; ${protocol} takes ${allowed.join(" and ")}`;
+    return `has an unknown parameter; ${protocol} takes ${allowed.join(" and ")}`;
   }
   const prefix = params.get("prefix");
   if (prefix !== null && !/^[A-Za-z0-9_-]{1,32}$/.test(prefix)) {
@@ -63,9 +65,4 @@ export function logUrlParts(
     /^(([a-z]+:)\/\/(?:[^@/?]*@)?([^@/?]+)(?:\/[0-9]*)?)(?:\?(.*))?$/.exec(text) ?? [];
   if (url === undefined || protocol === undefined || host === undefined) return null;
   return { protocol, host, url, params: new URLSearchParams(query) };
-}
-
-/** For people and files to read: the user and the password are left out. */
-export function withoutSecrets(text: string): string {
-  return text.replace(/\/\/[^/?]*@/, "//***@");
 }

@@ -6,8 +6,10 @@ type Fields = Readonly<Record<string, unknown>>;
 /** Writes one line of JSON for each message at or above its level. */
 export type Logger = Readonly<Record<LogLevel, (message: string, fields?: Fields) => void>>;
 
+/** @param hide what is secret in a text */
 export function createLogger(
   level: LogLevel,
+  hide: (text: string) => string,
   write: (line: string) => void = (line) => void process.stdout.write(line),
 ): Logger {
   const least = LOG_LEVELS.indexOf(level);
@@ -15,7 +17,10 @@ export function createLogger(
     (at: LogLevel) =>
     (message: string, fields: Fields = {}): void => {
       if (LOG_LEVELS.indexOf(at) < least) return;
-      write(`${JSON.stringify({ time: new Date().toISOString(), level: at, message, ...fields })}\n`);
+      const line = { time: new Date().toISOString(), level: at, message, ...fields };
+      write(
+        `${JSON.stringify(line, (_, value: unknown) => (typeof value === "string" ? hide(value) : value))}\n`,
+      );
     };
   return { debug: log("debug"), info: log("info"), warn: log("warn"), error: log("error") };
 }

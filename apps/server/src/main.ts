@@ -1,17 +1,28 @@
 import { lookup } from "node:dns/promises";
 import { HubError } from "@sse/hub";
-import { help, readConfig } from "./config.ts";
-import { withoutSecrets } from "./log-url.ts";
+import { help, isLocalName, readConfig } from "./config.ts";
 import { createLogger } from "./logger.ts";
+import { hideSecrets } from "./secrets.ts";
 import { type RunningServer, startServer } from "./server.ts";
 import { ConfigError } from "./setting-values.ts";
 import { tokenCommand } from "./token-command.ts";
 
+const hide = hideSecrets(process.argv.slice(2), process.env);
+
 /** Tells what is wrong in one line, without a stack, and ends. */
 function refuse(message: string): never {
-  process.stderr.write(`error: ${message}\n`);
+  process.stderr.write(`error: ${hide(message)}\n`);
   process.exit(2);
 }
+
+/** Tells of what should not have happened, and ends. */
+function fail(error: unknown): never {
+  process.stderr.write(`${hide(Bun.inspect(error))}\n`);
+  process.exit(1);
+}
+
+process.on("uncaughtException", fail);
+process.on("unhandledRejection", fail);
 
 function configuration() {
   try {
@@ -38,7 +49,7 @@ if (config === null) {
 }
 // Whoever read the log has gone: that must not end the server.
 process.stdout.on("error", () => {});
-const logger = createLogger(config.logLevel);
+const logger = createLogger(config.logLevel, hide);
 const server = await start();
 
 /** A terminal signals the whole group, and `bun run` passes the signal on: what comes this soon is the same one again. */
@@ -64,9 +75,14 @@ for (const signal of ["SIGTERM", "SIGINT"] as const) {
   });
 }
 
-logger.info("listening", { url: server.url, log: withoutSecrets(config.log) });
+logger.info("listening", { url: server.url, log: config.log });
 if (config.open)
   logger.warn("open to everybody who can reach it: no authentication is configured", { host: config.host });
+if (config.allowedHosts.some((host) => !isLocalName(host))) {
+  logger.warn(
+    "open to everybody who can reach what is in front of it by a name of --allowed-hosts: no authentication is configured",
+  );
+}
 
 async function start(): Promise<RunningServer> {
   try {
@@ -74,15 +90,15 @@ async function start(): Promise<RunningServer> {
   } catch (error) {
     if (error instanceof ConfigError) refuse(error.message);
     if (error instanceof HubError) refuse(`cannot open the log that --log names: ${error.message}`);
-    const { code, syscall, message } = error as { code?: string; syscall?: string; message: string };
+    const { code, syscall } = error as { code?: string; syscall?: string };
     // Bun gives the code of whatever failed last when a host has no address.
-    if (syscall === "listen" && !(await hasAddress(config!.host))) {
-      refuse(`cannot listen on ${config!.host}:${config!.port}: the host has no address`);
+    if (syscall === "getaddrinfo" || (syscall === "listen" && !(await hasAddress(config!.host)))) {
+      refuse("cannot listen: the host that --host names has no address");
     }
     if (code === "EADDRINUSE") {
       refuse(`port ${config!.port} is in use; stop what listens there, or choose another with --port`);
     }
-    if (syscall === "listen") refuse(`cannot listen on ${config!.host}:${config!.port}: ${message}`);
+    if (syscall === "listen") refuse(`cannot listen on ${config!.host}:${config!.port} (${code})`);
     throw error;
   }
 }

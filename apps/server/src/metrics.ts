@@ -24,6 +24,8 @@ export class Metrics {
   readonly observer: HubObserver;
   /** What an admission is to be given, so that it tells whom it has refused. */
   readonly refused: (reason: RefusalReason) => void;
+  /** Told of each fetch of the key set, and whether it is here. */
+  readonly keysFetched: (isHere: boolean) => void;
   /** What it is to be given to tell how long publishers waited. */
   readonly published: (duration: number) => void;
 
@@ -40,6 +42,21 @@ export class Metrics {
       registers,
       labelNames: ["reason"],
     });
+    const fetches = new Counter({
+      name: "sse_key_set_fetches_total",
+      help: "Fetches of --jwt-jwks, by result: ok or failed",
+      registers,
+      labelNames: ["result"],
+    });
+    const fetched = new Gauge({
+      name: "sse_key_set_timestamp_seconds",
+      help: "When the key set that is used was fetched, in Unix time; 0: never",
+      registers,
+    });
+    this.keysFetched = (isHere) => {
+      fetches.inc({ result: isHere ? "ok" : "failed" });
+      if (isHere) fetched.setToCurrentTime();
+    };
     this.refused = (reason) => refused.inc({ reason });
     this.published = seconds(
       "sse_publish_seconds",

@@ -5,6 +5,7 @@ import { createLogger } from "./logger.ts";
 import { type RunningServer, startServer } from "./server.ts";
 
 interface Operation {
+  requestBody?: { required?: boolean; content: Record<string, { schema: Record<string, unknown> }> };
   parameters?: { in: string; name: string }[];
   responses: Record<string, { content?: object; description: string }>;
 }
@@ -21,7 +22,7 @@ async function start(...flags: string[]): Promise<RunningServer> {
   })!;
   return await startServer(
     config,
-    createLogger("error", () => {}),
+    createLogger("error", String, () => {}),
   );
 }
 
@@ -87,9 +88,26 @@ describe.each([
         abort.abort();
         const told = responses[response.status];
         const place = `${method} ${path}: ${response.status}`;
-        if (path !== "/assets/{file}") expect(told === undefined ? place : "").toBe("");
+        expect(told === undefined ? place : "").toBe("");
         if (told?.content !== undefined) expect([place, ...Object.keys(told.content)]).toContain(type!);
       }
+    }
+  });
+
+  test("asks for each body that is needed, and allows no field that is refused", async () => {
+    for (const [path, methods] of Object.entries(document.paths)) {
+      const body = methods["post"]?.requestBody;
+      if (body === undefined) continue;
+      const ask = async (text: string): Promise<number> => {
+        const headers = { "content-type": "application/json" };
+        const url = `http://127.0.0.1:${new URL(server.url).port}${path}`;
+        return (await fetch(url, { method: "POST", headers, body: text })).status;
+      };
+      expect(`${path} ${body.required !== true && (await ask("")) === 400}`).toBe(`${path} false`);
+      const { schema } = body.content["application/json"]!;
+      const objects = (schema["oneOf"] as (typeof schema)[] | undefined)?.slice(0, 1) ?? [schema];
+      const isOpen = objects.some(({ additionalProperties }) => additionalProperties !== false);
+      expect(`${path} ${isOpen && (await ask('{"other":1}')) === 400}`).toBe(`${path} false`);
     }
   });
 

@@ -1,5 +1,5 @@
 import { openapi } from "@elysiajs/openapi";
-import { json, otherMethods, OTHER_METHODS } from "@sse/elysia";
+import { json, NOSNIFF, otherMethods, OTHER_METHODS } from "@sse/elysia";
 import { buildReference, type OpenapiDocument } from "@sse/web/reference";
 import { type AnyElysia, Elysia } from "elysia";
 import about from "../package.json" with { type: "json" };
@@ -56,13 +56,14 @@ export function openapiRoutes(app: AnyElysia, config: Config) {
     ...authentication(config),
   };
   return new Elysia({ name: "openapi" })
+    .onBeforeHandle(({ set }) => void Object.assign(set.headers, NOSNIFF)) // the plugin's answer is its own
     .use(openapi({ provider: null, documentation }))
     .all("/openapi/json", read, OTHER_METHODS)
     .get(
       "/openapi",
       async ({ request }) => {
         const document = await answer("/openapi/json");
-        const headers = { vary: "accept" };
+        const headers = { ...NOSNIFF, vary: "accept" };
         if (!request.headers.get("accept")?.includes("text/html"))
           return new Response(document, { headers: { ...headers, "content-type": "application/json" } });
         const html = buildReference(await answer("/"), "/openapi", JSON.parse(document) as OpenapiDocument);

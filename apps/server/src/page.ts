@@ -1,4 +1,4 @@
-import { otherMethods, OTHER_METHODS, problem } from "@sse/elysia";
+import { NOSNIFF, otherMethods, OTHER_METHODS, problem, problems } from "@sse/elysia";
 import { buildPage } from "@sse/web";
 import { type DocumentDecoration, Elysia } from "elysia";
 
@@ -7,7 +7,7 @@ export const PAGE_HEADERS = {
   "content-security-policy":
     "default-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'",
   "referrer-policy": "no-referrer",
-  "x-content-type-options": "nosniff",
+  ...NOSNIFF,
 };
 
 const PAGE: DocumentDecoration = {
@@ -28,7 +28,7 @@ const ASSETS: DocumentDecoration = {
   operationId: "assets",
   summary: "What belongs to the page",
   security: [],
-  responses: { 200: { description: "A file of the page." } },
+  responses: { 200: { description: "A file of the page." }, ...problems(404) },
 };
 
 /**

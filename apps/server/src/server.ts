@@ -2,6 +2,7 @@ import { cors } from "@elysiajs/cors";
 import {
   Admission,
   answerErrors,
+  NOSNIFF,
   otherMethods,
   OTHER_METHODS,
   problem,
@@ -51,10 +52,10 @@ export interface RunningServer {
  */
 export async function startServer(config: Config, logger: Logger): Promise<RunningServer> {
   const { heartbeat, retry, writeDeadline, maxEventBytes, maxBodyBytes, corsOrigins: origins } = config;
-  const { authorize, tickets } = await createAuth(config);
+  const metrics = new Metrics();
+  const { authorize, tickets } = await createAuth(config, logger, metrics);
   const tls = tlsOptions(config);
   const log = await openLog(config, logger);
-  const metrics = new Metrics();
   const durations = new MaximumDurations(metrics.observer);
   const overload = new OverloadWatch(config, logger);
   const hub = createHub({
@@ -89,10 +90,11 @@ export async function startServer(config: Config, logger: Logger): Promise<Runni
     publishRate: config.publishRate,
     overload: overload.current,
     onRefused: metrics.refused,
+    onError: (error) => logger.error("a request has failed", { error: Bun.inspect(error) }),
     onPublished: metrics.published,
   });
   const answer = answerErrors(admission);
-  const stats = statsStream(hub, { authorize, origins, durations });
+  const stats = statsStream(admission, { authorize, origins, durations });
   const app = new Elysia({ serve: { development: false, reusePort: false } })
     // Each field by its name: Elysia reads the text, and prepares all there is for a handler that takes the whole context.
     .onError(({ code, error, path }) =>
@@ -106,7 +108,7 @@ export async function startServer(config: Config, logger: Logger): Promise<Runni
         withAccess(authorize, request, async (access) => {
           if (access !== undefined) requireAdmin(access);
           const { body, type } = await metrics.text();
-          return new Response(body, { headers: { "content-type": type } });
+          return new Response(body, { headers: { ...NOSNIFF, "content-type": type } });
         }),
       { detail: METRICS },
     )
@@ -127,12 +129,9 @@ export async function startServer(config: Config, logger: Logger): Promise<Runni
 
   const stop = async (): Promise<void> => {
     stopDemos();
+    stats.stop();
     overload.stop();
-    await Promise.all([
-      hub.close({ within: config.drain }),
-      stats.stop(config.drain),
-      Bun.sleep(Math.min(config.drain, TURNING_AWAY)),
-    ]);
+    await Promise.all([hub.close({ within: config.drain }), Bun.sleep(Math.min(config.drain, TURNING_AWAY))]);
     turnAwayConnections(server.port!);
     await Bun.sleep(Math.min(config.drain, LAST_COMERS));
     // What is being answered may be finished, but not by a client that takes for ever.
@@ -148,7 +147,7 @@ export async function startServer(config: Config, logger: Logger): Promise<Runni
 /** Cross-origin requests from the origins listed; without any, nothing is said, and browsers refuse them. */
 function allowOrigins({ corsOrigins: origins, corsHeaders, authCookie }: Config) {
   if (origins.length === 0) return new Elysia();
-  return cors({
+  const plugin = cors({
     origin: [...origins],
     methods: ["GET", "POST", "OPTIONS"],
     allowedHeaders: ["Content-Type", "Last-Event-ID", "Authorization", ...corsHeaders],
@@ -156,4 +155,6 @@ function allowOrigins({ corsOrigins: origins, corsHeaders, authCookie }: Config)
     credentials: authCookie !== undefined,
     maxAge: 86_400,
   });
+  // Its answers to preflights are its own.
+  return new Elysia().onRequest(({ set }) => void Object.assign(set.headers, NOSNIFF)).use(plugin);
 }

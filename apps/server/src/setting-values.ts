@@ -2,7 +2,7 @@ import { resolve } from "node:path";
 import { accessOf, clientAddress } from "@sse/elysia";
 import { logUrlFault } from "./log-url.ts";
 
-/** A mistake in the flags or the environment; the message names the setting and what to do. */
+/** A mistake in the flags or the environment; the message names the setting and what to do, and quotes nothing that is wrong. */
 export class ConfigError extends Error {
   override readonly name = "ConfigError";
 }
@@ -65,9 +65,7 @@ const LONGEST_IDLE = 255_000;
 export function idle(text: string, source: string): number {
   const value = time(text, source);
   if (value >= SHORTEST_IDLE && value <= LONGEST_IDLE) return value;
-  throw new ConfigError(
-    `must be from ${written(SHORTEST_IDLE, TIME)} to ${written(LONGEST_IDLE, TIME)}, not ${text}`,
-  );
+  throw new ConfigError(`must be from ${written(SHORTEST_IDLE, TIME)} to ${written(LONGEST_IDLE, TIME)}`);
 }
 
 export function rate(text: string): number {
@@ -83,6 +81,11 @@ export function port(text: string): number {
 
 export function asItIs(text: string): string {
   return text;
+}
+
+export function hostName(text: string): string {
+  if (/^[\w.:%-]{1,253}$/.test(text)) return text;
+  throw new ConfigError("must be the name or the address of a network interface");
 }
 
 export function oneOf<const T extends string>(values: readonly T[]): Parse<T> {
@@ -114,9 +117,9 @@ export function tokens(text: string, source: string): string {
 function listOf(what: string, separator: RegExp, isGood: (part: string) => boolean): Parse<string[]> {
   return (text) => {
     const parts = text.split(separator).filter((part) => part !== "");
-    const wrong = parts.find((part) => !isGood(part));
-    if (wrong === undefined) return parts;
-    throw new ConfigError(`must be ${what}, parted by commas, not ${JSON.stringify(wrong)}`);
+    const wrong = parts.findIndex((part) => !isGood(part));
+    if (wrong === -1) return parts;
+    throw new ConfigError(`must be ${what}, parted by commas; number ${wrong + 1} is not`);
   };
 }
 
@@ -139,8 +142,8 @@ export function proxies(text: string): string[] {
   const list = text.split(/[\s,]+/).filter((each) => each !== "");
   try {
     clientAddress(list);
-  } catch (error) {
-    throw new ConfigError((error as Error).message);
+  } catch {
+    throw new ConfigError("must be addresses and networks, as 10.0.0.0/8");
   }
   return list;
 }
@@ -149,8 +152,8 @@ export function selectors(text: string): string[] {
   const list = text.split(/\s+/).filter((word) => word !== "");
   try {
     accessOf({ subscribe: list });
-  } catch (error) {
-    throw new ConfigError(`must be selectors, as public/**: ${(error as Error).message}`);
+  } catch {
+    throw new ConfigError("must be selectors, as public/**: * is a whole segment, and ** the last one");
   }
   return list;
 }

@@ -1,3 +1,4 @@
+import { existsSync } from "node:fs";
 import { MAX_BODY_BYTES, TICKET_DEFAULTS } from "@sse/elysia";
 import { HUB_DEFAULTS, MEMORY_LOG_DEFAULTS } from "@sse/hub";
 import { SQLITE_LOG_DEFAULTS } from "@sse/hub/sqlite";
@@ -20,11 +21,17 @@ interface Setting<Value> {
   /** True: the flag can be given several times; in the environment the values are parted by spaces. */
   readonly isList?: true;
   readonly env?: string;
+  /** Whether a text may stand in messages; default: what could be read of it may. */
+  readonly isShown?: (text: string) => boolean;
   /** Null for a secret: everybody on a machine can read the arguments of its processes. */
   readonly flag?: null;
 }
 
-type More = Pick<Setting<unknown>, "env" | "flag" | "isList">;
+type More = Pick<Setting<unknown>, "env" | "flag" | "isList" | "isShown">;
+
+/** What names no file may be the secret itself, which was to be in one. */
+const FILE: More = { isShown: (text) => existsSync(text) };
+const SECRET: More = { isShown: () => false };
 
 const value = <T>(parse: Parse<T>, fallback: string, help: string, more: More = {}): Setting<T> => ({
   parse,
@@ -118,17 +125,25 @@ const AUTHENTICATION = {
     of.asItIs,
     "(environment only)",
     "secret of 32 bytes or more that JWTs are signed with (HS256)",
-    { flag: null },
+    { flag: null, ...SECRET },
   ),
   jwtKey: optional(
     of.asItIs,
     "FILE",
     "public key, as PEM, JWK or JWK set, that JWTs are checked with (RS256, ES256, EdDSA)",
+    FILE,
   ),
-  jwtJwks: optional(of.asItIs, "URL", "where to get the JWK set that JWTs are checked with"),
+  jwtJwks: optional(of.asItIs, "URL", "where to get the JWK set that JWTs are checked with", {
+    isShown: (text) => /^https?:/.test(text),
+  }),
   jwtIssuer: optional(of.asItIs, "NAME", "what a JWT's iss must be"),
   jwtAudience: optional(of.asItIs, "NAME", "what a JWT's aud must hold"),
-  tokens: optional(of.tokens, "FILE", "JSON list of fixed tokens; the environment may hold the list itself"),
+  tokens: optional(
+    of.tokens,
+    "FILE",
+    "JSON list of fixed tokens; the environment may hold the list itself",
+    FILE,
+  ),
   anonymousSubscribe: list(
     of.selectors,
     "SELECTOR",
@@ -159,7 +174,7 @@ const inMemory = (text: string): string => `default ${text} when the log is no S
 /** Every setting: the order is that of `--help`. Times are in milliseconds; `null` is off. */
 const TABLE = {
   port: value(of.port, "3000", "port to listen on, 0 for any free one", { env: "PORT" }),
-  host: value(of.asItIs, "127.0.0.1", "address to listen on", { env: "HOST" }),
+  host: value(of.hostName, "127.0.0.1", "address to listen on", { env: "HOST" }),
   open: toggle("listen beyond this machine although nobody has to authenticate"),
   log: value(
     of.logUrl,
@@ -211,8 +226,9 @@ const TABLE = {
     of.asItIs,
     "FILE",
     "file with the certificate chain, for https with HTTP/2 and HTTP/1.1; default none, http",
+    FILE,
   ),
-  tlsKey: optional(of.asItIs, "FILE", "file with the key of the certificate"),
+  tlsKey: optional(of.asItIs, "FILE", "file with the key of the certificate", FILE),
   http3: toggle(
     "offer HTTP/3 too, on the same port of UDP, an experiment of Bun; browsers remember it for a day",
   ),

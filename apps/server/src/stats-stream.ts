@@ -1,8 +1,9 @@
 import {
   type Access,
-  Admission,
+  type Admission,
   answerErrors,
   type Authorize,
+  emptyAnswer,
   events,
   fieldNames,
   OTHER_METHODS,
@@ -17,7 +18,7 @@ import {
   STREAM_RESPONSES,
   withAccess,
 } from "@sse/elysia";
-import { createHub, type Hub, MemoryLog, SelectorSet } from "@sse/hub";
+import { MemoryLog, SelectorSet } from "@sse/hub";
 import { type DocumentDecoration, Elysia } from "elysia";
 import type { Maxima, MaximumDurations } from "./maximum-durations.ts";
 import { residentMemory } from "./overload-watch.ts";
@@ -32,10 +33,19 @@ const STATS_EVENTS: DocumentDecoration = {
 const STATS_PROBE: DocumentDecoration = {
   operationId: "statsProbe",
   summary: "Has a `probe` event come in /stats/events, for a client that measures how long it takes",
+  requestBody: {
+    required: true,
+    content: {
+      "application/json": {
+        schema: { type: "object", additionalProperties: false, properties: { tab: {}, number: {} } },
+      },
+    },
+  },
   responses: { 204: { description: "It is on its way." }, ...problems(400, 401, 403, 413) },
 };
 
 const TOPIC = "stats";
+const TOPICS = [TOPIC];
 /** Milliseconds between two samples. */
 const PERIOD = 1000;
 /** What is kept for who comes later: five minutes, however many probes are among it. */
@@ -43,7 +53,7 @@ const KEPT = { maxEvents: null, maxBytes: 4 * 1024 * 1024, maxAge: 300 * PERIOD 
 /** The most bytes of a probe: the name of who sent it, and its number. */
 const MAX_PROBE = 256;
 const PROBE_FIELDS = fieldNames("tab", "number");
-/** Who may see the state may read all of this hub, which has nothing else. */
+/** Who may see the state may read all of its namespace, which has nothing else. */
 const ALL = new SelectorSet(["**"]);
 
 function admin(access: Access): Access {
@@ -62,23 +72,25 @@ function adminsOf(authorize: Authorize | undefined): Authorize | undefined {
 /**
  * `GET /stats/events`: what `/stats` says, once a second while somebody listens, as `stats` events.
  *
- * They come from a hub of their own: the state of a node does not belong into a log that nodes share, nor into every
- * stream of `**`, and takes the right to see `/stats` whatever may be subscribed to.
+ * They have a namespace of their own: the state of a node does not belong into a log that nodes share, nor into every
+ * stream of `**`, and takes the right to see `/stats` whatever may be subscribed to. Its streams are the hub's like all
+ * others, and pass the same admission.
  *
  * `POST /stats/probe` sends a `probe` event the same way, so that a page can measure it without a trace in the users' log.
  *
  * @param options.durations observes the hub; each sample has the maxima of its second
+ * @returns the routes, and what ends the samples
  */
 export function statsStream(
-  hub: Hub,
+  admission: Admission,
   {
     authorize,
     origins,
     durations,
   }: { authorize: Authorize | undefined; origins: readonly string[]; durations: MaximumDurations },
 ) {
-  const own = createHub({ log: new MemoryLog(KEPT) });
-  const admission = new Admission(own);
+  const { hub } = admission;
+  const namespace = hub.namespace(new MemoryLog(KEPT));
   const authorizeAdmin = adminsOf(authorize);
   let cpu = process.cpuUsage();
   let last = performance.now();
@@ -95,29 +107,28 @@ export function statsStream(
       cpu: Math.round(((used.user + used.system) / 1000 / elapsed) * 1000) / 1000,
       ...hub.stats(),
       lag: hub.slowest(1)[0]?.lag ?? 0,
-      watching: own.listeners(TOPIC),
+      watching: namespace.listeners(TOPIC),
       latency,
     };
   };
   const timer = setInterval(() => {
     const latency = durations.take(); // when nobody listens too: a sample is of its own second
-    if (own.closing || own.listeners(TOPIC) === 0) return;
-    own.publish(TOPIC, { event: "stats", data: sample(latency) }).catch(() => {}); // the next one is due soon
+    if (namespace.closing || namespace.listeners(TOPIC) === 0) return;
+    namespace.publish(TOPIC, { event: "stats", data: sample(latency) }).catch(() => {}); // the next one is due soon
   }, PERIOD);
   const probe = async (request: Request): Promise<Response> => {
     requireKnownOrigin(request, origins);
     const body = parseJson(await readText(request, MAX_PROBE));
-    await own.publish(TOPIC, { event: "probe", data: requireFields(body, PROBE_FIELDS, "the body") });
-    return new Response(null, { status: 204 });
+    await namespace.publish(TOPIC, { event: "probe", data: requireFields(body, PROBE_FIELDS, "the body") });
+    return emptyAnswer();
   };
   const routes = new Elysia({ name: "stats-stream" })
     .onError(answerErrors(admission))
     .get(
       "/stats/events",
-      ({ request, server }) => events(admission, request, server, authorizeAdmin, [TOPIC]),
-      {
-        detail: STATS_EVENTS,
-      },
+      ({ request, server }) =>
+        events(admission, request, server, { authorize: authorizeAdmin, topics: TOPICS, namespace }),
+      { detail: STATS_EVENTS },
     )
     .all("/stats/events", otherMethods("GET, HEAD, OPTIONS"), OTHER_METHODS)
     .post("/stats/probe", ({ request }) => withAccess(authorizeAdmin, request, () => probe(request)), {
@@ -125,9 +136,5 @@ export function statsStream(
       detail: STATS_PROBE,
     })
     .all("/stats/probe", otherMethods("POST, OPTIONS"), OTHER_METHODS);
-  const stop = (within: number): Promise<void> => {
-    clearInterval(timer);
-    return own.close({ within });
-  };
-  return { routes, stop };
+  return { routes, stop: () => clearInterval(timer) };
 }

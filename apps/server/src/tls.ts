@@ -27,7 +27,7 @@ function read(flag: string, path: string): string {
   try {
     return readFileSync(path, "utf8");
   } catch (error) {
-    throw new ConfigError(`${flag} cannot be read: ${(error as Error).message}`);
+    throw new ConfigError(`${flag} ${path} cannot be read (${(error as NodeJS.ErrnoException).code})`);
   }
 }
 

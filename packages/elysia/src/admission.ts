@@ -28,6 +28,8 @@ export interface AdmissionOptions {
   overload?: (() => Overload | null) | undefined;
   /** Told of each request that is refused. Default: nobody is. */
   onRefused?: ((reason: RefusalReason) => void) | undefined;
+  /** Told what a handler has thrown that is no refusal, and was answered with 500. Default: it is written to standard error. */
+  onError?: ((error: unknown) => void) | undefined;
   /** Told how long each request to publish took that was not refused, in milliseconds. Default: nobody is. */
   onPublished?: ((duration: number) => void) | undefined;
 }
@@ -40,6 +42,8 @@ export class Admission {
   readonly hub: Hub;
   /** See {@link AdmissionOptions}. */
   readonly onRefused: (reason: RefusalReason) => void;
+  /** See {@link AdmissionOptions}. */
+  readonly onError: (error: unknown) => void;
   /** See {@link AdmissionOptions}. */
   readonly onPublished: (duration: number) => void;
   readonly #address: ClientAddress;
@@ -58,6 +62,7 @@ export class Admission {
     } = options;
     this.hub = hub;
     this.onRefused = onRefused;
+    this.onError = options.onError ?? ((error) => console.error(error));
     this.onPublished = options.onPublished ?? (() => {});
     this.#address = clientAddress(trustedProxies, onDisregardedProxy);
     this.#rate = publishRate === null ? null : new RateLimiter(publishRate);

@@ -50,6 +50,61 @@ test.each<[string, string | null, string]>([
   expect(addressOf(peer, forwardedFor, PROXIES)).toBe(address);
 });
 
+/** 203.0.113.1, however it is mapped into IPv6. */
+const MAPPED = [
+  "::ffff:203.0.113.1",
+  "::FFFF:203.0.113.1",
+  "::ffff:cb00:7101",
+  "::ffff:CB00:7101",
+  "0:0:0:0:0:ffff:203.0.113.1",
+  "0:0:0:0:0:ffff:cb00:7101",
+  "0000:0000:0000:0000:0000:FFFF:CB00:7101",
+  "0::ffff:203.0.113.1",
+  "0:0::0:ffff:cb00:7101",
+  "::0:0:ffff:203.0.113.1",
+  "::ffff:203.0.113.1%eth0",
+  "::ffff:cb00:7101%1",
+];
+
+test.each(MAPPED)("%s counts as the IPv4 address, wherever it stands", (mapped) => {
+  expect(addressOf(mapped, null)).toBe("203.0.113.1");
+  expect(addressOf("10.1.1.1", mapped, PROXIES)).toBe("203.0.113.1");
+  expect(addressOf("10.1.1.1", `1.1.1.1, [${mapped}]:4711`, PROXIES)).toBe("203.0.113.1");
+  // As a proxy: in the list, as the peer, and among those that the header names.
+  const client = "198.51.100.7";
+  for (const network of ["203.0.113.1", "203.0.113.0/24", "::ffff:203.0.113.0/120", "::ffff:cb00:7101"]) {
+    expect(addressOf(mapped, client, [network])).toBe(client);
+    expect(addressOf("10.1.1.1", `${client}, ${mapped}`, ["10.0.0.0/8", network])).toBe(client);
+  }
+  expect(addressOf("203.0.113.1", client, [mapped])).toBe(client);
+  expect(addressOf("203.0.113.1", client, [`${mapped}/128`])).toBe(client);
+  expect(addressOf("203.1.114.1", client, [`${mapped}/112`])).toBe("203.1.114.1");
+  expect(addressOf("203.0.114.1", client, ["203.0.113.0/24", "::fffe:203.0.114.1"])).toBe("203.0.114.1");
+});
+
+test.each(["::fffe:203.0.113.1", "::1:ffff:203.0.113.1", "::203.0.113.1", "64:ff9b::203.0.113.1"])(
+  "%s is no mapped address",
+  (other) => {
+    expect(addressOf(other, null)).toEndWith("::/64");
+    expect(addressOf(other, "198.51.100.7", ["203.0.113.0/24"])).toEndWith("::/64");
+  },
+);
+
+test("one address of IPv6 counts once, in whatever spelling", () => {
+  const spellings = [
+    "2001:DB8::1",
+    "2001:db8:0:0::1",
+    "2001:0db8::0:1",
+    "2001:db8::0.0.0.1",
+    "2001:db8::1%a",
+  ];
+  for (const spelling of spellings) {
+    expect(addressOf("10.1.1.1", spelling, PROXIES)).toBe("2001:db8:0:0::/64");
+    expect(addressOf("2001:db8::1", "198.51.100.7", [spelling])).toBe("198.51.100.7");
+    expect(addressOf(spelling, "198.51.100.7", ["2001:db8::/32"])).toBe("198.51.100.7");
+  }
+});
+
 test("a peer without an address is not counted, and without trusted proxies no header counts", () => {
   expect(addressOf(null, "203.0.113.1", PROXIES)).toBeUndefined();
   expect(clientAddress()(new Request("http://localhost/"), null)).toBeUndefined();
@@ -65,6 +120,9 @@ test.each([
   "10.0.0.0/-1",
   "",
   "10.0.0",
+  "::ffff:10.0.0.0/95",
+  "::ffff:10.0.0.0/129",
+  "10.0.0.1%eth0",
 ])("%j is no proxy", (text) => {
   expect(() => clientAddress([text])).toThrow(TypeError);
 });

@@ -24,7 +24,7 @@ export function clientAddress(
   return (request, server) => {
     const peer = server?.requestIP(request)?.address;
     if (peer === undefined) return undefined;
-    const address = canonical(peer);
+    const address = canonical(peer) ?? peer;
     if (trusted === null || !isTrusted(trusted, address)) {
       if (!hasTold && request.headers.has("x-forwarded-for")) {
         hasTold = true;
@@ -41,13 +41,14 @@ function listOf(addresses: readonly string[]): BlockList | null {
   const list = new BlockList();
   for (const text of addresses) {
     const [address = "", bits, ...rest] = text.split("/");
-    const version = isIP(address);
-    const most = version === 4 ? 32 : 128;
-    const prefix = bits === undefined ? most : /^[0-9]{1,3}$/.test(bits) ? Number(bits) : Infinity;
-    if (version === 0 || prefix > most || rest.length > 0) {
+    const base = canonical(address);
+    // A network of mapped addresses is one of IPv4.
+    const [most, mapped] = base?.includes(":") ? [128, 0] : [32, isIP(address) === 6 ? 96 : 0];
+    const prefix = bits === undefined ? most : /^[0-9]{1,3}$/.test(bits) ? Number(bits) - mapped : Infinity;
+    if (base === null || prefix < 0 || prefix > most || rest.length > 0) {
       throw new TypeError(`must be addresses and networks, as 10.0.0.0/8, not ${JSON.stringify(text)}`);
     }
-    list.addSubnet(address, prefix, version === 4 ? "ipv4" : "ipv6");
+    list.addSubnet(base, prefix, most === 32 ? "ipv4" : "ipv6");
   }
   return list;
 }
@@ -61,7 +62,7 @@ function forwarded(header: string | null, trusted: BlockList, peer: string): str
   let client = peer;
   for (const hop of (header ?? "").split(",").toReversed()) {
     const address = canonical(withoutPort(hop.trim()));
-    if (isIP(address) === 0) return client;
+    if (address === null) return client;
     client = address;
     if (!isTrusted(trusted, client)) return client;
   }
@@ -73,24 +74,43 @@ function withoutPort(hop: string): string {
   return /^\[([^\]]*)\](?::[0-9]*)?$/.exec(hop)?.[1] ?? /^([0-9.]+):[0-9]*$/.exec(hop)?.[1] ?? hop;
 }
 
-/** An IPv4 client of a socket for both has an IPv6 address. */
-function canonical(address: string): string {
-  return /^::ffff:([0-9.]+)$/i.exec(address)?.[1] ?? address;
+/**
+ * An address in one spelling, without a zone; null for what is none. IPv4 that is mapped into IPv6 (RFC 4291, 2.5.5.2) is
+ * IPv4: so a socket for both sees its clients, and a client with both must not be two. The text is a new one, which does not
+ * keep the header alive that it was cut out of.
+ */
+function canonical(text: string): string | null {
+  const version = isIP(text);
+  if (version === 0) return null;
+  if (version === 4) return text.split(".").map(Number).join(".");
+  const groups = groupsOf(text);
+  const [high, low] = groups.slice(6) as [number, number];
+  if (groups.slice(0, 6).join() === "0,0,0,0,0,65535") return dotted(high, low);
+  return groups.map((group) => group.toString(16)).join(":");
 }
 
-/** The first 64 bits of an IPv6 address, in one spelling; any other as it is. */
+function dotted(high: number, low: number): string {
+  return [high >> 8, high & 255, low >> 8, low & 255].join(".");
+}
+
+/** The eight groups of an IPv6 address. */
+function groupsOf(address: string): number[] {
+  const [left = [], right] = address.replace(/%.*/, "").split("::").map(partOf);
+  if (right === undefined) return left;
+  return [...left, ...Array<number>(8 - left.length - right.length).fill(0), ...right];
+}
+
+/** A tail in dots takes the place of two groups. */
+function partOf(part: string): number[] {
+  if (part === "") return [];
+  return part.split(":").flatMap((group) => {
+    if (!group.includes(".")) return Number.parseInt(group, 16);
+    const [a, b, c, d] = group.split(".").map(Number) as [number, number, number, number];
+    return [(a << 8) | b, (c << 8) | d];
+  });
+}
+
+/** The first 64 bits of an IPv6 address; any other as it is. */
 function network(address: string): string {
-  if (!address.includes(":")) return address;
-  const [left = "", right] = address.toLowerCase().split("%")[0]!.split("::");
-  const groups = left === "" ? [] : left.split(":");
-  if (right !== undefined) {
-    // A tail in dots takes the place of two groups.
-    const after = right === "" ? 0 : right.split(":").length + (right.includes(".") ? 1 : 0);
-    while (groups.length + after < 8) groups.push("0");
-    if (right !== "") groups.push(...right.split(":"));
-  }
-  return `${groups
-    .slice(0, 4)
-    .map((group) => group.replace(/^0+(?=.)/, ""))
-    .join(":")}::/64`;
+  return address.includes(":") ? `${address.split(":", 4).join(":")}::/64` : address;
 }

@@ -1,4 +1,5 @@
 import type { Hub } from "@sse/hub";
+import { jsonAnswer } from "./answers.ts";
 import { fieldNames, parseJson, requireFields } from "./json.ts";
 import { requireKnownOrigin } from "./origin.ts";
 import { Refusal } from "./problem.ts";
@@ -24,7 +25,7 @@ export async function drain(
     throw new Refusal(400, 'topics must be a list of selectors, as ["orders/*"]');
   if (within !== undefined && typeof within !== "number")
     throw new Refusal(400, "within must be a number of milliseconds");
-  return Response.json({
+  return jsonAnswer({
     streams: hub.drain({ ...(topics && { topics }), ...(within !== undefined && { within }) }),
   });
 }

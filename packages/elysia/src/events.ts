@@ -1,5 +1,13 @@
-import { directStream, type LagPolicy, type MaybePromise, type Opening, type StreamRequest } from "@sse/hub";
+import {
+  directStream,
+  type Hub,
+  type LagPolicy,
+  type MaybePromise,
+  type Opening,
+  type StreamRequest,
+} from "@sse/hub";
 import type { Server } from "bun";
+import { emptyAnswer } from "./answers.ts";
 import type { Admission } from "./admission.ts";
 import { type Access, type Authorize, requireSubscribe, withAccess } from "./auth/access.ts";
 import { headerCursor, queryCursor } from "./last-event-id.ts";
@@ -12,6 +20,16 @@ import { traceSubscribe } from "./tracing.ts";
 
 /** The topic of streams that ask for none. */
 export const DEFAULT_TOPIC = "default";
+
+/** What a stream is of, and who may read it. */
+export interface EventsOptions {
+  /** What may be read; default: everything. */
+  authorize?: Authorize | undefined;
+  /** What the stream is of; default: what the query asks for. */
+  topics?: readonly string[];
+  /** A namespace of the admission's hub that it is of; default: the hub. */
+  namespace?: Hub;
+}
 
 /** The ticket was used before this is read. */
 const PARAMETERS = ["topic", "lastEventId", "replay", "lag", "ticket"];
@@ -60,8 +78,6 @@ function parseReplay(text: string | null): "all" | number | undefined {
  * `GET /events`: the stream, 204 for a client that has had all there will ever be, or, to an EventSource for which there is
  * no room now, when to come back.
  *
- * @param authorize what may be read; default: everything
- * @param topics what the stream is of; default: what the query asks for
  * @throws Refusal 401 or 403 for what may not be read, whether or not there is any of it. HubError or Refusal when there is
  *   no room, or the log cannot be asked where the stream begins
  */
@@ -69,13 +85,12 @@ export function events(
   admission: Admission,
   request: Request,
   server: Server<unknown> | null,
-  authorize?: Authorize,
-  topics?: readonly string[],
+  options: EventsOptions = {},
 ): MaybePromise<Response> {
   try {
     admission.requireRoom();
-    const answer = withAccess(authorize, request, (access) =>
-      open(admission, request, server, access, topics),
+    const answer = withAccess(options.authorize, request, (access) =>
+      open(admission, request, server, access, options),
     );
     if (!(answer instanceof Promise)) return answer;
     return answer.catch((error: unknown) => refuseInStream(admission, request, error));
@@ -89,9 +104,8 @@ function open(
   request: Request,
   server: Server<unknown> | null,
   access: Access | undefined,
-  topics: readonly string[] | undefined,
+  { topics, namespace = admission.hub }: EventsOptions,
 ): MaybePromise<Response> {
-  const { hub } = admission;
   const wanted = {
     ...streamRequest(request, topics, access),
     ...admission.quotaKeys(request, server, access),
@@ -101,10 +115,10 @@ function open(
     },
   };
   const answer = (opening: Opening): Response => {
-    if (opening.over) return new Response(null, { status: 204 });
+    if (opening.over) return emptyAnswer();
     server?.timeout(request, 0);
     return new Response(directStream(opening, server?.development), STREAM);
   };
-  const opening = traceSubscribe(request, wanted, () => hub.open(wanted));
+  const opening = traceSubscribe(request, wanted, () => namespace.open(wanted));
   return opening instanceof Promise ? opening.then(answer) : answer(opening);
 }

@@ -11,13 +11,15 @@ export {
 } from "./auth/access.ts";
 export { createAuthorize, type CredentialOptions } from "./auth/credentials.ts";
 export { createJwtVerifier, type JwtOptions } from "./auth/jwt.ts";
-export { type JwtKey, readKey, remoteKeys, secretKey } from "./auth/jwt-key.ts";
+export { type JwtKey, readKey, secretKey } from "./auth/jwt-key.ts";
 export { localOnly } from "./auth/local-only.ts";
 export { mintToken, type MintOptions } from "./auth/mint.ts";
+export { type RemoteKeyOptions, remoteKeys } from "./auth/remote-keys.ts";
 export { readTokens, type StaticToken } from "./auth/static-tokens.ts";
 export { TICKET_DEFAULTS, type TicketOptions, Tickets } from "./auth/tickets.ts";
+export { emptyAnswer, jsonAnswer, NOSNIFF } from "./answers.ts";
 export { clientAddress } from "./client-address.ts";
-export { DEFAULT_TOPIC, events } from "./events.ts";
+export { DEFAULT_TOPIC, events, type EventsOptions } from "./events.ts";
 export { fieldNames, type FieldNames, parseJson, requireFields } from "./json.ts";
 export { otherMethods } from "./other-methods.ts";
 export { nearestName } from "./nearest-name.ts";

@@ -9,6 +9,7 @@ const WHEN = {
   400: "The request is wrong: the detail says where.",
   401: "A token is needed, or it is wrong or has ended.",
   403: "The token does not allow it, or a page of another origin makes a browser ask.",
+  404: "There is nothing at this path.",
   413: "The body, or an event in it, is too large.",
   415: "Another content type, charset or content coding than those that are understood.",
   429: "Too many: come back after the time in `Retry-After`.",
@@ -76,7 +77,6 @@ export const STREAM_RESPONSES: Responses = {
     },
     content: {
       "text/event-stream": {
-        schema: text,
         example:
           'event: sse:ready\nretry: 2113\ndata: {"resume":"fresh","replayed":0}\nid: m3kq0z81xa-41\n\n' +
           'event: paid\ndata: {"total":99}\nid: m3kq0z81xa-42\n\n',
@@ -241,7 +241,8 @@ export const DRAIN: DocumentDecoration = {
           properties: {
             topics: {
               type: "array",
-              items: text,
+              items: { ...text, minLength: 1 },
+              minItems: 1,
               description:
                 "Those that ask for one of these selectors, by the same word. Default: every stream.",
             },

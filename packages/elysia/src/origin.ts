@@ -9,11 +9,11 @@ import { Refusal } from "./problem.ts";
  */
 export function requireKnownOrigin(request: Request, origins: readonly string[]): void {
   const origin = request.headers.get("origin");
-  if (origin === null || isKnown(origin, request, origins)) return; // no browser, or a page that was let in
-  throw new Refusal(
-    403,
-    `pages of ${origin.slice(0, 256)} may not publish here; the server has to be told to allow them`,
-  );
+  const site = request.headers.get("sec-fetch-site");
+  // No browser, or one that says that no other page has sent it.
+  if (origin === null ? site === null || isOwnSite(site) : isKnown(origin, site, request, origins)) return;
+  const who = origin === null ? "another origin" : origin.slice(0, 256);
+  throw new Refusal(403, `pages of ${who} are not allowed here; list the origin to allow them`);
 }
 
 /**
@@ -27,8 +27,7 @@ export function requireKnownOrigin(request: Request, origins: readonly string[])
 export function requireOwnPage(request: Request, origins: readonly string[]): void {
   const origin = request.headers.get("origin");
   const site = request.headers.get("sec-fetch-site");
-  // "none": an address that the user has typed.
-  if (origin === null ? site === "same-origin" || site === "none" : isKnown(origin, request, origins)) return;
+  if (origin === null ? isOwnSite(site) : isKnown(origin, site, request, origins)) return;
   throw new Refusal(
     403,
     "the cookie counts only in requests of the server's own pages, or of origins that it was told to allow, over " +
@@ -36,7 +35,21 @@ export function requireOwnPage(request: Request, origins: readonly string[]): vo
   );
 }
 
-function isKnown(origin: string, request: Request, origins: readonly string[]): boolean {
+/** Whether the browser says that the page is of the same origin, or that the user has typed the address ("none"). */
+function isOwnSite(site: string | null): boolean {
+  return site === "same-origin" || site === "none";
+}
+
+function isKnown(origin: string, site: string | null, request: Request, origins: readonly string[]): boolean {
   if (origins.includes(origin)) return true;
-  return URL.canParse(origin) && new URL(origin).host === request.headers.get("host");
+  if (site !== null && !isOwnSite(site)) return false;
+  const { url } = request;
+  if (origin === originOf(url)) return true;
+  // Where a proxy ends the TLS, this server sees http. Then the browser's word is needed: to it, http and https are two sites.
+  return site === "same-origin" && url.startsWith("http:") && origin === originOf(`https:${url.slice(5)}`);
+}
+
+/** Scheme, host and port, as a browser writes them; null for a request that names no host. */
+function originOf(url: string): string | null {
+  return URL.parse(url)?.origin ?? null;
 }

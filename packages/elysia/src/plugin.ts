@@ -1,6 +1,7 @@
 import type { Hub } from "@sse/hub";
 import type { Server } from "bun";
 import { Elysia } from "elysia";
+import { jsonAnswer } from "./answers.ts";
 import { Admission } from "./admission.ts";
 import { type Authorize, requireAdmin, withAccess } from "./auth/access.ts";
 import type { Tickets } from "./auth/tickets.ts";
@@ -8,6 +9,7 @@ import { drain } from "./drain.ts";
 import { events } from "./events.ts";
 import { otherMethods } from "./other-methods.ts";
 import { DRAIN, EVENTS, HEALTHZ, OTHER_METHODS, PUBLISH, READYZ, STATS } from "./openapi.ts";
+import { requireKnownOrigin } from "./origin.ts";
 import { LAST_ANSWER, problem } from "./problem.ts";
 import { publish } from "./publish.ts";
 import { answerErrors } from "./refuse.ts";
@@ -19,7 +21,7 @@ export interface SseOptions {
   hub: Hub;
   /** The most bytes in the body of a request; default 4 MiB. */
   maxBodyBytes?: number;
-  /** Origins whose pages may publish, as `https://example.com`, besides the server's own; default none. */
+  /** Origins whose pages may publish and see the state, as `https://example.com`, besides the server's own; default none. */
   origins?: readonly string[];
   /**
    * What a request may do; default: everything. {@link createAuthorize} makes one of tokens, tickets and cookies; an app
@@ -61,7 +63,7 @@ export function sse({
     );
   const app = new Elysia({ name: "@sse/elysia" })
     .onError(answerErrors(admission))
-    .get("/events", ({ request, server }) => events(admission, request, server, authorize), {
+    .get("/events", ({ request, server }) => events(admission, request, server, { authorize }), {
       detail: EVENTS,
     })
     .all("/events", read, OTHER_METHODS)
@@ -74,7 +76,7 @@ export function sse({
       { parse: "none", detail: PUBLISH },
     )
     .all("/publish", otherMethods("POST, OPTIONS"), OTHER_METHODS)
-    .get("/healthz", () => Response.json({ status: "up" }), { detail: HEALTHZ })
+    .get("/healthz", () => jsonAnswer({ status: "up" }), { detail: HEALTHZ })
     .all("/healthz", read, OTHER_METHODS)
     .get(
       "/readyz",
@@ -82,7 +84,7 @@ export function sse({
         const fault = hub.closing
           ? "the server is shutting down"
           : (hub.fault ?? admission.overload()?.detail ?? null);
-        if (fault === null) return Response.json({ status: "ready" });
+        if (fault === null) return jsonAnswer({ status: "ready" });
         return problem(503, fault, hub.closing ? LAST_ANSWER : {});
       },
       { detail: READYZ },
@@ -92,8 +94,9 @@ export function sse({
       "/stats",
       ({ request }) =>
         withAccess(authorize, request, (access) => {
+          requireKnownOrigin(request, origins);
           if (access !== undefined) requireAdmin(access);
-          return Response.json({
+          return jsonAnswer({
             uptime: Math.round((performance.now() - started) / 1000),
             ...hub.stats(),
             slowest: hub.slowest(SLOWEST),
@@ -112,6 +115,8 @@ export function sse({
       { parse: "none", detail: DRAIN },
     )
     .all("/drain", otherMethods("POST, OPTIONS"), OTHER_METHODS);
-  if (authorize !== undefined && tickets !== undefined) app.use(ticketRoutes(admission, authorize, tickets));
+  if (authorize !== undefined && tickets !== undefined) {
+    app.use(ticketRoutes(admission, { authorize, tickets, origins }));
+  }
   return app;
 }

@@ -1,4 +1,5 @@
 import type { HubErrorCode } from "@sse/hub";
+import { NOSNIFF } from "./answers.ts";
 
 const TITLES = {
   400: "Bad Request",
@@ -83,7 +84,7 @@ export function problem(
   const wait = status === 429 || status === 503 ? { "retry-after": RETRY_AFTER } : {};
   return new Response(`${JSON.stringify({ status, title: TITLES[status], detail })}\n`, {
     status,
-    headers: { "content-type": "application/problem+json", ...wait, ...headers },
+    headers: { ...NOSNIFF, "content-type": "application/problem+json", ...wait, ...headers },
   });
 }
 

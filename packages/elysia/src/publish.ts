@@ -1,5 +1,6 @@
 import type { EventId, Message } from "@sse/hub";
 import type { Server } from "bun";
+import { NOSNIFF } from "./answers.ts";
 import type { Admission } from "./admission.ts";
 import { type Access, requirePublish, requirePublisher } from "./auth/access.ts";
 import { fieldNames, parseJson, requireFields } from "./json.ts";
@@ -28,7 +29,9 @@ const FIELDS = fieldNames("topic", "data", "event", "key", "id", "end");
 const FIELD_NAMES = Object.keys(FIELDS);
 const TEXT_PARAMETERS = ["topic", "event", "key", "id"];
 /** Made once: Bun copies it for less than it takes to read an object. */
-const JSON_ANSWER: ResponseInit = { headers: new Headers({ "content-type": "application/json" }) };
+const JSON_ANSWER: ResponseInit = {
+  headers: new Headers({ ...NOSNIFF, "content-type": "application/json" }),
+};
 
 function publicationOf(value: unknown, where: string): Publication {
   const fields = requireFields(value, FIELDS, where);

@@ -28,7 +28,7 @@ export function answerErrors(admission: Admission): (context: { error: unknown }
   return ({ error }) => {
     const refusal = refusalOf(error);
     if (refusal === null) {
-      console.error(error);
+      admission.onError(error);
       return problem(500, "the server failed to handle this request; its log says why");
     }
     const { status, message, headers, reason } = refusal;

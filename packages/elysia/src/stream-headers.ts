@@ -1,4 +1,5 @@
 import { CONTENT_TYPE } from "@sse/protocol";
+import { NOSNIFF } from "./answers.ts";
 
 /**
  * `no-transform` and `x-accel-buffering` keep proxies from holding events back. `connection: close`, because Bun keeps
@@ -6,6 +7,7 @@ import { CONTENT_TYPE } from "@sse/protocol";
  * Elysia would read such a stream and write it anew.
  */
 export const STREAM_HEADERS = Object.freeze({
+  ...NOSNIFF,
   "content-type": CONTENT_TYPE,
   "cache-control": "no-cache, no-transform",
   "x-accel-buffering": "no",

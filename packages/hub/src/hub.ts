@@ -38,14 +38,18 @@ class EventHub {
   readonly #groupCommit: GroupCommit;
   readonly #turns: Turns;
   readonly #drain: Drain;
+  readonly #parent: EventHub | null;
+  readonly #namespaces = new Set<EventHub>();
   #closing: Promise<void> | null = null;
 
-  constructor(options: HubOptions = {}) {
+  constructor(options: HubOptions = {}, parent: EventHub | null = null) {
+    this.#parent = parent;
     this.#settings = resolveOptions(options);
     this.#clock = this.#settings.clock;
     this.#schemas = this.#settings.schemas === null ? null : new Schemas(this.#settings.schemas);
     this.#groupCommit = new GroupCommit(this.#settings);
-    this.#streams = new OpenStreams(this.#settings, () => this.#turns.take());
+    const sibling = parent === null ? null : parent.#streams;
+    this.#streams = new OpenStreams(this.#settings, () => this.#turns.take(), sibling);
     this.#turns = new Turns(this.#clock, this.#groupCommit, this.#streams);
     this.#drain = new Drain(this.#streams, this.#clock);
     this.#stopTail = this.#settings.log.tail(this.#streams);
@@ -160,24 +164,46 @@ class EventHub {
     );
   }
 
-  /** What the hub holds and has done. Counters count from its start. */
+  /**
+   * A hub with topics of its own, and a log of its own for them, for events that do not belong into this one's: what is
+   * published in one is not in the other. Its streams are this hub's streams all the same: they have its options, count for
+   * its limits and its {@link stats}, are drained with it, and close with it.
+   *
+   * @param log is closed with the namespace
+   * @throws HubError `closed` when the hub is closing
+   */
+  namespace(log: EventLog): Hub {
+    if (this.#closing !== null) throw new HubError("closed", "the server is shutting down");
+    const namespace = new EventHub({ ...this.#settings, schemas: null, observer: undefined, log }, this);
+    this.#namespaces.add(namespace);
+    return namespace;
+  }
+
+  /** What the hub and its namespaces hold, and have done. Counters count from its start; `log` is the hub's own. */
   stats(): HubStats {
-    const { all, counters, cohorts, quotas } = this.#streams;
+    const { counters, quotas, bytesTaken } = this.#streams;
+    let streams = 0;
+    let cohorts = 0;
     let catchingUp = 0;
     let blocked = 0;
-    for (const { state } of all) {
-      if (state === "catching-up") catchingUp++;
-      else if (state === "blocked") blocked++;
+    for (const open of this.#allStreams()) {
+      streams += open.all.length;
+      cohorts += open.cohorts;
+      for (const { state } of open.all) {
+        if (state === "catching-up") catchingUp++;
+        else if (state === "blocked") blocked++;
+      }
     }
     const { log } = this.#settings;
     return {
-      streams: all.length,
+      streams,
       cohorts,
       addresses: quotas.addresses,
       principals: quotas.principals,
       catchingUp,
       blocked,
       published: this.#groupCommit.published,
+      bytesTaken,
       ...counters,
       log: {
         ...log.bounds(),
@@ -190,8 +216,8 @@ class EventHub {
   /** The streams that are furthest behind, the furthest first. Looks at every stream. */
   slowest(count: number): SlowStream[] {
     const now = this.#clock.now();
-    return this.#streams.all
-      .map((stream) => ({ stream, lag: this.#streams.lag(stream) }))
+    return this.#allStreams()
+      .flatMap((open) => open.all.map((stream) => ({ stream, lag: open.lag(stream) })))
       .filter(({ lag }) => lag > 0)
       .toSorted((a, b) => b.lag - a.lag)
       .slice(0, count)
@@ -201,6 +227,10 @@ class EventHub {
         age: Math.round(now - opened),
         lag,
       }));
+  }
+
+  #allStreams(): OpenStreams[] {
+    return [this.#streams, ...[...this.#namespaces].map((namespace) => namespace.#streams)];
   }
 
   /** Why the log cannot keep events now; null while it can. */
@@ -233,7 +263,7 @@ class EventHub {
    * Tells streams to come back later, each at its own time, and closes them in parts over the time given: after nodes were
    * added, before one goes, or when what may be read has changed. The hub goes on, and takes new streams meanwhile.
    *
-   * @param options.topics those that ask for one of these selectors, by the same word; default: every stream
+   * @param options.topics those that ask for one of these selectors, by the same word; default: every stream, of namespaces too
    * @param options.within milliseconds until the last of them is closed; default 5,000; 0 is at once
    * @returns how many streams these are
    * @throws HubError `bad-selector` or `bad-request`
@@ -247,21 +277,24 @@ class EventHub {
     const chosen = this.#streams.all.filter(
       ({ cohort }) => wanted === null || cohort.selectors.words.some((word) => wanted.has(word)),
     );
-    const { length } = chosen;
+    let count = chosen.length;
     void this.#drain.close(chosen, within);
-    return length;
+    if (wanted === null) for (const namespace of this.#namespaces) count += namespace.drain({ within });
+    return count;
   }
 
   async #shutDown(within: number): Promise<void> {
     await Promise.resolve(); // a callback or a sink that closes the hub is done first, and finds it closing
     this.#groupCommit.commit();
     this.#streams.run();
-    await this.#drain.close(this.#streams.all.slice(), within);
+    const namespaces = [...this.#namespaces].map((namespace) => namespace.close({ within }));
+    await Promise.all([this.#drain.close(this.#streams.all.slice(), within), ...namespaces]);
     this.#drain.stop();
     this.#stopDeadlines();
     await this.#groupCommit.settled();
     this.#stopTail();
     await this.#settings.log.close();
+    if (this.#parent !== null) this.#parent.#namespaces.delete(this);
   }
 }
 

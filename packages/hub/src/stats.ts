@@ -4,7 +4,7 @@ import type { StreamState } from "./deliver/stream.ts";
 
 /** What a hub holds, and what it has done since its start. */
 export interface HubStats extends Counters {
-  /** Open streams. */
+  /** Open streams, those of namespaces among them. */
   streams: number;
   /** Sets of streams with the same selectors. */
   cohorts: number;
@@ -18,6 +18,8 @@ export interface HubStats extends Counters {
   blocked: number;
   /** Events that the log took from publishers of this hub. */
   published: number;
+  /** Bytes of events that came into the log, as they go over the wire. */
+  bytesTaken: number;
   /** `fault` and `connection`: see {@link EventLog}. */
   log: Bounds & Pick<EventLog, "fault" | "connection">;
 }

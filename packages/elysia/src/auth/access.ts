@@ -12,8 +12,8 @@ export interface Access {
   /** When it ends, in milliseconds since 1970, and its streams with it; null: never. */
   readonly expires: number | null;
   /**
-   * Whose streams and events it is counted with: the subject of a token, or the token where it names none; null: nobody's,
-   * so that they are counted by address.
+   * Whose streams and events it is counted with: the subject of a token, or what was signed where it names none; null:
+   * nobody's, so that they are counted by address. It is kept in many places: make it short.
    */
   readonly principal: string | null;
   /** True for a request that has shown nothing: it is asked for a token where one with a token is forbidden. */
@@ -63,6 +63,12 @@ function setOf(selectors: readonly string[]): SelectorSet | null {
   return selectors.length === 0 ? null : new SelectorSet(selectors);
 }
 
+/** The most bytes of memory that selectors take, by measurement: what is kept for many clients is bounded by it. */
+export function sizeOf(selectors: SelectorSet | null): number {
+  if (selectors === null) return 0;
+  return 512 + 8 * selectors.key.length + 80 * (selectors.topics.length + selectors.patterns.length);
+}
+
 /** Everything, for ever: what a request may do where nobody has to authenticate. */
 export const FULL_ACCESS: Access = Object.freeze(
   accessOf({ subscribe: ["**"], publish: ["**"], admin: true }, { isAnonymous: true }),
@@ -80,7 +86,7 @@ export function parseGrant(value: unknown, where: string): Grant {
   }
   for (const field in value) {
     if (!FIELDS.includes(field)) {
-      throw new TypeError(`${where} has an unknown field ${shown(field)}; known are ${FIELDS.join(", ")}`);
+      throw new TypeError(`${where} has an unknown field; known are ${FIELDS.join(", ")}`);
     }
   }
   const { subscribe, publish, admin } = value as Record<string, unknown>;

@@ -6,7 +6,7 @@ import { Refusal } from "../problem.ts";
 import { accessOf, requirePublish, requireSubscribe } from "./access.ts";
 import { createAuthorize } from "./credentials.ts";
 import { createJwtVerifier, type JwtOptions } from "./jwt.ts";
-import { readKey, remoteKeys, secretKey } from "./jwt-key.ts";
+import { readKey, secretKey } from "./jwt-key.ts";
 import { localOnly } from "./local-only.ts";
 import { mintToken } from "./mint.ts";
 import { findToken, readTokens } from "./static-tokens.ts";
@@ -218,38 +218,6 @@ describe("a key", () => {
   test("a secret that can be guessed is refused", () => {
     expect(() => secretKey("secret")).toThrow("is 6 bytes long; HS256 needs 32");
   });
-
-  test("keys of a URL are fetched once, and anew for one that is not known; while they are away the answer is 503", async () => {
-    const set = { keys: [jwk(rsa, { kid: "1" })] };
-    let fetched = 0;
-    using server = Bun.serve({
-      port: 0,
-      hostname: "127.0.0.1",
-      fetch: () => {
-        fetched++;
-        return fetched === 1 ? new Response("", { status: 500 }) : Response.json(set);
-      },
-    });
-    const { verify } = verifier({ key: remoteKeys(`http://127.0.0.1:${server.port}/jwks`) });
-    const token = await sign("RS256", rsa.privateKey, {}, "1");
-    expect(await refused(() => verify(token))).toBe(
-      "503 the keys that tokens are checked with cannot be had",
-    );
-    expect(await refused(() => verify(token))).toBeNull();
-    expect(
-      await refused(async () => verify(await sign("RS256", rsa.privateKey, { jti: "2" }, "1"))),
-    ).toBeNull();
-    // Tokens with made up names do not make us ask again and again.
-    for (const kid of ["x", "y"]) {
-      expect(await refused(async () => verify(await sign("RS256", rsa.privateKey, {}, kid)))).toContain(
-        "401",
-      );
-    }
-    expect(fetched).toBe(2);
-    for (const url of ["http://keys.example/jwks", "ftp://127.0.0.1/", "keys"]) {
-      expect(() => remoteKeys(url)).toThrow("must be an https URL");
-    }
-  });
 });
 
 describe("static tokens", () => {
@@ -277,7 +245,7 @@ describe("static tokens", () => {
     ['[{"sha256":"abc"}]', "64 hexadecimal digits"],
     [`[{"token":"${TOKEN}","subscribe":"a"}]`, "token 0: subscribe must be a list"],
     [`[{"token":"${TOKEN}","subscribe":["a*"]}]`, "token 0: topic"],
-    [`[{"token":"${TOKEN}","__proto__":{"admin":true}}]`, 'unknown field "__proto__"'],
+    [`[{"token":"${TOKEN}","__proto__":{"admin":true}}]`, "unknown field; known are subscribe"],
     [`[{"token":"${TOKEN}"},{"token":"${TOKEN}"}]`, "has a token twice"],
   ])("%s is refused, without the token in the message", (text, message) => {
     expect(() => readTokens(text)).toThrow(message);

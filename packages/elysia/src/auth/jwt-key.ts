@@ -1,12 +1,5 @@
 import { createPublicKey } from "node:crypto";
-import {
-  createLocalJWKSet,
-  createRemoteJWKSet,
-  errors,
-  importJWK,
-  type JWK,
-  type JWTVerifyGetKey,
-} from "jose";
+import { createLocalJWKSet, importJWK, type JWK, type JWTVerifyGetKey } from "jose";
 
 /** The key that signatures are checked with, and the algorithms that this kind of key is for: no token chooses others. */
 export interface JwtKey {
@@ -19,10 +12,8 @@ export interface JwtKey {
 /** RFC 7518, 3.2: a key for HS256 has at least the size of the hash. */
 const MIN_SECRET_BYTES = 32;
 const MIN_RSA_BITS = 2048;
-const KEY_SET_ALGORITHMS = ["RS256", "ES256", "EdDSA", "Ed25519"];
-
-/** How long the keys of a URL are used before they are asked for again, and how often an unknown one may ask, in ms. */
-const REMOTE = { cacheMaxAge: 600_000, cooldownDuration: 30_000, timeoutDuration: 5000 };
+/** What the keys of a set can be for. */
+export const KEY_SET_ALGORITHMS = ["RS256", "ES256", "EdDSA", "Ed25519"];
 
 /** The keys could not be had: no fault of the token. */
 export class KeysUnavailable extends Error {
@@ -125,32 +116,4 @@ function otherAlgorithm(algorithm: string): TypeError {
 
 function isPrivate(): TypeError {
   return new TypeError("holds a private key; give the server only the public one");
-}
-
-/**
- * The keys at the URL of a JWK set: fetched when first needed, kept for ten minutes, and asked for again when a token
- * names a key that is not there, twice a minute at most.
- *
- * @throws TypeError when the URL is not https, unless it is of this machine
- */
-export function remoteKeys(url: string): JwtKey {
-  const at = URL.canParse(url) ? new URL(url) : null;
-  const isLocal = at !== null && /^(localhost|127\.[0-9.]+|\[::1\])$/.test(at.hostname);
-  if (at === null || !(at.protocol === "https:" || (at.protocol === "http:" && isLocal))) {
-    throw new TypeError("must be an https URL: who can change the keys on their way can make tokens");
-  }
-  const set = createRemoteJWKSet(at, REMOTE);
-  const find: JWTVerifyGetKey = async (header, token) => {
-    try {
-      return await set(header, token);
-    } catch (error) {
-      const isOfToken =
-        error instanceof errors.JWKSNoMatchingKey ||
-        error instanceof errors.JWKSMultipleMatchingKeys ||
-        error instanceof errors.JOSENotSupported;
-      if (isOfToken) throw error;
-      throw new KeysUnavailable("the keys that tokens are checked with cannot be had", { cause: error });
-    }
-  };
-  return { algorithms: KEY_SET_ALGORITHMS, find };
 }

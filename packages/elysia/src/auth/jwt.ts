@@ -1,7 +1,7 @@
 import { HubError, type MaybePromise } from "@sse/hub";
 import { errors, type JWTPayload, jwtVerify } from "jose";
 import { Refusal } from "../problem.ts";
-import { type Access, accessOf, parseGrant, unauthorized } from "./access.ts";
+import { type Access, accessOf, parseGrant, sizeOf, unauthorized } from "./access.ts";
 import { digestKey } from "./digest.ts";
 import { type JwtKey, KeysUnavailable } from "./jwt-key.ts";
 
@@ -25,7 +25,12 @@ export type Verify = (token: string) => MaybePromise<Access>;
 const CLOCK_TOLERANCE = 5000;
 /** Tokens whose signature need not be checked again, and for how long: a key that is withdrawn must stop to count. */
 const MAX_KNOWN = 10_000;
+const MAX_KNOWN_BYTES = 32 * 1024 * 1024;
 const KNOWN_FOR = 60_000;
+/** Types of tokens that are access tokens: RFC 7519, 5.1, and RFC 9068, 2.1. */
+const TYPES = new Set(["jwt", "at+jwt"]);
+/** A subject that is longer is known by its hash: principals are kept in as many places as there are limits. */
+const MAX_SUBJECT = 128;
 
 /**
  * Checks JSON Web Tokens (RFC 7519) whose claim `sse` says what their bearer may do: {@link Grant}.
@@ -42,7 +47,7 @@ export function createJwtVerifier({
   clockTolerance = CLOCK_TOLERANCE,
   now = Date.now,
 }: JwtOptions): Verify {
-  const known = new Map<string, { access: Access; until: number }>();
+  const known = new KnownTokens();
   const options = {
     algorithms: [...key.algorithms],
     clockTolerance: clockTolerance / 1000,
@@ -51,28 +56,86 @@ export function createJwtVerifier({
   };
 
   const verify = async (token: string, digest: string): Promise<Access> => {
+    requireCanonical(token);
     let payload: JWTPayload;
     try {
-      ({ payload } = await jwtVerify(token, key.find, { ...options, currentDate: new Date(now()) }));
+      const verified = await jwtVerify(token, key.find, { ...options, currentDate: new Date(now()) });
+      requireAccessToken(verified.protectedHeader.typ);
+      ({ payload } = verified);
     } catch (error) {
       throw refusalOf(error);
     }
     const expires = payload.exp === undefined ? null : payload.exp * 1000 + clockTolerance;
-    // Apart from the names of tokens, which no subject must be able to take.
-    const principal = payload.sub === undefined ? `token ${digest}` : `subject ${payload.sub}`;
-    const access = grantedBy(payload["sse"], expires, principal);
-    if (known.size >= MAX_KNOWN) known.delete(known.keys().next().value!);
-    known.set(digest, { access, until: Math.min(expires ?? Infinity, now() + KNOWN_FOR) });
+    const access = grantedBy(payload["sse"], expires, principalOf(token, payload.sub));
+    known.add(digest, access, Math.min(expires ?? Infinity, now() + KNOWN_FOR));
     return access;
   };
 
   return (token) => {
     const digest = digestKey(token);
-    const found = known.get(digest);
-    if (found !== undefined && now() < found.until) return found.access;
-    known.delete(digest);
-    return verify(token, digest);
+    return known.find(digest, now()) ?? verify(token, digest);
   };
+}
+
+/** Tokens that were found good, by their digest, the oldest first; bounded in bytes too, as a grant can be a long one. */
+class KnownTokens {
+  readonly #tokens = new Map<string, { access: Access; until: number; size: number }>();
+  #size = 0;
+
+  find(digest: string, now: number): Access | null {
+    const found = this.#tokens.get(digest);
+    if (found === undefined) return null;
+    if (now < found.until) return found.access;
+    this.#drop(digest);
+    return null;
+  }
+
+  add(digest: string, access: Access, until: number): void {
+    this.#drop(digest); // two requests may have brought it at once
+    const size = sizeOf(access.subscribe) + sizeOf(access.publish);
+    this.#tokens.set(digest, { access, until, size });
+    this.#size += size;
+    for (const oldest of this.#tokens.keys()) {
+      if (this.#tokens.size <= MAX_KNOWN && this.#size <= MAX_KNOWN_BYTES) return;
+      this.#drop(oldest);
+    }
+  }
+
+  #drop(digest: string): void {
+    this.#size -= this.#tokens.get(digest)?.size ?? 0;
+    this.#tokens.delete(digest);
+  }
+}
+
+/**
+ * One token has one spelling (RFC 7515, 2): decoders take padding, spaces, "+" for "-", and bits that are left over, so that
+ * one signature would be good for hundreds of texts.
+ */
+function requireCanonical(token: string): void {
+  if (token.split(".", 4).every(isCanonical)) return;
+  throw unauthorized("the token is no JSON Web Token in base64url without padding");
+}
+
+function isCanonical(part: string): boolean {
+  return Buffer.from(part, "base64url").toString("base64url") === part;
+}
+
+/** An issuer signs other tokens with the same key, which must not count here: RFC 8725, 3.11. Most leave `typ` out. */
+function requireAccessToken(type: unknown): void {
+  if (type === undefined) return;
+  if (typeof type === "string" && TYPES.has(type.toLowerCase().replace(/^application\//, ""))) return;
+  throw unauthorized("the token's typ is neither JWT nor at+jwt: it was not made to be shown here");
+}
+
+/**
+ * Without a subject it is what was signed: neither the signature, of which there can be many for one content (with ECDSA
+ * everybody can make a second one), nor single claims, by which the tokens of different people may differ. The kinds of
+ * principals have names of their own: no subject can be another kind's.
+ */
+function principalOf(token: string, subject: unknown): string {
+  if (subject === undefined) return `content ${digestKey(token.slice(0, token.lastIndexOf(".")))}`;
+  if (typeof subject !== "string") throw unauthorized("the token's sub must be a text");
+  return subject.length <= MAX_SUBJECT ? `subject ${subject}` : `long subject ${digestKey(subject)}`;
 }
 
 function grantedBy(claim: unknown, expires: number | null, principal: string): Access {
@@ -89,6 +152,7 @@ function grantedBy(claim: unknown, expires: number | null, principal: string): A
 
 /** What was wrong, in words of our own: nothing of the token is in them. */
 function refusalOf(error: unknown): Refusal {
+  if (error instanceof Refusal) return error;
   if (error instanceof KeysUnavailable) return new Refusal(503, error.message, {}, "keys");
   if (error instanceof errors.JWTExpired) return unauthorized("the token has expired");
   if (error instanceof errors.JWTClaimValidationFailed) {

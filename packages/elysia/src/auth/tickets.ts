@@ -1,6 +1,6 @@
 import { randomBytes } from "node:crypto";
 import { Refusal } from "../problem.ts";
-import { type Access, unauthorized } from "./access.ts";
+import { type Access, sizeOf, unauthorized } from "./access.ts";
 import { digestKey } from "./digest.ts";
 
 /** How long tickets are good for, and how many there can be. */
@@ -23,6 +23,28 @@ export const TICKET_DEFAULTS = Object.freeze({
 }) satisfies TicketOptions;
 
 const TICKET_BYTES = 32;
+/** What a ticket takes besides what it allows, in bytes of memory. */
+const OVERHEAD = 512;
+/** What so many tickets may take in all: enough for what most tokens allow, and at the least for some that allow the most. */
+const BYTES_PER_TICKET = 1400;
+const MIN_BYTES = 4 * 1024 * 1024;
+
+interface Ticket {
+  readonly access: Access;
+  readonly expires: number;
+  readonly size: number;
+}
+
+/** Of the tickets that wait: all, or one principal's. */
+class Held {
+  tickets = 0;
+  bytes = 0;
+
+  add(tickets: number, bytes: number): void {
+    this.tickets += tickets;
+    this.bytes += bytes;
+  }
+}
 
 /**
  * Tickets: what an EventSource, which cannot send headers, shows in its URL in place of a token. Each is good for one
@@ -35,10 +57,9 @@ export class Tickets {
   readonly #maxPerPrincipal: number;
   readonly #now: () => number;
   /** By digest, the oldest first. */
-  readonly #waiting = new Map<string, { access: Access; expires: number }>();
-
-  /** How many wait, by principal. */
-  readonly #counts = new Map<string, number>();
+  readonly #waiting = new Map<string, Ticket>();
+  readonly #all = new Held();
+  readonly #byPrincipal = new Map<string, Held>();
 
   constructor({
     ttl = TICKET_DEFAULTS.ttl,
@@ -61,16 +82,23 @@ export class Tickets {
   issue(access: Access): { ticket: string; expires: number } {
     if (access.isAnonymous) throw unauthorized();
     this.#dropOld();
-    if (this.#waiting.size >= this.#maxTickets) throw tooMany(this.#maxTickets);
     const { principal } = access;
-    if (principal !== null) {
-      const count = this.#counts.get(principal) ?? 0;
-      if (count >= this.#maxPerPrincipal) throw tooMany(count);
-      this.#counts.set(principal, count + 1);
+    const held = principal === null ? null : (this.#byPrincipal.get(principal) ?? new Held());
+    const size = OVERHEAD + sizeOf(access.subscribe);
+    requireRoom(this.#all, size, this.#maxTickets);
+    if (held !== null) {
+      requireRoom(held, size, this.#maxPerPrincipal);
+      this.#byPrincipal.set(principal!, held);
+      held.add(1, size);
     }
+    this.#all.add(1, size);
     const ticket = randomBytes(TICKET_BYTES).toString("base64url");
     const expires = Math.min(this.#now() + this.#ttl, access.expires ?? Infinity);
-    this.#waiting.set(digestKey(ticket), { access: { ...access, publish: null, admin: false }, expires });
+    this.#waiting.set(digestKey(ticket), {
+      access: { ...access, publish: null, admin: false },
+      expires,
+      size,
+    });
     return { ticket, expires };
   }
 
@@ -83,14 +111,15 @@ export class Tickets {
     }
   }
 
-  #take(key: string): { access: Access; expires: number } | undefined {
+  #take(key: string): Ticket | undefined {
     const found = this.#waiting.get(key);
-    if (!this.#waiting.delete(key)) return undefined;
-    const principal = found!.access.principal;
-    if (principal === null) return found;
-    const left = this.#counts.get(principal)! - 1;
-    if (left === 0) this.#counts.delete(principal);
-    else this.#counts.set(principal, left);
+    if (found === undefined) return undefined;
+    this.#waiting.delete(key);
+    this.#all.add(-1, -found.size);
+    const { principal } = found.access;
+    const held = principal === null ? undefined : this.#byPrincipal.get(principal);
+    held?.add(-1, -found.size);
+    if (held?.tickets === 0) this.#byPrincipal.delete(principal!);
     return found;
   }
 
@@ -106,11 +135,10 @@ export class Tickets {
   }
 }
 
-function tooMany(count: number): Refusal {
-  return new Refusal(
-    429,
-    `${count} tickets wait to be used; ask again when some were, or have expired`,
-    {},
-    "tickets",
-  );
+/** @throws Refusal 429 */
+function requireRoom({ tickets, bytes }: Held, size: number, maxTickets: number): void {
+  const maxBytes = Math.max(MIN_BYTES, maxTickets * BYTES_PER_TICKET);
+  if (tickets < maxTickets && bytes + size <= maxBytes) return;
+  const detail = `${tickets} tickets wait to be used; ask again when some were, or have expired`;
+  throw new Refusal(429, detail, {}, "tickets");
 }

@@ -1,6 +1,6 @@
 import type { Clock } from "../clock.ts";
 import { type CloseReason, closingEvent, type ClosingReason, HEARTBEAT } from "../control-events.ts";
-import { createCounters } from "../counters.ts";
+import { type Counters, createCounters } from "../counters.ts";
 import { type Cursor, type EventId, formatEventId } from "../log/event-id.ts";
 import type { PositionRequest, TailListener } from "../log/event-log.ts";
 import type { HubSettings } from "../options.ts";
@@ -23,8 +23,11 @@ export class OpenStreams implements CatchUpHost, TailListener {
   readonly clock: Clock;
   /** In no order: {@link Stream.place} says where each stands. */
   readonly all: Stream[] = [];
-  readonly counters = createCounters();
+  /** One for all namespaces of a hub. */
+  readonly counters: Counters;
   readonly quotas: Quotas;
+  /** Bytes of events that came into the log, as they go over the wire. */
+  bytesTaken = 0;
   /** Finds out where they begin, and go on. */
   readonly resumer: Resumer;
   /** The epoch of the log that streams are in. */
@@ -38,10 +41,12 @@ export class OpenStreams implements CatchUpHost, TailListener {
   /** Asks for a turn: {@link run}. */
   readonly #wake: () => void;
 
-  constructor(settings: HubSettings, wake: () => void) {
+  /** @param sibling whose streams these are counted with; null: nobody's */
+  constructor(settings: HubSettings, wake: () => void, sibling: OpenStreams | null = null) {
     this.#settings = settings;
     this.clock = settings.clock;
-    this.quotas = new Quotas(settings);
+    this.counters = sibling?.counters ?? createCounters();
+    this.quotas = new Quotas(settings, sibling?.quotas ?? null);
     this.#wake = wake;
     const { epoch, last } = settings.log.bounds();
     this.epoch = epoch;
@@ -95,7 +100,7 @@ export class OpenStreams implements CatchUpHost, TailListener {
 
   /** New events of the log. */
   append(entries: readonly StoredEvent[]): void {
-    for (const { bytes } of entries) this.counters.bytesTaken += bytes;
+    for (const { bytes } of entries) this.bytesTaken += bytes;
     this.#fanOut.route(entries);
     this.head = entries[entries.length - 1]!.seq;
     this.resumer.forgetAsked(); // an answer of before may call a topic ended that has begun anew

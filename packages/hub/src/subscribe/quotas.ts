@@ -7,13 +7,17 @@ import type { StreamRequest } from "./request.ts";
  */
 export class Quotas {
   readonly #limits: QuotaLimits;
-  readonly #addresses = new Map<string, Quota>();
-  readonly #principals = new Map<string, Quota>();
+  readonly #addresses: Map<string, Quota>;
+  readonly #principals: Map<string, Quota>;
   readonly #selectors = new Map<string, Quota>();
-  #streams = 0;
+  readonly #all: { streams: number };
 
-  constructor(limits: QuotaLimits) {
+  /** @param sibling whose streams are counted together with these; only the same selectors are not the same topics there */
+  constructor(limits: QuotaLimits, sibling: Quotas | null = null) {
     this.#limits = limits;
+    this.#addresses = sibling === null ? new Map() : sibling.#addresses;
+    this.#principals = sibling === null ? new Map() : sibling.#principals;
+    this.#all = sibling === null ? { streams: 0 } : sibling.#all;
   }
 
   get addresses(): number {
@@ -30,7 +34,7 @@ export class Quotas {
    */
   acquire(request: StreamRequest): readonly Quota[] {
     this.#require(request);
-    this.#streams++;
+    this.#all.streams++;
     const { address, principal, topics } = request;
     const { maxStreamsPerTopic } = this.#limits;
     if (maxStreamsPerTopic === null && (address === undefined || principal === undefined)) {
@@ -48,7 +52,7 @@ export class Quotas {
 
   #require({ address, principal, topics }: StreamRequest): void {
     const { maxStreams, maxStreamsPerAddress, maxStreamsPerPrincipal, maxStreamsPerTopic } = this.#limits;
-    if (this.#streams >= (maxStreams ?? Infinity)) {
+    if (this.#all.streams >= (maxStreams ?? Infinity)) {
       throw new HubError("too-many-streams", `the server has ${maxStreams} streams; it takes no more`);
     }
     check(this.#addresses, address, maxStreamsPerAddress, "too-many-streams-of-address", "your address");
@@ -60,7 +64,7 @@ export class Quotas {
   }
 
   release(quotas: readonly Quota[]): void {
-    this.#streams--;
+    this.#all.streams--;
     for (const quota of quotas) {
       if (--quota.streams === 0) quota.among.delete(quota.key);
     }

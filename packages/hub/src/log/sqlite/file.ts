@@ -3,7 +3,7 @@ import { DatabaseSync, type SQLInputValue } from "node:sqlite";
 import { HubError } from "../../errors.ts";
 import type { Disk } from "./disk.ts";
 import { reason } from "./failure.ts";
-import { absolutePath, checkAccess, identity, realPath } from "./path.ts";
+import { absolutePath, checkAccess, identity, makePrivate, realPath } from "./path.ts";
 import { APPLICATION_ID, SCHEMA, SCHEMA_VERSION, UPGRADES } from "./schema.ts";
 
 /** A file that is open for this process alone. */
@@ -38,6 +38,7 @@ export class SqliteFile {
     try {
       this.#path = realPath(this.name);
       checkAccess(this.#path, disk);
+      makePrivate(this.#path);
       this.#database = database = new DatabaseSync(this.#path);
       this.isNew = this.#recognise();
       this.#identity = identity(this.#path)!;

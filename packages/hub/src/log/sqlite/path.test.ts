@@ -4,6 +4,8 @@ import {
   existsSync,
   mkdirSync,
   mkdtempSync,
+  chmodSync,
+  writeFileSync,
   realpathSync,
   renameSync,
   rmSync,
@@ -41,6 +43,31 @@ function refusal(path: string): string {
   }
   return "";
 }
+
+const modeOf = (path: string): string => (statSync(path).mode & 0o777).toString(8);
+
+test("a new file, its -wal and its folders are for this user alone, whatever the umask", () => {
+  const umask = process.umask(0);
+  try {
+    const log = new SqliteLog("new/folder/x.db");
+    log.append([newEvent("t", "1")]);
+    const modes = ["new", "new/folder", "new/folder/x.db", "new/folder/x.db-wal"].map(modeOf);
+    expect(modes).toEqual(["700", "700", "600", "600"]);
+    log.close();
+  } finally {
+    process.umask(umask);
+  }
+});
+
+test("a file and a folder that are there keep the permissions that they have", () => {
+  chmodSync("real", 0o755);
+  writeFileSync("real/x.db", "");
+  chmodSync("real/x.db", 0o640);
+  const log = new SqliteLog("real/x.db");
+  log.append([newEvent("t", "1")]);
+  expect(["real", "real/x.db", "real/x.db-wal"].map(modeOf)).toEqual(["755", "640", "640"]);
+  log.close();
+});
 
 /** By what it is named: what makes it so, and where the file is. */
 const NAMES: [string, string, () => void, string][] = [

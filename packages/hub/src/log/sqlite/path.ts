@@ -1,4 +1,4 @@
-import { mkdirSync, readlinkSync, realpathSync, statSync } from "node:fs";
+import { closeSync, constants, mkdirSync, openSync, readlinkSync, realpathSync, statSync } from "node:fs";
 import { basename, dirname, isAbsolute, join, resolve } from "node:path";
 import { HubError } from "../../errors.ts";
 import type { Disk } from "./disk.ts";
@@ -11,12 +11,12 @@ export function absolutePath(path: string): string {
 
 /**
  * The path of the file itself, which is where SQLite puts the `-wal`, and in which folder it needs room. Makes the file's
- * folder where there is none.
+ * folder where there is none, for this user alone.
  *
  * @param path absolute; it, or a folder in it, may be a symlink, also one to a file that is yet to be made
  */
 export function realPath(path: string, links = 0): string {
-  mkdirSync(dirname(path), { recursive: true });
+  mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
   // Only the native variant takes a `..` for what it means after a symlink.
   const folder = realpathSync.native(dirname(path));
   const real = join(folder, basename(path));
@@ -44,6 +44,18 @@ export function checkAccess(path: string, disk: Disk): void {
       "log-failed",
       `${name} is read-only; ${why}let this user write it, or name another file`,
     );
+  }
+}
+
+/**
+ * Makes the file where there is none, for this user alone: it holds what only some may read. SQLite would let everybody read it,
+ * and gives the `-wal` the permissions of the file. What is there keeps those that its owner chose.
+ */
+export function makePrivate(path: string): void {
+  try {
+    closeSync(openSync(path, constants.O_CREAT | constants.O_EXCL | constants.O_RDWR, 0o600));
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== "EEXIST") throw error;
   }
 }
 
