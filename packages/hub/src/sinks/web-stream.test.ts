@@ -1,5 +1,6 @@
-import { describe, expect, test } from "bun:test";
-import { webStream } from "../index.ts";
+import { afterAll, describe, expect, test } from "bun:test";
+import { HttpClient } from "../../test/http-client.ts";
+import { type Attachable, webStream } from "../index.ts";
 import { RecordedOpening, type SinkClient, sinkContract } from "../testing/sink-contract.ts";
 
 /** Reads a body, one chunk after the other. */
@@ -59,6 +60,38 @@ sinkContract("webStream", {
     opening.onAttach = () => void reader.cancel();
     await reader.read();
   },
+});
+
+/** The server of Bun or Deno, on a free port; null in Node, which has none that speaks Fetch. */
+function fetchServer(fetch: (request: Request) => Response): { port: number; stop: () => unknown } | null {
+  const { Bun: bun, Deno: deno } = globalThis as unknown as {
+    Bun?: { serve(options: object): { port: number; stop(isAtOnce: boolean): Promise<void> } };
+    Deno?: { serve(options: object, fetch: unknown): { addr: { port: number }; unref(): void } };
+  };
+  const options = { port: 0, hostname: "127.0.0.1" };
+  if (bun !== undefined) {
+    const server = bun.serve({ ...options, fetch });
+    return { port: server.port, stop: () => server.stop(true) };
+  }
+  if (deno === undefined) return null;
+  const server = deno.serve({ ...options, onListen: () => {} }, fetch);
+  return { port: server.addr.port, stop: () => server.unref() };
+}
+
+describe("over a server", () => {
+  let next: Attachable;
+  const server = fetchServer((request) => new Response(webStream(next, { signal: request.signal })));
+  afterAll(() => server?.stop());
+  const connect = (opening: Attachable, method = "GET"): Promise<HttpClient> => {
+    next = opening;
+    return HttpClient.connect(server!.port, method);
+  };
+  if (server !== null)
+    sinkContract("webStream, over a server that speaks Fetch", {
+      connect,
+      // Deno reads for HEAD too, and then cancels: the opening is attached for a moment.
+      ...(!("Deno" in globalThis) && { connectHead: (opening) => connect(opening, "HEAD") }),
+    });
 });
 
 describe("webStream", () => {
