@@ -62,6 +62,12 @@ describe("starting", () => {
       {},
       "--max-event-bytes 8388608 can never be reached with --max-body-bytes 4194304",
     ],
+    [
+      ["--max-bodies-bytes", "7MiB"],
+      {},
+      "--max-bodies-bytes 7340032 has no room for two bodies of --max-body-bytes 4194304",
+    ],
+    [["--body-timeout", "0s"], {}, "--body-timeout must be a whole number from 1 on with a unit"],
     [[], { HOST: "myhost" }, "HOST would let"],
     [
       ["--host", "no.such.host.invalid", "--open"],

@@ -132,6 +132,10 @@ function contradictions(
       `--max-event-bytes ${maxEventBytes} can never be reached with --max-body-bytes ${maxBodyBytes}`,
     ],
     [
+      config.maxBodiesBytes < 2 * maxBodyBytes,
+      `--max-bodies-bytes ${config.maxBodiesBytes} has no room for two bodies of --max-body-bytes ${maxBodyBytes}`,
+    ],
+    [
       durability !== undefined && !log.startsWith("sqlite:"),
       `${sources.durability} is of a log in a SQLite file, and the log is ${log}; leave it out`,
     ],

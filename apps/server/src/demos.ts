@@ -9,13 +9,13 @@ import {
   jsonAnswer,
   otherMethods,
   OTHER_METHODS,
-  parseJson,
   problems,
   publish,
-  type Publication,
-  readText,
+  type PublicationParser,
   Refusal,
+  type RequestBodies,
   fieldNames,
+  readJson,
   requireFields,
   requireKnownOrigin,
   requirePublish,
@@ -107,7 +107,7 @@ const SEND_EVENT: DocumentDecoration = {
       },
     },
   },
-  responses: { 200: json("Kept.", { id: text }), ...problems(400, 401, 403, 413, 503) },
+  responses: { 200: json("Kept.", { id: text }), ...problems(400, 401, 403, 408, 413, 429, 503) },
 };
 
 const RANDOM: DocumentDecoration = {
@@ -127,27 +127,28 @@ const JOBS: DocumentDecoration = {
 export function demoRoutes(
   admission: Admission,
   {
-    maxBodyBytes,
+    bodies,
     origins,
     authorize,
-  }: { maxBodyBytes: number; origins: readonly string[]; authorize: Authorize | undefined },
+  }: { bodies: RequestBodies; origins: readonly string[]; authorize: Authorize | undefined },
 ) {
   const { hub } = admission;
   let jobs = 0;
   let lastJob = 0;
 
-  const startJob = (request: Request, server: Server<unknown> | null, access?: Access): Response => {
+  const startJob = (request: Request, server: Server<unknown> | null, access?: Access): Promise<Response> => {
     requireKnownOrigin(request, origins);
     const number = Math.max(lastJob + 1, Date.now()); // of its own also after a restart
     const topic = `demo/jobs/${number}`;
     if (access !== undefined) requirePublish(access, topic);
     if (jobs >= MAX_JOBS)
       throw new Refusal(429, `${MAX_JOBS} jobs are at work; start another when one is done`, {}, "jobs");
-    admission.checkPublishRate(request, server, access, JOB_STEPS + 1);
-    jobs++;
-    lastJob = number;
-    void runJob(hub, topic).finally(() => jobs--);
-    return jsonAnswer({ topic });
+    return admission.chargeFor(request, server, access, JOB_STEPS + 1, async () => {
+      jobs++;
+      lastJob = number;
+      void runJob(hub, topic).finally(() => jobs--);
+      return jsonAnswer({ topic });
+    });
   };
 
   return new Elysia({ name: "demos" })
@@ -155,9 +156,7 @@ export function demoRoutes(
     .post(
       "/send-event",
       ({ request, server }) =>
-        withAccess(authorize, request, (access) =>
-          publish(admission, request, server, { maxBodyBytes, origins }, access, readMessage),
-        ),
+        publish(admission, request, server, { authorize, bodies, origins }, () => parseMessage),
       { parse: "none", detail: SEND_EVENT },
     )
     .all("/send-event", otherMethods("POST, OPTIONS"), OTHER_METHODS)
@@ -179,12 +178,11 @@ export function demoRoutes(
 
 const SEND_EVENT_FIELDS = fieldNames("message");
 
-async function readMessage(request: Request, maxBodyBytes: number): Promise<Publication> {
-  const body = parseJson(await readText(request, maxBodyBytes));
-  const { message } = requireFields(body, SEND_EVENT_FIELDS, "the body");
+const parseMessage: PublicationParser = async (body) => {
+  const { message } = requireFields(await readJson(body), SEND_EVENT_FIELDS, "the body");
   if (typeof message === "string") return { topic: DEFAULT_TOPIC, data: message };
   throw new Refusal(400, 'message must be a string, as {"message":"hello"}');
-}
+};
 
 async function runJob(hub: Hub, topic: string): Promise<void> {
   try {

@@ -1,4 +1,4 @@
-import { problems, type RefusalReason } from "@sse/elysia";
+import { problems, type RefusalReason, type RequestBodies } from "@sse/elysia";
 import type { Hub, HubObserver, HubStats } from "@sse/hub";
 import type { DocumentDecoration } from "elysia";
 import { Counter, Gauge, Histogram, Registry, collectDefaultMetrics } from "prom-client";
@@ -75,11 +75,11 @@ export class Metrics {
   }
 
   /**
-   * Shows this hub.
+   * Shows this hub, and these bodies.
    *
    * @param overload which resources are short: 1, else 0
    */
-  watch(hub: Hub, overload: () => Readonly<Record<string, number>>): void {
+  watch(hub: Hub, bodies: RequestBodies, overload: () => Readonly<Record<string, number>>): void {
     const gauges: [string, string, (stats: HubStats) => number][] = [
       ["sse_streams", "Open streams", ({ streams }) => streams],
       ["sse_streams_catching_up", "Streams that read the log", ({ catchingUp }) => catchingUp],
@@ -88,6 +88,11 @@ export class Metrics {
       ["sse_stream_addresses", "Addresses that have streams", ({ addresses }) => addresses],
       ["sse_stream_principals", "Subjects of tokens that have streams", ({ principals }) => principals],
       ["sse_cohorts", "Sets of streams with the same selectors", ({ cohorts }) => cohorts],
+      [
+        "sse_bodies_bytes",
+        "Bytes of requests with a body that are not answered yet",
+        () => bodies.bytesInFlight,
+      ],
       ["sse_log_events", "Events in the log", ({ log }) => log.events],
       ["sse_log_bytes", "Bytes in the log", ({ log }) => log.bytes],
       ["sse_log_up", "1 while the log can keep events, else 0", ({ log }) => (log.fault === null ? 1 : 0)],

@@ -6,6 +6,7 @@ import {
   otherMethods,
   OTHER_METHODS,
   problem,
+  RequestBodies,
   requireAdmin,
   sse,
   withAccess,
@@ -51,7 +52,7 @@ export interface RunningServer {
  * @throws ConfigError when a file that a setting names is not what it should be, or a key or a token cannot be used
  */
 export async function startServer(config: Config, logger: Logger): Promise<RunningServer> {
-  const { heartbeat, retry, writeDeadline, maxEventBytes, maxBodyBytes, corsOrigins: origins } = config;
+  const { heartbeat, retry, writeDeadline, maxEventBytes, corsOrigins: origins } = config;
   const metrics = new Metrics();
   const { authorize, tickets } = await createAuth(config, logger, metrics);
   const tls = tlsOptions(config);
@@ -65,6 +66,7 @@ export async function startServer(config: Config, logger: Logger): Promise<Runni
     retry,
     writeDeadline,
     maxEventBytes,
+    maxBatch: config.maxBatch,
     maxSelectors: config.maxSelectors,
     maxStreams: config.maxStreams,
     maxStreamsPerAddress: config.maxStreamsPerAddress,
@@ -79,7 +81,12 @@ export async function startServer(config: Config, logger: Logger): Promise<Runni
       logger.debug("stream closed", { reason, seconds, events, bytes, topics: cohort.selectors.key });
     },
   });
-  metrics.watch(hub, () => overload.state);
+  const bodies = new RequestBodies({
+    maxBodyBytes: config.maxBodyBytes,
+    maxBytesInFlight: config.maxBodiesBytes,
+    timeout: config.bodyTimeout,
+  });
+  metrics.watch(hub, bodies, () => overload.state);
   const admission = new Admission(hub, {
     trustedProxies: config.trustedProxies,
     onDisregardedProxy: (peer) =>
@@ -94,14 +101,14 @@ export async function startServer(config: Config, logger: Logger): Promise<Runni
     onPublished: metrics.published,
   });
   const answer = answerErrors(admission);
-  const stats = statsStream(admission, { authorize, origins, durations });
+  const stats = statsStream(admission, { authorize, bodies, origins, durations });
   const app = new Elysia({ serve: { development: false, reusePort: false } })
     // Each field by its name: Elysia reads the text, and prepares all there is for a handler that takes the whole context.
     .onError(({ code, error, path }) =>
       code === "NOT_FOUND" ? problem(404, `there is nothing at ${path}`) : answer({ error }),
     )
     .use(allowOrigins(config))
-    .use(sse({ hub, maxBodyBytes, origins, authorize, tickets, admission }))
+    .use(sse({ hub, bodies, origins, authorize, tickets, admission }))
     .get(
       "/metrics",
       ({ request }) =>
@@ -115,7 +122,7 @@ export async function startServer(config: Config, logger: Logger): Promise<Runni
     .all("/metrics", otherMethods("GET, HEAD, OPTIONS"), OTHER_METHODS)
     .use(stats.routes)
     .use(await pageRoutes(config.dev));
-  if (!config.noDemos) app.use(demoRoutes(admission, { maxBodyBytes, origins, authorize }));
+  if (!config.noDemos) app.use(demoRoutes(admission, { bodies, origins, authorize }));
   app.use(openapiRoutes(app, config));
   app.listen({
     port: config.port,

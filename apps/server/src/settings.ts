@@ -1,5 +1,5 @@
 import { existsSync } from "node:fs";
-import { MAX_BODY_BYTES, TICKET_DEFAULTS } from "@sse/elysia";
+import { BODY_DEFAULTS, TICKET_DEFAULTS } from "@sse/elysia";
 import { HUB_DEFAULTS, MEMORY_LOG_DEFAULTS } from "@sse/hub";
 import { SQLITE_LOG_DEFAULTS } from "@sse/hub/sqlite";
 import { LOG_LEVELS } from "./logger.ts";
@@ -71,6 +71,7 @@ export const LIMITS = {
     written(HUB_DEFAULTS.maxStreamsPerTopic),
     "most streams that ask for the same selector, or off",
   ),
+  maxBatch: value(count, written(HUB_DEFAULTS.maxBatch), "most events of one request to publish"),
   maxSelectors: value(count, written(HUB_DEFAULTS.maxSelectors), "most topics and patterns of one stream"),
   trustedProxies: list(
     of.proxies,
@@ -80,7 +81,7 @@ export const LIMITS = {
   publishRate: value(
     orOff(of.rate),
     "off",
-    "most events in a second of one subject, or one address without a token, as 100/s",
+    "most events in a second of one subject, or one address without a token, as 100/s; a second's worth at once after a rest",
   ),
   maxDescriptors: value(
     of.orShare(count, descriptorLimit),
@@ -213,7 +214,17 @@ const TABLE = {
     "how long a stream may be blocked before it is closed, or off",
   ),
   maxEventBytes: value(size, written(HUB_DEFAULTS.maxEventBytes, SIZE), "most bytes of data in one event"),
-  maxBodyBytes: value(size, written(MAX_BODY_BYTES, SIZE), "most bytes in the body of a request"),
+  maxBodyBytes: value(size, written(BODY_DEFAULTS.maxBodyBytes, SIZE), "most bytes in the body of a request"),
+  maxBodiesBytes: value(
+    size,
+    written(BODY_DEFAULTS.maxBytesInFlight, SIZE),
+    "most bytes in the bodies of all requests that are not answered yet",
+  ),
+  bodyTimeout: value(
+    time,
+    written(BODY_DEFAULTS.timeout, TIME),
+    "how long the body of a request may take to arrive",
+  ),
   ...LIMITS,
   corsOrigins: list(of.origins, "LIST", "origins whose pages may read and publish, parted by commas"),
   corsHeaders: list(

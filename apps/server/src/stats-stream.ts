@@ -8,15 +8,15 @@ import {
   fieldNames,
   OTHER_METHODS,
   otherMethods,
-  parseJson,
   problems,
-  readText,
+  readJson,
+  receive,
+  type RequestBodies,
   requireAdmin,
   requireFields,
   requireKnownOrigin,
   STREAM_PARAMETERS,
   STREAM_RESPONSES,
-  withAccess,
 } from "@sse/elysia";
 import { MemoryLog, SelectorSet } from "@sse/hub";
 import { type DocumentDecoration, Elysia } from "elysia";
@@ -41,7 +41,7 @@ const STATS_PROBE: DocumentDecoration = {
       },
     },
   },
-  responses: { 204: { description: "It is on its way." }, ...problems(400, 401, 403, 413) },
+  responses: { 204: { description: "It is on its way." }, ...problems(400, 401, 403, 408, 413, 503) },
 };
 
 const TOPIC = "stats";
@@ -85,9 +85,15 @@ export function statsStream(
   admission: Admission,
   {
     authorize,
+    bodies,
     origins,
     durations,
-  }: { authorize: Authorize | undefined; origins: readonly string[]; durations: MaximumDurations },
+  }: {
+    authorize: Authorize | undefined;
+    bodies: RequestBodies;
+    origins: readonly string[];
+    durations: MaximumDurations;
+  },
 ) {
   const { hub } = admission;
   const namespace = hub.namespace(new MemoryLog(KEPT));
@@ -116,11 +122,14 @@ export function statsStream(
     if (namespace.closing || namespace.listeners(TOPIC) === 0) return;
     namespace.publish(TOPIC, { event: "stats", data: sample(latency) }).catch(() => {}); // the next one is due soon
   }, PERIOD);
-  const probe = async (request: Request): Promise<Response> => {
-    requireKnownOrigin(request, origins);
-    const body = parseJson(await readText(request, MAX_PROBE));
-    await namespace.publish(TOPIC, { event: "probe", data: requireFields(body, PROBE_FIELDS, "the body") });
-    return emptyAnswer();
+  const probe = (request: Request): Promise<Response> => {
+    const admit = (): void => requireKnownOrigin(request, origins);
+    const how = { bodies, authorize: authorizeAdmin, admit, maxBytes: MAX_PROBE };
+    return receive(request, how, async ({ text }) => {
+      const data = requireFields(await readJson(text), PROBE_FIELDS, "the body");
+      await namespace.publish(TOPIC, { event: "probe", data });
+      return emptyAnswer();
+    });
   };
   const routes = new Elysia({ name: "stats-stream" })
     .onError(answerErrors(admission))
@@ -131,7 +140,7 @@ export function statsStream(
       { detail: STATS_EVENTS },
     )
     .all("/stats/events", otherMethods("GET, HEAD, OPTIONS"), OTHER_METHODS)
-    .post("/stats/probe", ({ request }) => withAccess(authorizeAdmin, request, () => probe(request)), {
+    .post("/stats/probe", ({ request }) => probe(request), {
       parse: "none",
       detail: STATS_PROBE,
     })

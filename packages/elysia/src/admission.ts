@@ -99,19 +99,48 @@ export class Admission {
   }
 
   /**
-   * Counts events that are about to be published; 0 asks whether any may be, before a body is read.
+   * Whether any event may be published: asked before a body is read.
    *
    * @throws Refusal 429
    */
-  checkPublishRate(request: Request, server: At, access: Access | undefined, count: number): void {
-    if (this.#rate === null) return;
-    const client = access?.principal ?? `at ${this.#address(request, server) ?? "an unknown address"}`;
-    const wait = this.#rate.take(client, count);
+  checkPublishRate(request: Request, server: At, access: Access | undefined): void {
+    if (this.#rate !== null) this.#takeEvents(this.#rate, this.#client(request, server, access), 0);
+  }
+
+  /**
+   * Publishes so many events, and counts them before, so that no two requests pass for the same; those that cannot be
+   * published after all are not counted.
+   *
+   * @throws Refusal 429. What `publish` rejects with, as a rejection
+   */
+  chargeFor<Answer>(
+    request: Request,
+    server: At,
+    access: Access | undefined,
+    count: number,
+    publish: () => Promise<Answer>,
+  ): Promise<Answer> {
+    const rate = this.#rate;
+    if (rate === null) return publish();
+    const client = this.#client(request, server, access);
+    this.#takeEvents(rate, client, count);
+    return publish().catch((error: unknown) => {
+      rate.giveBack(client, count);
+      throw error;
+    });
+  }
+
+  #client(request: Request, server: At, access: Access | undefined): string {
+    return access?.principal ?? `at ${this.#address(request, server) ?? "an unknown address"}`;
+  }
+
+  #takeEvents(rate: RateLimiter, client: string, count: number): void {
+    const wait = rate.take(client, count);
     if (wait === 0) return;
     const seconds = Math.ceil(wait / 1000);
     throw new Refusal(
       429,
-      `you have published more than the rate allows; go on in ${seconds} s`,
+      `you have published more than the rate of ${rate.perSecond} events a second allows, of which ${rate.perSecond} and one more may come at once after a rest; go on in ${seconds} s`,
       { "retry-after": String(seconds) },
       "publish-rate",
     );

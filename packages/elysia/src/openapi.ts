@@ -10,10 +10,11 @@ const WHEN = {
   401: "A token is needed, or it is wrong or has ended.",
   403: "The token does not allow it, or a page of another origin makes a browser ask.",
   404: "There is nothing at this path.",
+  408: "The body took too long to arrive.",
   413: "The body, or an event in it, is too large.",
   415: "Another content type, charset or content coding than those that are understood.",
   429: "Too many: come back after the time in `Retry-After`.",
-  503: "The server shuts down, or its log cannot be reached: come back after the time in `Retry-After`.",
+  503: "The server shuts down, has no room for the body, or its log cannot be reached: come back after the time in `Retry-After`.",
 } as const;
 
 const text = { type: "string" } as const;
@@ -185,7 +186,7 @@ export const PUBLISH: DocumentDecoration = {
         },
       },
     },
-    ...problems(400, 401, 403, 413, 415, 429, 503),
+    ...problems(400, 401, 403, 408, 413, 415, 429, 503),
   },
 };
 
@@ -260,7 +261,7 @@ export const DRAIN: DocumentDecoration = {
   },
   responses: {
     200: json("It has begun.", { streams: { type: "integer", description: "How many they are." } }),
-    ...problems(400, 401, 403, 413),
+    ...problems(400, 401, 403, 408, 413, 503),
   },
 };
 

@@ -1,5 +1,4 @@
 import type { Hub } from "@sse/hub";
-import type { Server } from "bun";
 import { Elysia } from "elysia";
 import { jsonAnswer } from "./answers.ts";
 import { Admission } from "./admission.ts";
@@ -13,14 +12,15 @@ import { requireKnownOrigin } from "./origin.ts";
 import { LAST_ANSWER, problem } from "./problem.ts";
 import { publish } from "./publish.ts";
 import { answerErrors } from "./refuse.ts";
+import { RequestBodies } from "./request-bodies.ts";
 import { ticketRoutes } from "./ticket-routes.ts";
 
 /** What the plugin serves, and to whom. */
 export interface SseOptions {
   /** Whose events it serves; a hub of any topics. */
   hub: Hub;
-  /** The most bytes in the body of a request; default 4 MiB. */
-  maxBodyBytes?: number;
+  /** What bounds the bodies of requests; an app that reads others shares it. Default: one with its defaults. */
+  bodies?: RequestBodies | undefined;
   /** Origins whose pages may publish and see the state, as `https://example.com`, besides the server's own; default none. */
   origins?: readonly string[];
   /**
@@ -37,9 +37,6 @@ export interface SseOptions {
 /** Streams that `/stats` names. */
 const SLOWEST = 10;
 
-/** The default of {@link SseOptions.maxBodyBytes}. */
-export const MAX_BODY_BYTES = 4 * 1024 * 1024;
-
 /**
  * The hub as an Elysia plugin: `new Elysia().use(sse({ hub }))`.
  *
@@ -49,7 +46,7 @@ export const MAX_BODY_BYTES = 4 * 1024 * 1024;
  */
 export function sse({
   hub,
-  maxBodyBytes = MAX_BODY_BYTES,
+  bodies = new RequestBodies(),
   origins = [],
   authorize,
   tickets,
@@ -57,10 +54,7 @@ export function sse({
 }: SseOptions) {
   const started = performance.now();
   const read = otherMethods("GET, HEAD, OPTIONS");
-  const take = (request: Request, server: Server<unknown> | null) =>
-    withAccess(authorize, request, (access) =>
-      publish(admission, request, server, { maxBodyBytes, origins }, access),
-    );
+  const options = { authorize, bodies, origins };
   const app = new Elysia({ name: "@sse/elysia" })
     .onError(answerErrors(admission))
     .get("/events", ({ request, server }) => events(admission, request, server, { authorize }), {
@@ -71,8 +65,8 @@ export function sse({
       "/publish",
       // For a handler that asks for its server, Elysia defines it anew for each request.
       admission.countsEvents
-        ? ({ request, server }) => take(request, server)
-        : ({ request }) => take(request, null),
+        ? ({ request, server }) => publish(admission, request, server, options)
+        : ({ request }) => publish(admission, request, null, options),
       { parse: "none", detail: PUBLISH },
     )
     .all("/publish", otherMethods("POST, OPTIONS"), OTHER_METHODS)
@@ -105,15 +99,10 @@ export function sse({
       { detail: STATS },
     )
     .all("/stats", read, OTHER_METHODS)
-    .post(
-      "/drain",
-      ({ request }) =>
-        withAccess(authorize, request, (access) => {
-          if (access !== undefined) requireAdmin(access);
-          return drain(hub, request, { maxBodyBytes, origins });
-        }),
-      { parse: "none", detail: DRAIN },
-    )
+    .post("/drain", ({ request }) => drain(hub, request, options), {
+      parse: "none",
+      detail: DRAIN,
+    })
     .all("/drain", otherMethods("POST, OPTIONS"), OTHER_METHODS);
   if (authorize !== undefined && tickets !== undefined) {
     app.use(ticketRoutes(admission, { authorize, tickets, origins }));

@@ -7,6 +7,7 @@ const TITLES = {
   403: "Forbidden",
   404: "Not Found",
   405: "Method Not Allowed",
+  408: "Request Timeout",
   413: "Content Too Large",
   415: "Unsupported Media Type",
   421: "Misdirected Request",
@@ -26,6 +27,8 @@ export type RefusalReason =
   | "media-type"
   | "misdirected"
   | "publish-rate"
+  | "body-timeout"
+  | "bodies"
   | "tickets"
   | "jobs"
   | "keys"

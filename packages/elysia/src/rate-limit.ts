@@ -11,6 +11,8 @@ const LOOKS = 2;
  * It remembers those who still owe something, and, until it comes round to them, as many again who do not.
  */
 export class RateLimiter {
+  /** Events. */
+  readonly perSecond: number;
   readonly #cost: number;
   readonly #now: () => number;
   /** When each will owe nothing. */
@@ -26,6 +28,7 @@ export class RateLimiter {
    * @param now milliseconds, monotonic; default `performance.now`
    */
   constructor(perSecond: number, now: () => number = () => performance.now()) {
+    this.perSecond = perSecond;
     this.#cost = 1000 / perSecond;
     this.#now = now;
   }
@@ -48,6 +51,13 @@ export class RateLimiter {
       this.#clients.set(client, free + count * this.#cost);
     }
     return 0;
+  }
+
+  /** Gives back what was taken for nothing. */
+  giveBack(client: string, count: number): void {
+    const free = this.#clients.get(client);
+    // Who is forgotten owes nothing any more.
+    if (free !== undefined) this.#clients.set(client, free - count * this.#cost);
   }
 
   #forget(now: number): void {

@@ -44,21 +44,23 @@ const SUBSCRIBE: Kind<Opening> = {
 };
 
 /**
- * @param events as they are about to be published
+ * @param topics of the events that are about to be published
+ * @param count of the events
  * @param publish answers an id, or one for each
  */
 export function tracePublish<Ids extends string | readonly string[]>(
   request: Request,
-  events: readonly { readonly topic: string }[],
+  topics: Iterable<string>,
+  count: number,
   publish: () => Promise<Ids>,
 ): Promise<Ids> {
   if (!isTraced()) return publish();
-  const topics = new Set(events.map(({ topic }) => topic));
+  const [topic, another] = topics;
   return inSpan(request, PUBLISH, publish, {
     "messaging.operation.type": "send",
     "messaging.operation.name": "publish",
-    ...(topics.size === 1 && { "messaging.destination.name": events[0]!.topic }),
-    ...(events.length > 1 && { "messaging.batch.message_count": events.length }),
+    ...(topic !== undefined && another === undefined && { "messaging.destination.name": topic }),
+    ...(count > 1 && { "messaging.batch.message_count": count }),
   }) as Promise<Ids>;
 }
 

@@ -4,7 +4,8 @@ import { startDeadlines } from "./deliver/deadlines.ts";
 import { OpenStreams } from "./deliver/open-streams.ts";
 import { Turns } from "./turns.ts";
 import { HubError } from "./errors.ts";
-import { inEvent, parseMessage } from "./publish/message.ts";
+import { Batch } from "./publish/batch.ts";
+import { parseMessage } from "./publish/message.ts";
 import type { NewEvent } from "./log/new-event.ts";
 import { EventIterator, type IterateRequest } from "./subscribe/event-iterator.ts";
 import type { HubEvent } from "./subscribe/hub-event.ts";
@@ -81,30 +82,31 @@ class EventHub {
   async publishMany<const Names extends readonly TopicOf<MapOf<this>>[]>(
     messages: MessagesFor<MapOf<this>, Names>,
   ): Promise<EventId[]> {
+    const batch = this.batch(messages.length);
+    for (const message of messages) batch.add(message);
+    return batch.publish();
+  }
+
+  /**
+   * As {@link publishMany}, in steps: for so many messages that checking them all at once would hold up the event loop.
+   *
+   * @param count how many messages there will be
+   * @throws HubError `too-large` for more than `maxBatch`
+   */
+  batch(count: number): Batch {
     const { maxBatch, maxEventBytes } = this.#settings;
-    if (messages.length > maxBatch) {
+    if (count > maxBatch) {
       throw new HubError(
         "too-large",
-        `${messages.length} events are more than the limit of ${maxBatch}; send them in parts`,
+        `${count} events are more than the limit of ${maxBatch}; send them in parts`,
       );
     }
-    const checked = this.#schemas === null ? messages : this.#schemas.checkAll(messages);
-    const ready = checked instanceof Promise ? await checked : checked;
-    const events: NewEvent[] = [];
-    const places: number[] = [];
-    for (let index = 0; index < ready.length; index++) {
-      const message = ready[index]!;
-      places.push(events.length);
-      try {
-        parseMessage(message.topic, message, maxEventBytes, events);
-      } catch (error) {
-        throw inEvent(index, ready.length, error);
-      }
-    }
-    if (events.length === 0) return [];
-    const ids = await this.#submit(events);
-    // A message may be two events, when it ends its topic.
-    return ids.length === places.length ? ids.slice() : places.map((place) => ids[place]!);
+    return new Batch(count, this.#schemas, maxEventBytes, (events) => this.#submit(events));
+  }
+
+  /** The most messages that are published together. */
+  get maxBatch(): number {
+    return this.#settings.maxBatch;
   }
 
   /** Ends a topic. Its streams are told, and close once all their topics have ended. */

@@ -20,7 +20,7 @@ export interface HubOptions {
   writeDeadline?: number | null | undefined;
   /** The most UTF-8 bytes of data in one event, as it goes over the wire; default 1 MiB. */
   maxEventBytes?: number | undefined;
-  /** The most messages that are published together; default 10,000. */
+  /** The most messages that are published together; default 10,000. The log takes them at one go. */
   maxBatch?: number | undefined;
   /** The most bytes in one frame, unless a single event is larger; default 64 KiB. */
   maxFrameBytes?: number | undefined;

@@ -10,7 +10,7 @@ import { SECRET, TOKENS, WITNESS } from "./requests.ts";
 
 const LOOP_WATCH = new URL("loop-watch.ts", import.meta.url).pathname;
 const FLAGS = (
-  "--max-log-events 25000 --max-log-bytes 12MiB --publish-rate 2000/s --max-streams 300 --max-streams-per-principal 20 " +
+  "--max-log-events 25000 --max-log-bytes 12MiB --max-batch 2000 --publish-rate 2000/s --max-streams 300 --max-streams-per-principal 20 " +
   "--max-age 10s --heartbeat 500ms --return-window 100ms --retry 100ms --auth-cookie session --trusted-proxies 127.0.0.1 --max-tickets 500"
 ).split(" ");
 const HEADERS = { authorization: `Bearer ${WITNESS}` };

@@ -1,6 +1,6 @@
 import type { StandardSchemaV1 } from "@standard-schema/spec";
 import { HubError } from "../errors.ts";
-import { inEvent, type Message } from "./message.ts";
+import type { Message } from "./message.ts";
 import type { MaybePromise } from "../log/event-log.ts";
 import { parseTopic, SelectorSet } from "../topics/topic.ts";
 
@@ -46,28 +46,6 @@ export class Schemas {
     return result instanceof Promise
       ? result.then((found) => withOutput(message, found))
       : withOutput(message, result);
-  }
-
-  /** {@link check} for each, all or none; errors name the place of the event. */
-  checkAll<M extends Message & { topic: string }>(messages: readonly M[]): MaybePromise<M[]> {
-    const pending: Promise<void>[] = [];
-    const checked = messages.slice();
-    for (const [index, message] of messages.entries()) {
-      const told = (error: unknown): never => {
-        throw inEvent(index, messages.length, error);
-      };
-      const keep = (result: Message): void => {
-        checked[index] = result as M; // what it is given back with is its topic, and other data
-      };
-      try {
-        const result = this.check(message.topic, message);
-        if (result instanceof Promise) pending.push(result.then(keep, told));
-        else keep(result);
-      } catch (error) {
-        told(error);
-      }
-    }
-    return pending.length === 0 ? checked : Promise.all(pending).then(() => checked);
   }
 }
 
