@@ -52,7 +52,8 @@ test.each([
 test("maxStreamsPerTopic counts each one's topics, which are not the other's", () => {
   const { hub, state } = setUp({ maxStreamsPerTopic: 1 });
   for (const each of [hub, state]) connect(each, { topics: ["t"] });
-  for (const each of [hub, state]) expect(() => connect(each, { topics: ["t"] })).toThrow("one of the topics");
+  for (const each of [hub, state])
+    expect(() => connect(each, { topics: ["t"] })).toThrow("one of the topics");
 });
 
 test("streams of both are in the stats, end at the maximum age, and are told to onClose", async () => {
