@@ -5,6 +5,7 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { BrokerProcess, freePort, missing } from "@sse/hub/test/broker-process.ts";
+import { SentinelGroup } from "@sse/hub/test/redis-groups.ts";
 import { makeCertificate } from "./certificate.ts";
 import { runServer, ServerProcess } from "./server-process.ts";
 import { publish, SseClient, until } from "./sse-client.ts";
@@ -113,6 +114,37 @@ test.skipIf(missing("redis") !== "")(
     await using late = await SseClient.open(`${server.url}/events?topic=t`, { "last-event-id": last });
     expect(await late.receive(3)).toEqual(["4", "5", "6"]);
     expect(late.control("sse:gap")).toMatchObject([{ reason: "epoch", from: last }]);
+  },
+);
+
+test.skipIf(missing("redis") !== "")(
+  `behind Sentinel, what a replica of Redis had acknowledged survives the primary${missing("redis")}`,
+  async () => {
+    await using group = await SentinelGroup.start();
+    const hosts = group.sentinels.map(({ port }) => `127.0.0.1:${port}`).join();
+    const [password, sentinelPassword] = [SentinelGroup.password, SentinelGroup.sentinelPassword].map(
+      encodeURIComponent,
+    );
+    const log = `redis+sentinel://:${password}@${hosts}/primary?sentinel_password=${sentinelPassword}&wait_replicas=1`;
+    const servers = await Promise.all([1, 2].map(() => ServerProcess.start("--log", log, "--no-demos")));
+    const urls = servers.map(({ url }) => url);
+    const client = await SseClient.open(`${urls[0]}/events?topic=t`);
+    await until(() => client.events.length > 0);
+    const primary = await group.primary();
+    const acknowledged: string[] = [];
+    for (let at = 0; at < 60; at++) {
+      acknowledged.push(await insist(urls, { topic: "t", data: `${at}` }));
+      if (at === 20) void primary.kill();
+    }
+    await until(() => client.data.length >= acknowledged.length);
+    expect(client.data).toEqual(acknowledged.map((_, at) => `${at}`));
+    expect(client.events.slice(1).map(({ lastEventId }) => lastEventId)).toEqual(acknowledged);
+    expect(client.control("sse:gap")).toEqual([]);
+    client.close();
+    for (const server of servers) {
+      expect(server.lines.join("\n")).not.toMatch(/secret/);
+      await server.kill();
+    }
   },
 );
 

@@ -1,12 +1,19 @@
+const REDIS = ["prefix", "wait_replicas", "wait_timeout"];
+const SENTINEL = [...REDIS, "sentinel_username", "sentinel_password"];
+
 /** The parameters that each kind of log takes after the `?` of its URL. */
 const PARAMETERS: Readonly<Record<string, readonly string[]>> = {
-  "redis:": ["prefix"],
-  "rediss:": ["prefix"],
+  "redis:": REDIS,
+  "rediss:": REDIS,
+  "redis+sentinel:": SENTINEL,
+  "rediss+sentinel:": SENTINEL,
+  "redis+cluster:": REDIS,
+  "rediss+cluster:": REDIS,
   "nats:": ["prefix", "replicas"],
 };
 
 const KINDS =
-  "sqlite:PATH or memory:, or for several nodes redis://host:6379, rediss://host:6379 or nats://host:4222";
+  "sqlite:PATH or memory:, or for several nodes redis://host:6379, redis+sentinel://host:26379/primary, redis+cluster://host:6379 or nats://host:4222";
 
 /** What is wrong with the URL of a log; null when nothing is. Quotes nothing of it: any part of a mistyped URL can be its password. */
 export function logUrlFault(text: string): string | null {
@@ -29,8 +36,9 @@ function hostFault(protocol: string, text: string): string | null {
   }
   if (/%(?![0-9a-f]{2})/i.test(address)) return "has a % that stands for no character; write %25";
   const [hosts = "", ...path] = address.slice(address.indexOf("@") + 1).split("/");
-  const isNats = protocol === "nats:";
-  for (const each of isNats ? hosts.split(",") : [hosts]) {
+  if (/^rediss?:/.test(protocol) && hosts.includes(","))
+    return "names several hosts: write redis+sentinel:// or redis+cluster:// before them";
+  for (const each of hosts.split(",")) {
     const [, host = "", port] = /^(\[[^\]]*\]|[^:]*)(?::(.*))?$/.exec(each) ?? [];
     if (host === "") return "names no host";
     if (!URL.canParse(`http://${host}`)) return "has a host that cannot be one";
@@ -38,8 +46,12 @@ function hostFault(protocol: string, text: string): string | null {
       return "has a port that is not a number from 1 to 65535";
   }
   const after = path.join("/");
-  if (isNats && after !== "") return "has a path; in NATS there is none";
-  if (!/^[0-9]*$/.test(after)) return "has a database that is not a number";
+  if (/^nats:|cluster/.test(protocol) && after !== "") return `has a path; with ${protocol} there is none`;
+  const [name = "", database = ""] = /sentinel/.test(protocol) ? after.split(/\/(.*)/) : ["-", after];
+  if (name === "")
+    return "does not say what the sentinels call the primary, as in redis+sentinel://host:26379/primary";
+  if (!/^[\w.-]+$/.test(name)) return "has a primary that is not of A-Z, a-z, 0-9, _, . and -";
+  if (!/^[0-9]*$/.test(database)) return "has a database that is not a number";
   return text.includes("#") ? "has a part after #, which means nothing" : null;
 }
 
@@ -54,6 +66,10 @@ function parameterFault(protocol: string, text: string, allowed: readonly string
     return "has a prefix that is not 1 to 32 of A-Z, a-z, 0-9, _ and -";
   }
   if (!/^[1-5]?$/.test(params.get("replicas") ?? "")) return "has replicas that are not a number from 1 to 5";
+  if (!/^[0-9]?$/.test(params.get("wait_replicas") ?? ""))
+    return "has wait_replicas that are not a number from 0 to 9";
+  if (!/^([1-9][0-9]{0,2}|[1-3][0-9]{3}|4000)?$/.test(params.get("wait_timeout") ?? ""))
+    return "has a wait_timeout that is not a number from 1 to 4000 (ms)";
   return null;
 }
 
@@ -62,7 +78,7 @@ export function logUrlParts(
   text: string,
 ): { protocol: string; host: string; url: string; params: URLSearchParams } | null {
   const [, url, protocol, host, query = ""] =
-    /^(([a-z]+:)\/\/(?:[^@/?]*@)?([^@/?]+)(?:\/[0-9]*)?)(?:\?(.*))?$/.exec(text) ?? [];
+    /^(([a-z+]+:)\/\/(?:[^@/?]*@)?([^@/?]+)(?:\/[\w./-]*)?)(?:\?(.*))?$/.exec(text) ?? [];
   if (url === undefined || protocol === undefined || host === undefined) return null;
   return { protocol, host, url, params: new URLSearchParams(query) };
 }

@@ -47,9 +47,21 @@ export async function openLog(config: Config, logger: Logger): Promise<EventLog>
   const log =
     protocol === "nats:"
       ? await openNatsLog({ ...options, replicas: Number(params.get("replicas") || 1) })
-      : await openRedisLog(options);
+      : await openRedisLog({
+          ...options,
+          waitReplicas: Number(params.get("wait_replicas") ?? 0),
+          waitTimeout: Number(params.get("wait_timeout") || 1000),
+          redis: sentinelLogin(params),
+        });
   tellOfLoss(log, logger);
   return log;
+}
+
+function sentinelLogin(params: URLSearchParams): { sentinelUsername?: string; sentinelPassword?: string } {
+  const [sentinelUsername, sentinelPassword] = ["username", "password"].map((name) =>
+    params.get(`sentinel_${name}`),
+  );
+  return { ...(sentinelUsername && { sentinelUsername }), ...(sentinelPassword && { sentinelPassword }) };
 }
 
 /** Says what else only streams would hear of. */

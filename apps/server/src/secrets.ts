@@ -92,4 +92,9 @@ const HIDDEN = "***";
 /** A shorter one would take letters out of every word, and so be told; it is only hidden as a part of its URL. */
 const SHORTEST = 4;
 /** What the URL of a log may have in its query. */
-const PUBLIC_PARAMETERS: ReadonlySet<string> = new Set(["prefix", "replicas"]);
+const PUBLIC_PARAMETERS: ReadonlySet<string> = new Set([
+  "prefix",
+  "replicas",
+  "wait_replicas",
+  "wait_timeout",
+]);

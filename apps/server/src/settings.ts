@@ -180,7 +180,7 @@ const TABLE = {
   log: value(
     of.logUrl,
     "sqlite:./data/events.db",
-    "where events are kept: sqlite:PATH, memory: for as long as the process lives, or for several nodes redis://host:6379 or nats://host:4222 (docs/scaling.md)",
+    "where events are kept: sqlite:PATH, memory: for as long as the process lives, or for several nodes redis://host:6379, redis+sentinel://, redis+cluster:// or nats://host:4222 (docs/scaling.md)",
   ),
   durability: ofLog(
     of.oneOf(["full", "normal", "off"]),

@@ -156,7 +156,7 @@ export class BrokerStore implements StoreUnderTest, BrokerKeeper {
       copy,
       current,
       last,
-      ({ log, lastRead }) => log!.bounds().epoch === current.name && lastRead > last,
+      ({ log, lastKnown }) => log!.bounds().epoch === current.name && lastKnown > last,
     );
   }
 
@@ -172,7 +172,7 @@ export class BrokerStore implements StoreUnderTest, BrokerKeeper {
     this.#copy = null;
     const sees = (node: SimulatedNode): boolean =>
       epoch === current
-        ? node.log!.bounds().epoch === epoch.name && node.lastRead > records.last
+        ? node.log!.bounds().epoch === epoch.name && node.lastKnown > records.last
         : this.#seen.get(node)!.has(epoch.name) && node.log!.bounds().epoch !== epoch.name;
     this.#replace(records, epoch, records.last, sees);
   }

@@ -6,6 +6,7 @@ import {
   HubError,
   type MaybePromise,
   type Opening,
+  parseEventId,
   type StoredEvent,
   type Stream,
 } from "../src/index.ts";
@@ -33,8 +34,8 @@ export class SimulatedNode implements Owner, Publishing {
   readonly connections = new Set<Connection>();
   /** Those who have no answer yet. */
   readonly #asking = new Set<SimulatedClient>();
-  /** The last event that the tail has brought, in this epoch. */
-  lastRead = 0;
+  /** The last event that it knows that the log has, in this epoch: the tail has brought it, or its publisher was answered. */
+  lastKnown = 0;
   /** How often the log has changed otherwise than by new events. */
   #changes = 0;
   /** What the store had taken when this began. */
@@ -49,6 +50,14 @@ export class SimulatedNode implements Owner, Publishing {
     this.#store = store;
     this.onStopped = onStopped;
     this.clock = new SimulatedClock(run.scheduler, this, run.random.below(100_000));
+  }
+
+  /** It has told a publisher that these are kept. */
+  answered(ids: readonly string[]): void {
+    for (const id of ids) {
+      const { epoch, cursor } = parseEventId(id)!;
+      if (epoch === this.log?.bounds().epoch) this.lastKnown = Math.max(this.lastKnown, cursor);
+    }
   }
 
   start(): void {
@@ -88,10 +97,10 @@ export class SimulatedNode implements Owner, Publishing {
     this.#takenBefore = this.#run.chronicle.accepted;
     const changed = (): void => {
       this.#changes++;
-      this.lastRead = 0;
+      this.lastKnown = 0;
     };
     const read = (entries: readonly StoredEvent[]): void => {
-      this.lastRead = entries.at(-1)!.seq;
+      this.lastKnown = Math.max(this.lastKnown, entries.at(-1)!.seq);
     };
     log.tail({ append: read, reset: changed, skip: changed });
     this.hub = createHub({

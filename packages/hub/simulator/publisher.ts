@@ -86,6 +86,7 @@ export class Publishers {
       (answer) => {
         if (node.isGone) return; // nobody is left to say so
         trace.note(" kept", publication.name, ...answer);
+        node.answered(answer);
         this.#registry.acknowledged(attempt, answer);
       },
       (error: unknown) => {

@@ -1,6 +1,7 @@
 import type { NewEvent, SelectorSet } from "../src/index.ts";
 import {
   type Broker,
+  type BrokerAppend,
   type BrokerPage,
   type BrokerPosition,
   type BrokerQuestion,
@@ -189,13 +190,14 @@ class SimulatedSession implements BrokerSession {
     });
   }
 
-  append(epoch: string, seen: number, batch: readonly NewEvent[]): Promise<readonly number[]> {
-    return this.#ask((records) => {
-      if (inEpoch(records, epoch).last < seen) throw new EpochMismatch("the log has lost its end");
+  append(epoch: string, seen: number, batch: readonly NewEvent[]): Promise<BrokerAppend> {
+    return this.#ask((found) => {
+      const records = inEpoch(found, epoch);
+      if (records.last < seen) throw new EpochMismatch("the log has lost its end");
       if (this.#broker.refusal !== null) throw new BrokerRefusal(this.#broker.refusal);
-      const seqs = this.#broker.keeper.append(batch);
+      const cursors = this.#broker.keeper.append(batch);
       this.#broker.wake();
-      return seqs;
+      return { cursors, mark: records.state(Math.max(...cursors), 0, null).mark };
     }, true);
   }
 

@@ -3,6 +3,7 @@ import type { Cursor, EventId } from "../src/log/event-id.ts";
 import type { NewEvent } from "../src/log/new-event.ts";
 import {
   type Broker,
+  type BrokerAppend,
   type BrokerPage,
   type BrokerPosition,
   type BrokerQuestion,
@@ -184,15 +185,15 @@ class FakeSession implements BrokerSession {
     return { from: Math.max(after, first - 1), kept: kept.filter(({ seq }) => seq > after) };
   }
 
-  async append(epoch: string, seen: Cursor, batch: readonly NewEvent[]): Promise<readonly Cursor[]> {
+  async append(epoch: string, seen: Cursor, batch: readonly NewEvent[]): Promise<BrokerAppend> {
     this.#broker.appends.push(batch.length);
     if (this.#broker.isHanging) return await new Promise<never>(() => {});
     if (this.#broker.isAtLimit) throw new BrokerRefusal("full");
     if (this.#ask(epoch).last < seen) throw new EpochMismatch("its end is lost");
-    const seqs = this.#broker.put(...batch);
+    const cursors = this.#broker.put(...batch);
     if (this.#broker.isMute) this.#broker.isDown = true;
-    this.#ask(epoch);
-    return seqs;
+    const { kept } = this.#ask(epoch);
+    return { cursors, mark: kept.at(-1)!.mark };
   }
 
   async page(

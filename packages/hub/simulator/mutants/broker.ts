@@ -9,8 +9,15 @@ export const BROKER: readonly Mutant[] = [
   {
     name: "that the broker has lost the end of the log goes unseen",
     file: FOLLOWER,
-    find: "const isLost = this.#isLost || state.last < last || isOther;",
+    find: "const isLost = this.#isLost || state.last < newest || isOther;",
     replace: "const isLost = false;",
+    log: "broker",
+  },
+  {
+    name: "a node forgets what it has acknowledged until it has read it",
+    file: FOLLOWER,
+    find: "if (epoch === this.#state.epoch && isNew)",
+    replace: "if (isNew && cursor < 0)",
     log: "broker",
   },
   {
@@ -23,8 +30,8 @@ export const BROKER: readonly Mutant[] = [
   {
     name: "what follows in the log is not held against what came before",
     file: FOLLOWER,
-    find: "if (this.#mark !== null && (first!.follows ?? this.#mark) !== this.#mark)",
-    replace: "if (this.#mark !== null && first!.seq < 0)",
+    find: "if (isOther || (this.#mark !== null && (first!.follows ?? this.#mark) !== this.#mark))",
+    replace: "if (isOther)",
     log: "broker",
   },
   {

@@ -54,8 +54,9 @@ export class Appends {
     const { epoch, recent } = this.#follower;
     try {
       const answer = session.append(epoch, recent.last, batch, (topic, id) => recent.published(topic, id));
-      const seqs = await within(this.#clock, deadline - this.#clock.now(), answer);
-      return seqs.map((seq) => formatEventId(epoch, seq));
+      const { cursors, mark } = await within(this.#clock, deadline - this.#clock.now(), answer);
+      if (mark !== null) this.#follower.acknowledge(epoch, Math.max(...cursors), mark);
+      return cursors.map((cursor) => formatEventId(epoch, cursor));
     } catch (error) {
       throw this.#explain(session, error, batch);
     }

@@ -100,6 +100,26 @@ describe("BrokerLog", () => {
     expect(dataOf(late.sink)).toEqual(["new"]);
   });
 
+  test.each([0, 1, 3])(
+    "begins another epoch when an event is lost that was acknowledged, and had not come back; then %d others came",
+    async (more) => {
+      const { sink } = connect(hub);
+      broker.put(event("1"));
+      await until(() => dataOf(sink).length === 1);
+      const { epoch } = log.bounds();
+      broker.isHeld = true;
+      await settled(hub.publish("t", { data: "lost" }));
+      broker.lose(1);
+      broker.put(...["other 2", "other 3", "other 4"].slice(0, more).map(event));
+      await until(() => log.bounds().epoch !== epoch);
+      broker.isHeld = false;
+      broker.put(event("new"));
+      await until(() => dataOf(sink).includes("new"));
+      expect(dataOf(sink)).toEqual(["1", "new"]);
+      expect(control(sink, "sse:gap")).toMatchObject([{ reason: "epoch", from: `${epoch}-1` }]);
+    },
+  );
+
   test("begins another epoch when the log has lost its end, of which it has evicted everything", async () => {
     await hub.close();
     broker.put(event("1"), event("2"), event("3"));

@@ -48,7 +48,7 @@ export interface BrokerSession {
     seen: Cursor,
     batch: readonly NewEvent[],
     known: (topic: Topic, idempotencyKey: string) => Cursor | undefined,
-  ): Promise<readonly Cursor[]>;
+  ): Promise<BrokerAppend>;
   /** Selected events in (after, upTo], as many as fit into the bytes, one at least. */
   page(
     epoch: string,
@@ -59,6 +59,14 @@ export interface BrokerSession {
   /** Where a stream begins, from one view of the log that has everything up to `upTo`. */
   position(epoch: string, question: BrokerQuestion): Promise<BrokerPosition>;
   close(): void;
+}
+
+/** What has become of an append. */
+export interface BrokerAppend {
+  /** By event. */
+  readonly cursors: readonly Cursor[];
+  /** The {@link BrokerRecord.mark} of the newest of them; null when it is evicted, or the broker never loses what it has acknowledged. */
+  readonly mark: string | null;
 }
 
 /** An event as a broker keeps it. */

@@ -30,6 +30,8 @@ export class Follower implements SessionUser {
   #recent: RecentEvents;
   /** The mark of the newest event that is here. */
   #mark: string | null;
+  /** The marks of events that publishers were told are kept, and that have yet to come back: a loss of them is seen as well. */
+  readonly #acknowledged = new Map<Cursor, string>();
   /** What the log went on with did not follow that: its end is lost, though the broker may have evicted what would show it. */
   #isLost = false;
   /** What the broker was found to have that has yet to come, and since when. */
@@ -95,6 +97,13 @@ export class Follower implements SessionUser {
     await this.#checked.promise;
   }
 
+  /** The broker has answered that it has this event. */
+  acknowledge(epoch: string, cursor: Cursor, mark: string): void {
+    // The first one stays: when its number is given again, it was lost.
+    const isNew = cursor > this.#recent.last && !this.#acknowledged.has(cursor);
+    if (epoch === this.#state.epoch && isNew) this.#acknowledged.set(cursor, mark);
+  }
+
   async close(): Promise<void> {
     for (const { resolve } of this.#arrivals) resolve();
     await this.connection.close();
@@ -108,11 +117,12 @@ export class Follower implements SessionUser {
   async begin(session: BrokerSession): Promise<void> {
     const { epochs } = this.#settings;
     const { epoch } = this.#state;
-    const { last } = this.#recent;
-    const mark = this.#mark;
-    let state = await this.#answer(session, epochs.stateOf(session, last, epoch));
+    const last = this.#recent.last;
+    const newest = Math.max(last, ...this.#acknowledged.keys());
+    const mark = this.#acknowledged.get(newest) ?? this.#mark;
+    let state = await this.#answer(session, epochs.stateOf(session, newest, epoch));
     const isOther = state.mark !== null && mark !== null && state.mark !== mark;
-    const isLost = this.#isLost || state.last < last || isOther;
+    const isLost = this.#isLost || state.last < newest || isOther;
     // An epoch that was left comes back with an old copy of the log: its numbers have been given to other events since.
     if (state.epoch === epoch ? isLost : epochs.hasLeft(state.epoch)) {
       await this.#answer(session, session.renew(state.epoch, epochs.create(state.epoch)));
@@ -126,7 +136,7 @@ export class Follower implements SessionUser {
     }
     this.#learn(state);
     // The newest event can have been evicted before this node was there: it is known by its mark all the same.
-    if (this.#mark === null && this.#recent.last === last) this.#mark = state.mark;
+    if (this.#mark === null && this.#recent.last === newest) this.#mark = state.mark;
     // What is gone from there as well will not come.
     if (state.last <= this.#recent.last || state.first > state.last) this.#behind = null;
     else this.#behind ??= { last: state.last, since: this.#settings.clock.now() };
@@ -151,6 +161,7 @@ export class Follower implements SessionUser {
     this.#recent = new RecentEvents(this.#settings.limits, beginning.cursor);
     this.#mark = beginning.mark;
     this.#isLost = false;
+    this.#acknowledged.clear();
     this.#behind = null;
     for (const { resolve } of this.#arrivals) resolve();
     this.tail.reset();
@@ -192,7 +203,8 @@ export class Follower implements SessionUser {
 
   #take(kept: readonly BrokerRecord[]): void {
     const [first] = kept;
-    if (this.#mark !== null && (first!.follows ?? this.#mark) !== this.#mark) {
+    const isOther = kept.some(({ seq, mark }) => (this.#acknowledged.get(seq) ?? mark) !== mark);
+    if (isOther || (this.#mark !== null && (first!.follows ?? this.#mark) !== this.#mark)) {
       this.#isLost = true;
       throw new EpochMismatch("what the log goes on with does not follow what it had");
     }
@@ -211,6 +223,7 @@ export class Follower implements SessionUser {
   #arrived(): void {
     const { last } = this.#recent;
     if (this.#behind !== null && last >= this.#behind.last) this.#behind = null;
+    for (const cursor of this.#acknowledged.keys()) if (cursor <= last) this.#acknowledged.delete(cursor);
     for (const { cursor, resolve } of this.#arrivals) if (cursor <= last) resolve();
   }
 }

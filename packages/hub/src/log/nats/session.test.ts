@@ -62,7 +62,9 @@ describe.skipIf(reason !== "")(`a session with NATS${reason}`, () => {
   test("answers for no other epoch, and renews no other", async () => {
     await withSession("renewed", async (session) => {
       await session.create("epoch00000");
-      const [seq] = await session.append("epoch00000", 0, [newEvent("t", "1")], () => undefined);
+      const {
+        cursors: [seq],
+      } = await session.append("epoch00000", 0, [newEvent("t", "1")], () => undefined);
       await session.renew("epoch00001", "epoch00002");
       expect((await session.state(0))!.epoch).toBe("epoch00000");
       expect(await session.position("epoch00000", question(seq!))).toEqual({
@@ -88,12 +90,18 @@ describe.skipIf(reason !== "")(`a session with NATS${reason}`, () => {
           given = (await session.next("epoch00000", given, 60_000)).kept.at(-1)?.seq ?? given;
       };
       const at = (upTo: number) => session.position("epoch00000", question(upTo));
-      const [one] = await append("1");
-      const [end] = await append("", true);
+      const {
+        cursors: [one],
+      } = await append("1");
+      const {
+        cursors: [end],
+      } = await append("", true);
       await readUpTo(end!);
       expect(await at(one!)).toEqual({ from: 0, replayed: 1, ends: [end!] });
       expect(await at(end!)).toEqual({ from: 0, replayed: 2, ends: [end!] });
-      const [two] = await append("2"); // which has been answered, and has yet to come
+      const {
+        cursors: [two],
+      } = await append("2"); // which has been answered, and has yet to come
       const position = at(end!);
       expect(await Promise.race([position, sleep(20)])).toBeUndefined();
       await readUpTo(two!);
@@ -107,7 +115,9 @@ describe.skipIf(reason !== "")(`a session with NATS${reason}`, () => {
   test("does not say that a topic has ended while it has not read what may follow", async () => {
     await withSession("unread", async (session) => {
       await session.create("epoch00000");
-      const [end] = await session.append(
+      const {
+        cursors: [end],
+      } = await session.append(
         ...(["epoch00000", 0, [newEvent("t", "", { end: true })], () => undefined] as const),
       );
       await expect(session.position("epoch00000", question(end!))).rejects.toThrow("no answer within");
@@ -121,10 +131,14 @@ describe.skipIf(reason !== "")(`a session with NATS${reason}`, () => {
       await first.create("epoch00000");
       const append = (topic: string, end = false) =>
         first.append("epoch00000", 0, [newEvent(topic, "", { end })], () => undefined);
-      const [end] = await append("t", true);
+      const {
+        cursors: [end],
+      } = await append("t", true);
       expect((await first.next("epoch00000", 0, 60_000)).kept).toHaveLength(1);
       await append("t");
-      const [last] = await append("other");
+      const {
+        cursors: [last],
+      } = await append("other");
       await manager.streams.purge("missed", { seq: 3 });
       const second = new NatsSession(client); // as after the connection was lost
       const { from, kept } = await second.next("epoch00000", end!, 60_000);
@@ -135,7 +149,9 @@ describe.skipIf(reason !== "")(`a session with NATS${reason}`, () => {
       await append("t", true);
       await third.next("epoch00000", last!, 60_000);
       await append("t");
-      const [newest] = await append("other");
+      const {
+        cursors: [newest],
+      } = await append("other");
       await manager.streams.purge("missed", { seq: newest! / SLOTS });
       await third.next("epoch00000", 5 * SLOTS, 60_000);
       expect((await third.position("epoch00000", question(newest!))).ends).toEqual([0]);

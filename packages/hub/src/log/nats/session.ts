@@ -3,6 +3,7 @@ import type { Cursor } from "../event-id.ts";
 import type { NewEvent } from "../new-event.ts";
 import type { Topic } from "../../topics/topic.ts";
 import {
+  type BrokerAppend,
   BrokerRefusal,
   type BrokerSession,
   type BrokerState,
@@ -176,13 +177,13 @@ export class NatsSession extends NatsHistory implements BrokerSession {
     this.#given = after;
   }
 
-  append(
+  async append(
     _: string,
     seen: Cursor,
     batch: readonly NewEvent[],
     known: (topic: Topic, idempotencyKey: string) => Cursor | undefined,
-  ): Promise<readonly Cursor[]> {
-    return this.#publisher.append(seen, batch, known);
+  ): Promise<BrokerAppend> {
+    return { cursors: await this.#publisher.append(seen, batch, known), mark: null };
   }
 
   close(): void {

@@ -1,11 +1,14 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { shown } from "../../../test/broker-log-tests.ts";
+import type { Redis } from "ioredis";
 import { BrokerProcess, missing } from "../../../test/broker-process.ts";
+import { insist } from "../../../test/insist.ts";
+import { adminOf } from "../../../test/redis-groups.ts";
 import { until } from "../../../test/until.ts";
 import { newEvent } from "../../testing/log-contract.ts";
 import { SelectorSet } from "../../topics/topic.ts";
 import type { BrokerLog } from "../broker/broker-log.ts";
-import { formatEventId, parseEventId } from "../event-id.ts";
+import { type EventId, formatEventId, parseEventId } from "../event-id.ts";
 import { openRedisLog, type RedisLogOptions } from "./redis-log.ts";
 import { APPEND } from "./scripts.ts";
 
@@ -18,15 +21,15 @@ const t = new SelectorSet(["t"]);
 
 describe.skipIf(reason !== "")(`Redis${reason}`, () => {
   let broker: BrokerProcess;
-  let redis: Bun.RedisClient;
+  let redis: Redis;
   const logs: BrokerLog[] = [];
   beforeAll(async () => {
     broker = await BrokerProcess.start("redis");
-    redis = new Bun.RedisClient(broker.url);
+    redis = adminOf(broker);
   });
   afterAll(async () => {
     for (const log of logs) await log.close();
-    redis.close();
+    redis.disconnect();
     await broker[Symbol.asyncDispose]();
   });
 
@@ -69,12 +72,12 @@ describe.skipIf(reason !== "")(`Redis${reason}`, () => {
     const log = await open("flushed");
     const flushes = { areOver: false };
     const flushing = (async () => {
-      const other = new Bun.RedisClient(broker.url);
+      const other = adminOf(broker);
       while (!flushes.areOver) {
-        await other.send("SCRIPT", ["FLUSH"]);
-        await other.send("SCRIPT", ["LOAD", APPEND.text]);
+        await other.call("SCRIPT", ["FLUSH"]);
+        await other.call("SCRIPT", ["LOAD", APPEND.text]);
       }
-      other.close();
+      other.disconnect();
     })();
     const appends: Promise<readonly string[]>[] = [];
     for (let at = 0; at < 5000; at++) {
@@ -85,6 +88,35 @@ describe.skipIf(reason !== "")(`Redis${reason}`, () => {
     flushes.areOver = true;
     await flushing;
     expect(numbers).toEqual(Array.from(numbers, (_, at) => at + 1));
+  });
+
+  test("connections are lost again and again: what is acknowledged is there once and in order, and none is left over", async () => {
+    const log = await open("cut", { redis: { connectionName: "cut" } });
+    const count = async () => String(await redis.call("CLIENT", ["LIST"])).split(" name=cut ").length - 1;
+    expect(await count()).toBe(2);
+    const ids = new Set<EventId>();
+    for (let at = 0; at < 100; at++) {
+      if (at % 5 === 0) await redis.call("CLIENT", ["KILL", "TYPE", "normal", "SKIPME", "yes"]);
+      const event = newEvent("t", `${at}`, { idempotencyKey: `${at}` });
+      for (const id of await insist(() => log.append([event]))) ids.add(id);
+    }
+    await shown(log, [...ids].at(-1)!);
+    const { entries } = await log.read(0, all, { bytes: Infinity, upTo: Infinity });
+    expect(entries.map(({ idempotencyKey }) => idempotencyKey)).toEqual(Array.from(ids, (_, at) => `${at}`));
+    expect(ids.size).toBe(100);
+    expect(log.connection.reconnects).toBeGreaterThan(1);
+    await until(async () => (await count()) === 2);
+    await log.close();
+    await until(async () => (await count()) === 0);
+  });
+
+  test("a user that may not ask what Redis is, with timeouts of the user's own", async () => {
+    await redis.call("ACL", ["SETUSER", "app", "on", ">secret", "~{acl}*", "+@all", "-info", "-client"]);
+    const login = { username: "app", password: "secret", commandTimeout: 50, socketTimeout: 50 };
+    const log = await open("acl", { redis: login, checkEvery: 1000 });
+    await publish(log, "1");
+    await log.checked();
+    expect(log.connection.reconnects).toBe(0);
   });
 
   describe.each(["log", "index", "newest", "ids", "lost", "ended", "ends"])("when the key %s", (name) => {
@@ -150,7 +182,7 @@ describe.skipIf(reason !== "")(`Redis${reason}`, () => {
     const log = await open(prefix, { checkEvery: 60_000, onFault: (fault) => faults.push(fault) });
     await publish(log, "1");
     const { epoch } = log.bounds();
-    await redis.send("XADD", [`{${prefix}}:${epoch}:log`, id, "hello", "world"]);
+    await redis.call("XADD", [`{${prefix}}:${epoch}:log`, id, "hello", "world"]);
     await until(() => log.bounds().epoch !== epoch);
     await until(() => log.fault === null);
     expect(faults).toEqual([expect.stringContaining("another client has added"), null]);
@@ -162,7 +194,7 @@ describe.skipIf(reason !== "")(`Redis${reason}`, () => {
       ["SET", "{taken}", "x"],
       ["HSET", "{taken}", "a", "b"],
     ]) {
-      await redis.send(command!, args);
+      await redis.call(command!, args);
       const refused = await open("taken").catch((error: Error) => error.message);
       expect(refused).toContain("choose another prefix");
       await redis.del("{taken}");
@@ -192,7 +224,7 @@ describe.skipIf(reason !== "")(`Redis${reason}`, () => {
     const first = { selectors: new SelectorSet([topics[0]!]), replay: 0, counted: false };
     const resumed = await log.position({ ...first, lastEventId: formatEventId(epoch, 0) });
     expect(resumed).toMatchObject({ resume: "reset", gap: "evicted" });
-    await redis.send("ZADD", [`{ends}:${epoch}:ends`, "1", "topic/1000"]);
+    await redis.call("ZADD", [`{ends}:${epoch}:ends`, "1", "topic/1000"]);
     await log.checked();
     expect(await endsOf(log, topics.slice(1000, 1003))).toEqual([0, 1002, 1003]);
     expect(log.bounds().epoch).toBe(epoch);

@@ -1,6 +1,8 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { brokerLogTests, countAfter, settled, shown } from "../../../test/broker-log-tests.ts";
 import { compareLogs } from "../../../test/compare-logs.ts";
+import { adminOf } from "../../../test/redis-groups.ts";
+import { until } from "../../../test/until.ts";
 import { newEvent } from "../../testing/log-contract.ts";
 import { SelectorSet } from "../../topics/topic.ts";
 import { BrokerProcess, missing } from "../../../test/broker-process.ts";
@@ -17,12 +19,13 @@ describe.skipIf(reason !== "")(`Redis${reason}`, () => {
   afterAll(() => broker[Symbol.asyncDispose]());
 
   test("tells no gap to a topic that lost nothing, however much the others lost", async () => {
-    const options = { url: broker.url, prefix: "rare", maxEvents: 10 };
+    const options = { url: broker.url, prefix: "rare", maxEvents: 10, checkEvery: 5 };
     const log = await openRedisLog({ ...options, window: { maxEvents: 1 } });
     const limits = { bytes: Infinity, upTo: Infinity };
     await log.append([newEvent("rare", "1"), newEvent("rare", "2")]);
     for (let at = 0; at < 99; at++) await log.append([newEvent("busy", `${at}`)]);
     await shown(log, (await log.append([newEvent("busy", "99")]))[0]!);
+    await log.checked(); // and evicted
     const from = async (after: number, ...selectors: string[]) =>
       (await log.read(after, new SelectorSet(selectors), limits)).from;
     expect(await from(2, "rare")).toBe(2);
@@ -71,12 +74,12 @@ describe.skipIf(reason !== "")(`Redis${reason}`, () => {
       checkEvery: 5,
       onFault: (fault) => told.push(fault),
     });
-    const redis = new Bun.RedisClient(broker.url);
-    await redis.send("CONFIG", ["SET", "maxmemory", "1"]);
+    const redis = adminOf(broker);
+    await redis.call("CONFIG", ["SET", "maxmemory", "1"]);
     // Nobody has to publish for that.
-    while (log.fault === null) await Bun.sleep(1);
+    await until(() => log.fault !== null);
     for (let at = 0; at < 5; at++) {
-      expect(log.append([newEvent("t", "1")])).rejects.toMatchObject({
+      await expect(log.append([newEvent("t", "1")])).rejects.toMatchObject({
         code: "log-failed",
         message: expect.stringMatching(
           /at its maxmemory: raise it.*OOM .*; nothing was published$/,
@@ -85,29 +88,29 @@ describe.skipIf(reason !== "")(`Redis${reason}`, () => {
       await log.checked();
       expect(log.fault).toContain("at its maxmemory");
     }
-    await redis.send("CONFIG", ["SET", "maxmemory", "0"]);
-    while (log.fault !== null) await Bun.sleep(1);
+    await redis.call("CONFIG", ["SET", "maxmemory", "0"]);
+    await until(() => log.fault === null);
     expect(told).toEqual([expect.stringContaining("at its maxmemory"), null]);
-    await redis.send("CONFIG", ["SET", "min-replicas-to-write", "1"]);
-    while (log.fault === null) await Bun.sleep(1);
+    await redis.call("CONFIG", ["SET", "min-replicas-to-write", "1"]);
+    await until(() => log.fault !== null);
     expect(String(log.fault)).toContain("fewer replicas than min-replicas-to-write");
-    await redis.send("CONFIG", ["SET", "min-replicas-to-write", "0"]);
-    while (log.fault !== null) await Bun.sleep(1);
-    redis.close();
+    await redis.call("CONFIG", ["SET", "min-replicas-to-write", "0"]);
+    await until(() => log.fault === null);
+    redis.disconnect();
     await shown(log, (await log.append([newEvent("t", "2")]))[0]!);
     expect(await countAfter(log, 0, new SelectorSet(["t"]))).toBe(1);
     await log.close();
   });
 
   test("warns of a Redis that may evict the log by itself", async () => {
-    const redis = new Bun.RedisClient(broker.url);
+    const redis = adminOf(broker);
     const warnings: string[] = [];
     for (const policy of ["volatile-lru", "allkeys-lru", "noeviction"]) {
-      await redis.send("CONFIG", ["SET", "maxmemory-policy", policy]);
+      await redis.call("CONFIG", ["SET", "maxmemory-policy", policy]);
       const onWarning = (message: string) => warnings.push(message);
       await (await openRedisLog({ url: broker.url, prefix: "policy", onWarning })).close();
     }
-    redis.close();
+    redis.disconnect();
     expect(warnings).toEqual([expect.stringContaining("maxmemory-policy is allkeys-lru")]);
   });
 
@@ -115,12 +118,12 @@ describe.skipIf(reason !== "")(`Redis${reason}`, () => {
     const log = await openRedisLog({ url: broker.url, prefix: "ruined", checkEvery: 5 });
     await log.append([newEvent("t", "1"), newEvent("t", "2")]);
     const { epoch } = log.bounds();
-    const redis = new Bun.RedisClient(broker.url);
+    const redis = adminOf(broker);
     await redis.del(`{ruined}:${epoch}:log`);
-    while (log.bounds().epoch === epoch) await Bun.sleep(1);
+    await until(() => log.bounds().epoch !== epoch);
     expect(await redis.keys("{ruined}*")).toEqual(["{ruined}"]);
     await log.append([newEvent("t", "3")]);
-    redis.close();
+    redis.disconnect();
     await log.close();
   });
 

@@ -1,28 +1,38 @@
-import { RedisClient } from "bun";
-import { type Broker, BrokerRefusal, type BrokerSession } from "../broker/broker.ts";
+import { HubError } from "../../errors.ts";
+import type { Broker, BrokerSession } from "../broker/broker.ts";
 import { type BrokerLog, type BrokerLogOptions, openBrokerLog } from "../broker/broker-log.ts";
 import { MEMORY_LOG_DEFAULTS } from "../memory/memory-log.ts";
 import { type Limits, limitsOf } from "../retention.ts";
-import { redisFault } from "./refusal.ts";
-import { RedisSession } from "./session.ts";
+import { connect } from "./connection.ts";
+import { metaKey } from "./scripts.ts";
+import { RedisSession, type Replication } from "./session.ts";
+import { type RedisPackage, type RedisSource, type RedisTarget, sourceOf } from "./target.ts";
+
+export type { RedisClient, RedisTarget } from "./target.ts";
 
 /**
  * A log in Redis (7.0 or later), shared by any number of nodes: a stream, its indexes, and a script for everything that
- * has to happen at once. What an acknowledged event survives is up to Redis: see docs/scaling.md.
+ * has to happen at once. What an acknowledged event survives is up to Redis: see docs/scaling.md. Needs the package `ioredis`.
  *
  * @throws HubError `log-failed` when it refuses, or cannot be reached within a few seconds; without a password in it
+ * @throws RangeError when the options contradict each other
  */
-export function openRedisLog(options: RedisLogOptions): Promise<BrokerLog> {
+export async function openRedisLog(options: RedisLogOptions): Promise<BrokerLog> {
   const limits = limitsOf(options, MEMORY_LOG_DEFAULTS);
-  return openBrokerLog(new RedisBroker(options, limits), limits, options);
+  return await openBrokerLog(new RedisBroker(await redisPackage(), options, limits), limits, options);
 }
 
 /** Where Redis is, and what the log holds in it. */
-export interface RedisLogOptions extends BrokerLogOptions {
-  /** `redis://[user:password@]host[:port][/database]`, or `rediss://` over TLS. */
-  url: string;
+export interface RedisLogOptions extends BrokerLogOptions, RedisTarget {
   /** What the names of the keys begin with, so that several logs can share a Redis; default `sse`. */
   prefix?: string | undefined;
+  /**
+   * How many replicas must have an event before it is acknowledged (`WAIT`); default 0. A failover to one of them does not lose it.
+   * When fewer have it in time, the publisher is told that it may have been published.
+   */
+  waitReplicas?: number | undefined;
+  /** How long replicas may take, in milliseconds; default 1,000, at most 4,000. */
+  waitTimeout?: number | undefined;
   /** Told once of what puts the log at risk, and each time that a key of the log was deleted or changed by another client. */
   onWarning?: ((message: string) => void) | undefined;
 }
@@ -31,34 +41,40 @@ class RedisBroker implements Broker {
   readonly name: string;
   /** Redis does nothing else while it appends: some ten milliseconds. */
   readonly maxAppend = 1000;
-  readonly #url: string;
+  readonly #ioredis: RedisPackage;
+  readonly #source: RedisSource;
   readonly #key: string;
   readonly #limits: Limits;
+  readonly #replication: Replication;
   readonly #warn: (message: string) => void;
+  #attempts = 0;
   #warned = false;
   /** The last epoch that was found with a key missing or changed. */
   #ruined = "";
 
-  constructor({ url, prefix = "sse", onWarning = () => {} }: RedisLogOptions, limits: Limits) {
-    this.#url = url;
-    this.#key = `{${prefix}}`;
+  constructor(ioredis: RedisPackage, options: RedisLogOptions, limits: Limits) {
+    const { prefix = "sse", waitReplicas = 0, waitTimeout = 1000, onWarning = () => {} } = options;
+    if (!(Number.isInteger(waitReplicas) && waitReplicas >= 0))
+      throw new RangeError(`waitReplicas must be a whole number from 0, not ${waitReplicas}`);
+    if (!(Number.isInteger(waitTimeout) && waitTimeout >= 1 && waitTimeout <= 4000))
+      throw new RangeError(`waitTimeout must be from 1 to 4000 milliseconds, not ${waitTimeout}`);
+    this.#ioredis = ioredis;
+    this.#source = sourceOf(ioredis, options);
+    this.#key = metaKey(prefix);
     this.#limits = limits;
+    this.#replication = { replicas: waitReplicas, within: waitTimeout };
     this.#warn = onWarning;
-    this.name = `Redis at ${new URL(url).host}`;
+    this.name = this.#source.name;
   }
 
   async connect(): Promise<BrokerSession> {
-    const clients = [this.#client(), this.#client()] as const;
-    try {
-      await Promise.all(clients.map(begin));
-    } catch (error) {
-      for (const client of clients) client.close();
-      const fault = await redisFault(this.#url, CONNECT_WITHIN);
-      if (fault === null) throw error;
-      throw fault.isFinal ? new BrokerRefusal(fault.reason) : new Error(fault.reason, { cause: error });
-    }
-    await this.#checkPolicy(clients[0]);
-    return new RedisSession(...clients, this.#key, this.#limits, (...ruins) => this.#warnOfRuins(...ruins));
+    // What waits for replicas holds up everything behind it.
+    const count = this.#replication.replicas > 0 ? 3 : 2;
+    const client = this.#source.client();
+    const connections = await connect(this.#ioredis, client, this.#key, count, this.#attempts++);
+    this.#checkPolicy(connections.info);
+    const onRuins = (epoch: string, key: string): void => this.#warnOfRuins(epoch, key);
+    return new RedisSession(connections, this.#key, this.#limits, this.#replication, onRuins);
   }
 
   /** Warns once for each epoch. */
@@ -71,33 +87,22 @@ class RedisBroker implements Broker {
   }
 
   /** Says once that Redis may evict keys by itself: its volatile policies leave alone what does not expire. */
-  async #checkPolicy(client: RedisClient): Promise<void> {
-    if (this.#warned) return;
-    const memory = (await client.send("INFO", ["memory"]).catch(() => "")) as string; // not everybody may ask
-    const policy = /^maxmemory_policy:(allkeys-\S+)/m.exec(memory)?.[1];
-    if (policy === undefined) return;
+  #checkPolicy(info: string): void {
+    const policy = /^maxmemory_policy:(allkeys-\S+)/m.exec(info)?.[1];
+    if (policy === undefined || this.#warned) return;
     this.#warned = true;
     this.#warn(
       `Redis may evict the log when its memory is full: its maxmemory-policy is ${policy}; set it to noeviction`,
     );
   }
+}
 
-  #client(): RedisClient {
-    return new RedisClient(this.#url, {
-      autoReconnect: false,
-      enableOfflineQueue: false,
-      connectionTimeout: CONNECT_WITHIN,
+async function redisPackage(): Promise<RedisPackage> {
+  try {
+    return await import("ioredis");
+  } catch (cause) {
+    throw new HubError("log-failed", "a log in Redis needs the package ioredis; install it beside @sse/hub", {
+      cause,
     });
   }
 }
-
-/** Connects. With a password, Bun's client tells of a database that is none only at the first command. */
-async function begin(client: RedisClient): Promise<void> {
-  await client.connect();
-  await client.send("PING", []).catch((error: Error) => {
-    if (!error.message.startsWith("NOPERM")) throw error;
-  });
-}
-
-/** How long a connection may take to be made, in milliseconds. */
-const CONNECT_WITHIN = 3000;

@@ -1,7 +1,8 @@
+import { createHash } from "node:crypto";
 import { ENDS } from "../retention.ts";
 
 /*
- * What has to happen in Redis at once, in Lua 5.1. The one declared key, `{prefix}`, is a hash: `epoch`, the name of this
+ * What has to happen in Redis at once, in Lua 5.1. The first key, `{prefix}`, is a hash: `epoch`, the name of this
  * incarnation of the log, and `state`, these numbers:
  *
  *   first      the oldest event that is kept
@@ -12,7 +13,9 @@ import { ENDS } from "../retention.ts";
  *   time       when the newest event was taken, in us; also when it is evicted
  *   and how many entries `newest`, `ids`, `lost`, `ended` and `ends` have: by this it is seen when one of them is lost
  *
- * The others have its hash tag and the epoch in their names, so that a reader of an earlier epoch finds nothing:
+ * The others have its hash tag, so that they are in one slot of a Redis Cluster, and the epoch in their names, so that a
+ * reader of an earlier epoch finds nothing. Every script declares all of them: a Cluster that moves the slot then refuses the
+ * script before it begins, and not in the middle.
  *
  *   log     stream; the event with number N is at N-0: n = topic NUL key NUL publisher's id, v = value, t = when, in us, and
  *           for the first event of an append a space and the time of the event before it
@@ -23,6 +26,19 @@ import { ENDS } from "../retention.ts";
  *   ended   hash: topic -> number of its last evicted event, when that ended it
  *   ends    sorted set: topic of `ended` -> when, in us
  */
+
+/** As `key` in the scripts. */
+const NAMES = ["log", "index", "newest", "ids", "lost", "ended", "ends"] as const;
+
+/** The key with the epoch and the state of a log. */
+export function metaKey(prefix: string): string {
+  return `{${prefix}}`;
+}
+
+/** The keys of one epoch, in the order in which scripts are given them. */
+export function keysOf(meta: string, epoch: string): string[] {
+  return NAMES.map((name) => `${meta}:${epoch}:${name}`);
+}
 
 export interface Script {
   readonly text: string;
@@ -35,13 +51,13 @@ function script(text: string): Script {
     .replace(/^ +/gm, "")
     .replace(/ *-- .*$/gm, "")
     .replace(/\n+/g, "\n");
-  return { text: bare, sha: new Bun.CryptoHasher("sha1").update(bare).digest("hex") };
+  return { text: bare, sha: createHash("sha1").update(bare).digest("hex") };
 }
 
 /**
- * Reads the state. `log.epoch` is false if there is no log, or if the log is ruined; then `ruined` is its epoch. A log is ruined
- * if one of its keys is gone, has another type, or has more or fewer entries than the last script left in it: an answer from
- * it could leave events out.
+ * Reads the state. `log.epoch` is false if there is no log. The keys are of the epoch in the first argument. If that is the
+ * epoch of the log, `ruin` tells of a key that is gone, has another type, or has more or fewer entries than the last script
+ * left in it: an answer from such a log could leave events out.
  */
 const READ = `
 local meta, call = KEYS[1], redis.call
@@ -53,28 +69,27 @@ local numbers = {
 local lengths = {
   log = 'XLEN', index = 'ZCARD', newest = 'HLEN', ids = 'HLEN', lost = 'ZCARD', ended = 'HLEN', ends = 'ZCARD'
 }
+local key = {}
+for place, name in ipairs({ ${NAMES.map((name) => `'${name}'`).join()} }) do key[name] = KEYS[place + 1] end
 local stored = call('HMGET', meta, 'epoch', 'state')
-local log, ruined, ruin = { epoch = stored[1] }, false, meta
-local base = meta .. ':' .. (log.epoch or '') .. ':'
-local found = { string.match(stored[2] or '', '^' .. string.rep('(%d+) ', #numbers) .. '$') }
-for place, name in ipairs(numbers) do log[name] = tonumber(found[place]) end
-if log.epoch then
+local log, ruin = { epoch = stored[1] }, false
+local isKnown = log.epoch == ARGV[1]
+if isKnown then
+  local found = { string.match(stored[2] or '', '^' .. string.rep('(%d+) ', #numbers) .. '$') }
+  for place, name in ipairs(numbers) do log[name] = tonumber(found[place]) end
   if #found < #numbers then
-    ruined = log.epoch
+    ruin = meta
   else
     for name, command in pairs(lengths) do
-      if redis.pcall(command, base .. name) ~= (log[name] or log.last - log.first + 1) then
-        ruined, ruin = log.epoch, base .. name
-      end
+      if redis.pcall(command, key[name]) ~= (log[name] or log.last - log.first + 1) then ruin = key[name] end
     end
   end
-  if ruined then log.epoch = false end
 end
 `;
 
 /** Answers nil to a node that believes in another epoch. */
 const SAME_EPOCH = `${READ}
-if log.epoch ~= ARGV[1] then return false end
+if not isKnown or ruin then return false end
 `;
 
 const ENTRIES = `
@@ -90,7 +105,7 @@ const WRITE = `${ENTRIES}
 local signs = { ZADD = 1, HSET = 1, ZREM = -1, HDEL = -1 }
 local function write(command, name, list)
   for i = 1, #list, 4000 do
-    local entries = call(command, base .. name, unpack(list, i, math.min(i + 3999, #list)))
+    local entries = call(command, key[name], unpack(list, i, math.min(i + 3999, #list)))
     if log[name] then log[name] = log[name] + signs[command] * entries end
   end
 end
@@ -119,7 +134,7 @@ local function evict(bounds)
     local over = log.last - log.first + 1 - maxEvents
     local count = over > 0 and over or log.bytes > maxBytes and 16 or 1
     count = math.min(count, budget - (log.first - first), 1000)
-    local entries = call('XRANGE', base .. 'log', text(log.first), '+', 'COUNT', count)
+    local entries = call('XRANGE', key.log, text(log.first), '+', 'COUNT', count)
     local kept = false
     for _, entry in ipairs(entries) do
       local f = entry[2]
@@ -139,17 +154,17 @@ local function evict(bounds)
     if kept or #entries == 0 then break end
   end
   if log.first == first then return false end
-  call('XTRIM', base .. 'log', 'MINID', text(log.first)) -- first: without memory, it lets the others pass
+  call('XTRIM', key.log, 'MINID', text(log.first)) -- first: without memory, it lets the others pass
   write('ZREM', 'index', members)
   local gone = {}
   for i = 1, #names, 4000 do
-    for place, newest in ipairs(call('HMGET', base .. 'newest', unpack(names, i, math.min(i + 3999, #names)))) do
+    for place, newest in ipairs(call('HMGET', key.newest, unpack(names, i, math.min(i + 3999, #names)))) do
       if newest == places[i + place - 1] then gone[#gone + 1] = names[i + place - 1] end
     end
   end
   write('HDEL', 'newest', gone)
   for _, id in ipairs(ids) do -- an end can have come anew under its id
-    if call('HGET', base .. 'ids', id[1]) == id[2] then write('HDEL', 'ids', { id[1] }) end
+    if call('HGET', key.ids, id[1]) == id[2] then write('HDEL', 'ids', { id[1] }) end
   end
   local lost, ended, ends, goOn = {}, {}, {}, {}
   for topic, number in pairs(lasts) do
@@ -163,13 +178,13 @@ local function evict(bounds)
   end
   write('ZADD', 'lost', lost)
   if log.lost > 16384 then
-    local forgotten = call('ZPOPMIN', base .. 'lost', log.lost - 16384)
+    local forgotten = call('ZPOPMIN', key.lost, log.lost - 16384)
     log.lost, log.lostUpTo = 16384, tonumber(forgotten[#forgotten])
   end
   forgetEnds(goOn)
   write('HSET', 'ended', ended)
   write('ZADD', 'ends', ends)
-  if log.ends > ${ENDS.topics} then forgetEnds(call('ZRANGE', base .. 'ends', 0, log.ends - ${ENDS.topics + 1})) end
+  if log.ends > ${ENDS.topics} then forgetEnds(call('ZRANGE', key.ends, 0, log.ends - ${ENDS.topics + 1})) end
   return true
 end
 `;
@@ -180,54 +195,53 @@ local function floor(after, topics)
   if after >= log.first - 1 then return after end
   if #topics == 0 then return log.first - 1 end
   for _, topic in ipairs(topics) do
-    after = math.max(after, tonumber(call('ZSCORE', base .. 'lost', topic) or log.lostUpTo))
+    after = math.max(after, tonumber(call('ZSCORE', key.lost, topic) or log.lostUpTo))
   end
   return after
 end
 `;
 
 /**
- * The state of the log, and why it takes no events now. nil if there is no log; the epoch and the changed key if it is ruined.
- * number seen, bounds...
+ * The state of the log, and why it takes no events now. nil if there is no log; its epoch if that is another one; its epoch and
+ * the changed key if it is ruined. epoch, number seen, bounds...
  */
 export const STATE: Script = script(`${READ}${WRITE}${EVICTION}
+if not log.epoch then return false end
 -- Writes nothing, and is refused when a write would be. Eviction is not, when it is memory that there is none of.
-local refused = redis.pcall('LPUSHX', meta .. ':none', '')
+local refused = redis.pcall('HSETNX', meta, 'epoch', '')
 refused = type(refused) == 'table' and refused.err or false
 if refused and string.sub(refused, 1, 8) == 'READONLY' then return redis.error_reply(refused) end
-if ruined then return { ruined, ruin } end
-if not log.epoch then return false end
+if not isKnown then return { log.epoch } end
+if ruin then return { log.epoch, ruin } end
 if not refused or string.sub(refused, 1, 3) == 'OOM' then
   local now = call('TIME')
-  local old = call('ZRANGEBYSCORE', base .. 'ends', '-inf', text(now[1] * 1000000 - ${ENDS.age * 1000}))
+  local old = call('ZRANGEBYSCORE', key.ends, '-inf', text(now[1] * 1000000 - ${ENDS.age * 1000}))
   forgetEnds(old)
-  if evict({ ARGV[2], ARGV[3], ARGV[4] }) or #old > 0 then save() end
+  if evict({ ARGV[3], ARGV[4], ARGV[5] }) or #old > 0 then save() end
 end
-local seen = call('XRANGE', base .. 'log', ARGV[1], ARGV[1])[1]
-local mark = seen and text(timeOf(seen[2][6])) or ARGV[1] == text(log.last) and text(log.time)
+local seen = call('XRANGE', key.log, ARGV[2], ARGV[2])[1]
+local mark = seen and text(timeOf(seen[2][6])) or ARGV[2] == text(log.last) and text(log.time)
 return { log.epoch, log.first, log.last, log.bytes, log.inherited, mark, refused }
 `);
 
 /**
- * Creates a log if there is none, and deletes what is left of an earlier one: of the ruined epoch, and of the epoch that the
- * node knew. epoch, epoch known
+ * Creates a log if there is none, or a ruined one. Deletes what is left of that, and of the epoch whose keys come after its
+ * own. epoch of the first keys, fresh epoch
  */
 export const CREATE: Script = script(`${READ}
-if log.epoch then return 0 end
-if not ruined and call('EXISTS', meta) == 1 then
+if log.epoch and not ruin then return 0 end
+if not log.epoch and call('EXISTS', meta) == 1 then
   return redis.error_reply('WRONGTYPE Key ' .. meta .. ' is not the state of a log')
 end
-for _, epoch in ipairs({ ruined or ARGV[2], ARGV[2] }) do
-  for name in pairs(lengths) do call('UNLINK', meta .. ':' .. epoch .. ':' .. name) end
-end
-call('HSET', meta, 'epoch', ARGV[1], 'state', '1 ' .. string.rep('0 ', #numbers - 1))
+for place = 2, #KEYS do call('UNLINK', KEYS[place]) end
+call('HSET', meta, 'epoch', ARGV[2], 'state', '1 ' .. string.rep('0 ', #numbers - 1))
 return 1
 `);
 
-/** Begins a new epoch with the events there are, unless that has been done. epoch, fresh epoch */
+/** Begins a new epoch with the events there are, unless that has been done. The last keys are its own. epoch, fresh epoch */
 export const RENEW: Script = script(`${SAME_EPOCH}${WRITE}
-for name in pairs(lengths) do
-  if call('EXISTS', base .. name) == 1 then call('RENAME', base .. name, meta .. ':' .. ARGV[2] .. ':' .. name) end
+for place = 2, 1 + #KEYS / 2 do
+  if call('EXISTS', KEYS[place]) == 1 then call('RENAME', KEYS[place], KEYS[place + (#KEYS - 1) / 2]) end
 end
 log.inherited = log.last
 save()
@@ -242,7 +256,8 @@ return 1
 `);
 
 /**
- * All of one append. Answers whether there is something to evict, and the numbers of the events.
+ * All of one append. Answers whether there is something to evict, the numbers of the events, and when the newest of them was taken,
+ * unless it is evicted.
  * epoch, number seen, most events, most bytes, then for each event its names and its value
  */
 export const APPEND: Script = script(`${SAME_EPOCH}${WRITE}
@@ -258,7 +273,7 @@ for i = 5, #ARGV, 2 do
   local known = nil
   if id ~= '' then
     known = fresh[field]
-    if known == nil then known = call('HGET', base .. 'ids', field) end
+    if known == nil then known = call('HGET', key.ids, field) end
   end
   if known then
     answer[#answer + 1] = tonumber(known)
@@ -266,7 +281,7 @@ for i = 5, #ARGV, 2 do
     log.last = log.last + 1
     local number = text(log.last)
     local taken = #members == 0 and text(time) .. ' ' .. text(log.time) or text(time)
-    call('XADD', base .. 'log', number .. '-0', 'n', names, 'v', value, 't', taken)
+    call('XADD', key.log, number .. '-0', 'n', names, 'v', value, 't', taken)
     log.bytes = log.bytes + sizeOf(names, value)
     members[#members + 1], members[#members + 2] = 0, topic .. '\\0' .. padded(log.last)
     if not isEnd then newest[#newest + 1], newest[#newest + 2] = name, number end -- an end is no news of the topic
@@ -286,7 +301,11 @@ if #members > 0 then
   save()
 end
 local isOver = log.last - log.first + 1 > tonumber(ARGV[3]) or log.bytes > tonumber(ARGV[4])
-return { isOver and 1 or 0, answer }
+if #members > 0 then return { isOver and 1 or 0, answer, text(time) } end
+local latest = 0
+for _, number in ipairs(answer) do latest = math.max(latest, number) end
+local entry = call('XRANGE', key.log, text(latest), text(latest))[1]
+return { isOver and 1 or 0, answer, entry and text(timeOf(entry[2][6])) }
 `);
 
 /**
@@ -294,7 +313,7 @@ return { isOver and 1 or 0, answer }
  * epoch, after, up to, most bytes, most events to look at, prefix, topics...
  */
 export const PAGE: Script = script(`${SAME_EPOCH}${ENTRIES}${FLOOR}
-local stream = base .. 'log'
+local stream = key.log
 local upTo, left, looks, prefix = tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(ARGV[5]), ARGV[6]
 local topics = { unpack(ARGV, 7) }
 local from = floor(tonumber(ARGV[2]), topics)
@@ -303,14 +322,14 @@ local function take(number, f)
   local size = sizeOf(f[2], f[4])
   if #out > 0 and size > left then return false end
   left = left - size
-  local newest = call('HGET', base .. 'newest', (split(f[2])))
+  local newest = call('HGET', key.newest, (split(f[2])))
   out[#out + 1] = { number, f[2], f[4], f[6], newest == text(number) and 1 or 0 }
   return true
 end
 if #topics > 0 then
   local numbers = {}
   for _, topic in ipairs(topics) do
-    local members = call('ZRANGEBYLEX', base .. 'index', '(' .. topic .. '\\0' .. padded(from),
+    local members = call('ZRANGEBYLEX', key.index, '(' .. topic .. '\\0' .. padded(from),
       '[' .. topic .. '\\0' .. padded(math.max(from, upTo)), 'LIMIT', 0, looks)
     for _, member in ipairs(members) do numbers[#numbers + 1] = tonumber(string.sub(member, -16)) end
     if #members == looks then cursor = math.min(cursor, numbers[#numbers]) end
@@ -349,7 +368,7 @@ return { from, cursor, out }
  * found, and events are counted. epoch, after, last, up to, counted, patterns, topics...
  */
 export const POSITION: Script = script(`${SAME_EPOCH}${FLOOR}
-local index = base .. 'index'
+local index = key.index
 local after, last, upTo = tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4])
 local counted, topics = ARGV[5] == '1', { unpack(ARGV, 7) }
 local selected = ARGV[6] == '1' and {} or topics
@@ -370,10 +389,10 @@ for place, topic in ipairs(topics) do
       '[' .. topic .. '\\0' .. padded(math.max(from, upTo)))
   end
   local newest = call('ZREVRANGEBYLEX', index, '[' .. topic .. '\\0' .. padded(upTo), '[' .. topic .. '\\0', 'LIMIT', 0, 1)[1]
-  local number = newest and string.sub(newest, -16) or call('HGET', base .. 'ended', topic) or 0
+  local number = newest and string.sub(newest, -16) or call('HGET', key.ended, topic) or 0
   number = tonumber(number)
   if newest then
-    local entry = call('XRANGE', base .. 'log', text(number), text(number))[1]
+    local entry = call('XRANGE', key.log, text(number), text(number))[1]
     if string.byte(entry[2][4]) ~= 49 then number = 0 end
   end
   ends[place] = number
@@ -383,7 +402,7 @@ return { from, replayed, ends }
 
 /** Entries of the index after one of them, of topics that begin with the prefix. epoch, after this entry, prefix */
 export const INDEX: Script = script(`${SAME_EPOCH}
-return call('ZRANGEBYLEX', base .. 'index', ARGV[2] == '' and '[' .. ARGV[3] or '(' .. ARGV[2],
+return call('ZRANGEBYLEX', key.index, ARGV[2] == '' and '[' .. ARGV[3] or '(' .. ARGV[2],
   '[' .. ARGV[3] .. '\\255', 'LIMIT', 0, 4096)
 `);
 
@@ -393,7 +412,7 @@ return call('ZRANGEBYLEX', base .. 'index', ARGV[2] == '' and '[' .. ARGV[3] or 
  * epoch, after, up to, place, prefix
  */
 export const COUNT: Script = script(`${SAME_EPOCH}
-local index = base .. 'index'
+local index = key.index
 local from, upTo = tonumber(ARGV[2]), math.max(tonumber(ARGV[2]), tonumber(ARGV[3]))
 local place, last = ARGV[4] ~= '' and ARGV[4] or '[' .. ARGV[5], '[' .. ARGV[5] .. '\\255'
 local out = {}

@@ -1,12 +1,11 @@
-import type { RedisClient } from "bun";
 import type { Cursor } from "../event-id.ts";
 import type { NewEvent } from "../new-event.ts";
 import type { SelectorSet, Topic } from "../../topics/topic.ts";
 import {
+  type BrokerAppend,
   type BrokerPage,
   type BrokerPosition,
   type BrokerQuestion,
-  BrokerRefusal,
   type BrokerSession,
   type BrokerState,
   type BrokerRecord,
@@ -16,30 +15,64 @@ import {
 import { Semaphore } from "../broker/semaphore.ts";
 import type { Limits } from "../retention.ts";
 import { commonPrefix } from "./common-prefix.ts";
-import { explained } from "./refusal.ts";
-import { type Script, APPEND, COUNT, CREATE, EVICT, INDEX, PAGE, POSITION, RENEW, STATE } from "./scripts.ts";
+import type { RedisConnections, Send } from "./connection.ts";
+import { explained, refusalOf } from "./fault.ts";
+import { recordOf, textsOf } from "./record.ts";
+import {
+  type Script,
+  APPEND,
+  COUNT,
+  CREATE,
+  EVICT,
+  INDEX,
+  keysOf,
+  PAGE,
+  POSITION,
+  RENEW,
+  STATE,
+} from "./scripts.ts";
 
-/** One connection that waits for what is new, and one for everything else, which is not to wait behind it. */
+/** How many of the replicas have to have an event before it is acknowledged, and for how many milliseconds that is awaited. */
+export interface Replication {
+  readonly replicas: number;
+  readonly within: number;
+}
+
+/** Connections to one server: what waits on one of them does not hold up the others. */
 export class RedisSession implements BrokerSession {
-  readonly #waiting: RedisClient;
-  readonly #asking: RedisClient;
-  readonly #key: string;
+  /** Waits for what is new. */
+  readonly #wait: Send;
+  readonly #ask: Send;
+  /** Waits for replicas, if that is wanted. */
+  readonly #append: Send;
+  readonly close: () => void;
+  readonly #replication: Replication;
+  /** The key with the state. */
+  readonly #meta: string;
+  /** The epoch that the log was last found in, also when it was found ruined; "" before that. */
+  #epoch = "";
   readonly #bounds: readonly string[];
   readonly #onRuins: (...ruins: RuinsReply) => void;
   readonly #reads = new Semaphore(READS);
   #isEvicting = false;
+  /** An append has left something to evict. */
+  #isOver = false;
   #tailCount = TAIL_EVENTS / 16;
 
   constructor(
-    waiting: RedisClient,
-    asking: RedisClient,
-    key: string,
+    { connections, close }: RedisConnections,
+    meta: string,
     limits: Limits,
+    replication: Replication,
     onRuins: (...ruins: RuinsReply) => void,
   ) {
-    this.#waiting = waiting;
-    this.#asking = asking;
-    this.#key = key;
+    const [wait, ask, append = ask] = connections;
+    this.#wait = wait!;
+    this.#ask = ask!;
+    this.#append = append!;
+    this.close = close;
+    this.#meta = meta;
+    this.#replication = replication;
     this.#bounds = [limits.maxEvents, limits.maxBytes, limits.maxAge].map((bound) =>
       String(Math.min(Math.floor(bound), Number.MAX_SAFE_INTEGER)),
     );
@@ -47,24 +80,30 @@ export class RedisSession implements BrokerSession {
   }
 
   async state(seen: Cursor): Promise<BrokerState | null> {
-    const reply = (await this.#run(STATE, [String(seen), ...this.#bounds])) as StateReply | RuinsReply | null;
-    if (reply === null) return null;
-    if (reply.length === 2) {
-      this.#onRuins(...reply);
-      return null;
+    for (;;) {
+      const args = [String(seen), ...this.#bounds];
+      const reply = (await this.#run(STATE, this.#epoch, args)) as StateReply | RuinsReply | [string] | null;
+      if (reply === null) return null;
+      const isKnown = reply[0] === this.#epoch;
+      this.#epoch = reply[0];
+      if (!isKnown) continue; // the keys were of another epoch
+      if (reply.length !== 7) {
+        this.#onRuins(...(reply as RuinsReply));
+        return null;
+      }
+      const [epoch, first, last, bytes, inherited, mark, refused] = reply;
+      const recent = Math.max(first - 1, last - RECENT);
+      const refusal = refused === null ? null : explained(refused);
+      return { epoch, first, last, events: last - first + 1, bytes, recent, inherited, mark, refusal };
     }
-    const [epoch, first, last, bytes, inherited, mark, refused] = reply;
-    const recent = Math.max(first - 1, last - RECENT);
-    const refusal = refused === null ? null : explained(refused);
-    return { epoch, first, last, events: last - first + 1, bytes, recent, inherited, mark, refusal };
   }
 
   async create(epoch: string, former: string): Promise<void> {
-    await this.#run(CREATE, [epoch, former]);
+    await this.#run(CREATE, this.#epoch, [epoch], keysOf(this.#meta, former));
   }
 
   async renew(epoch: string, fresh: string): Promise<void> {
-    await this.#run(RENEW, [epoch, fresh]);
+    await this.#run(RENEW, epoch, [fresh], keysOf(this.#meta, fresh));
   }
 
   async next(
@@ -72,13 +111,11 @@ export class RedisSession implements BrokerSession {
     after: Cursor,
     wait: number,
   ): Promise<{ from: Cursor; kept: readonly BrokerRecord[] }> {
-    const key = `${this.#key}:${epoch}:log`;
+    const [key] = keysOf(this.#meta, epoch);
     const count = ["COUNT", String(this.#tailCount), "BLOCK", String(wait)];
-    const reply = (await this.#waiting.send("XREAD", [...count, "STREAMS", key, `${after}-0`])) as Record<
-      string,
-      [id: string, fields: string[]][]
-    > | null;
-    const entries = reply?.[key] ?? [];
+    const args = [...count, "STREAMS", key!, `${after}-0`];
+    const reply = (await checked(() => this.#wait("XREAD", args))) as XReadReply | null;
+    const entries = reply?.[0]![1] ?? [];
     if (entries.length === 0) return { from: after, kept: [] };
     let bytes = 0;
     const first = Number.parseInt(entries[0]![0], 10);
@@ -93,24 +130,38 @@ export class RedisSession implements BrokerSession {
     return { from: first - 1, kept };
   }
 
-  async append(epoch: string, seen: Cursor, batch: readonly NewEvent[]): Promise<readonly Cursor[]> {
+  async append(epoch: string, seen: Cursor, batch: readonly NewEvent[]): Promise<BrokerAppend> {
     const [mostEvents, mostBytes] = this.#bounds as [string, string];
-    const args = [epoch, String(seen), mostEvents, mostBytes];
-    for (const { topic, key, idempotencyKey, end, type, data } of batch) {
-      args.push(`${topic}\0${key}\0${idempotencyKey}`, `${end ? 1 : 0}${type}\n${data}`);
-    }
+    const keys = keysOf(this.#meta, epoch);
+    const args = [APPEND.text, String(keys.length + 1), this.#meta, ...keys];
+    args.push(epoch, String(seen), mostEvents, mostBytes);
+    for (const event of batch) args.push(...textsOf(event));
     // With the whole script: one that Redis had to be told again would be overtaken by the appends behind it.
-    const evaluate = () => this.#asking.send("EVAL", [APPEND.text, "1", this.#key, ...args]);
-    const [isOver, numbers] = ofEpoch(await checked(evaluate)) as [isOver: number, numbers: Cursor[]];
+    const append = checked(() => this.#append("EVAL", args));
+    const [reply] = await Promise.all([append, this.#replicated()]);
+    const [isOver, cursors, mark] = ofEpoch(reply) as [number, Cursor[], string | null];
     if (isOver === 1) void this.#evict(epoch);
-    return numbers;
+    return { cursors, mark };
+  }
+
+  /** Redis answers this when so many replicas have everything that was sent before it on the same connection. */
+  async #replicated(): Promise<void> {
+    const { replicas, within } = this.#replication;
+    if (replicas === 0) return;
+    const reached = (await this.#append("WAIT", [String(replicas), String(within)])) as number;
+    if (reached < replicas) throw new Error(`${reached} of ${replicas} replicas have it after ${within} ms`);
   }
 
   /** One at a time, and nobody waits for it. What fails here is tried again with the next append, and with the next check. */
   async #evict(epoch: string): Promise<void> {
+    this.#isOver = true;
     if (this.#isEvicting) return;
     this.#isEvicting = true;
-    await this.#run(EVICT, [epoch, ...this.#bounds]).catch(() => {});
+    // Appends that are answered meanwhile may have left more than one call evicts.
+    while (this.#isOver) {
+      this.#isOver = false;
+      await this.#run(EVICT, epoch, this.#bounds).catch(() => {});
+    }
     this.#isEvicting = false;
   }
 
@@ -121,8 +172,7 @@ export class RedisSession implements BrokerSession {
     { bytes, upTo }: { bytes: number; upTo: Cursor },
   ): Promise<BrokerPage> {
     const byTopic = selectors.patterns.length === 0;
-    const [from, cursor, found] = (await this.#read(PAGE, [
-      epoch,
+    const [from, cursor, found] = (await this.#read(PAGE, epoch, [
       ...[after, upTo, Math.min(bytes, Number.MAX_SAFE_INTEGER), LOOKS].map(String),
       byTopic ? "" : commonPrefix(selectors),
       ...(byTopic ? selectors.topics : []),
@@ -144,8 +194,8 @@ export class RedisSession implements BrokerSession {
     const { topics, patterns } = selectors;
     const begin = after ?? (await this.#beforeLast(epoch, question)) ?? "";
     const flags = [counted, patterns.length > 0].map((flag) => (flag ? 1 : 0));
-    const args = [epoch, begin, last, upTo, ...flags, ...topics].map(String);
-    const [from, replayed, ends] = (await this.#read(POSITION, args)) as [Cursor, number, Cursor[]];
+    const args = [begin, last, upTo, ...flags, ...topics].map(String);
+    const [from, replayed, ends] = (await this.#read(POSITION, epoch, args)) as [Cursor, number, Cursor[]];
     if (!counted || patterns.length === 0) return { from, replayed, ends };
     return { from, replayed: await this.#count(epoch, from, selectors, upTo), ends };
   }
@@ -169,8 +219,8 @@ export class RedisSession implements BrokerSession {
     let events = 0;
     let place = "";
     do {
-      const args = [epoch, String(from), String(upTo), place, commonPrefix(selectors)];
-      const [next, counts] = (await this.#read(COUNT, args)) as [place: string, (Topic | number)[]];
+      const args = [String(from), String(upTo), place, commonPrefix(selectors)];
+      const [next, counts] = (await this.#read(COUNT, epoch, args)) as [place: string, (Topic | number)[]];
       for (let at = 0; at < counts.length; at += 2)
         if (selectors.matches(counts[at] as Topic)) events += counts[at + 1] as number;
       place = next;
@@ -184,7 +234,7 @@ export class RedisSession implements BrokerSession {
     let topic = "";
     let selected = false;
     for (let after = ""; ;) {
-      const members = (await this.#read(INDEX, [epoch, after, prefix])) as string[];
+      const members = (await this.#read(INDEX, epoch, [after, prefix])) as string[];
       for (const member of members) {
         const split = member.length - NUMBER_LENGTH;
         const name = member.slice(0, split - 1);
@@ -199,24 +249,27 @@ export class RedisSession implements BrokerSession {
     }
   }
 
-  async #read(script: Script, args: readonly string[]): Promise<unknown> {
-    return ofEpoch(await this.#reads.pass(1, () => this.#run(script, args)));
+  async #read(script: Script, epoch: string, args: readonly string[]): Promise<unknown> {
+    return ofEpoch(await this.#reads.pass(1, () => this.#run(script, epoch, args)));
   }
 
-  #run({ text, sha }: Script, args: readonly string[]): Promise<unknown> {
+  /** @param more keys beside those of the epoch */
+  #run(
+    { text, sha }: Script,
+    epoch: string,
+    args: readonly string[],
+    more: readonly string[] = [],
+  ): Promise<unknown> {
+    const keys = [this.#meta, ...keysOf(this.#meta, epoch), ...more];
+    const rest = [String(keys.length), ...keys, epoch, ...args];
     return checked(async () => {
       try {
-        return await this.#asking.send("EVALSHA", [sha, "1", this.#key, ...args]);
+        return await this.#ask("EVALSHA", [sha, ...rest]);
       } catch (error) {
         if (!String(error).includes("NOSCRIPT")) throw error;
-        return await this.#asking.send("EVAL", [text, "1", this.#key, ...args]);
+        return await this.#ask("EVAL", [text, ...rest]);
       }
     });
-  }
-
-  close(): void {
-    this.#waiting.close();
-    this.#asking.close();
   }
 }
 
@@ -228,36 +281,13 @@ async function checked(evaluate: () => Promise<unknown>): Promise<unknown> {
   try {
     return await evaluate();
   } catch (error) {
-    const { code, message } = error as { code?: string; message: string };
-    // A failover has left us with a replica: the next connection finds the primary.
-    if (message.startsWith("READONLY")) throw new EpochMismatch(message);
-    // A reply, and not one that says "later": the script has done nothing.
-    if (code === "ERR_REDIS_SERVER_ERROR" && !/^(LOADING|BUSY|TRYAGAIN|MASTERDOWN)/.test(message))
-      throw new BrokerRefusal(explained(message));
-    throw error;
+    throw refusalOf(error);
   }
 }
 
 function ofEpoch(reply: unknown): unknown {
   if (reply === null) throw new EpochMismatch("the log in Redis is in another epoch");
   return reply;
-}
-
-/** @param taken when it was, and when the event before it was, if that was not together with it */
-function recordOf(seq: Cursor, names: string, value: string, taken: string): BrokerRecord {
-  const [topic, key] = names.split("\0", 2) as [string, string];
-  const idempotencyKey = names.slice(topic.length + key.length + 2);
-  const line = value.indexOf("\n");
-  const event: NewEvent = {
-    topic: topic as Topic,
-    key,
-    idempotencyKey,
-    end: value.startsWith("1"),
-    type: value.slice(1, line),
-    data: value.slice(line + 1),
-  };
-  const [mark, follows = mark] = taken.split(" ") as [string, string?];
-  return { seq, time: Number(mark) / 1000, mark, follows, event };
 }
 
 /** The most bytes that the tail asks for at once, if events are as large as the last ones were. */
@@ -269,6 +299,8 @@ const LOOKS = 512;
 const READS = 2;
 /** Digits of a number in the index. */
 const NUMBER_LENGTH = 16;
+
+type XReadReply = readonly [[key: string, entries: [id: string, fields: string[]][]]];
 
 type StateReply = readonly [
   ...[epoch: string, first: number, last: number, bytes: number, inherited: number],

@@ -1,0 +1,11 @@
+import { execFile } from "node:child_process";
+import { join } from "node:path";
+import { promisify } from "node:util";
+
+/** What a program of this folder writes, in Deno. */
+export async function inDeno(program: string, ...args: string[]): Promise<string> {
+  const command = ["run", "--allow-all", join(import.meta.dirname, program), ...args];
+  return (await promisify(execFile)("deno", command)).stdout;
+}
+
+export const noDeno: string = Bun.which("deno") === null ? " (skipped: deno is not installed)" : "";
