@@ -10,7 +10,6 @@ export interface LeftOut {
 }
 
 export const LEFT_OUT: readonly LeftOut[] = [
-  { file: "packages/hub/src/log/redis/", reason: "made for Bun's client" },
   { file: "packages/hub/src/leak.test.ts", reason: "counts objects in the heap of JavaScriptCore" },
   { file: "packages/hub/src/sinks/bun-direct.test.ts", reason: "a stream that only Bun has" },
   {

@@ -1,11 +1,11 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
-import { existsSync } from "node:fs";
 import { mkdtemp, readdir, readFile, rm } from "node:fs/promises";
 import { connect, createServer } from "node:net";
 import { tmpdir } from "node:os";
-import { delimiter, join } from "node:path";
+import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
+import { isInstalled } from "./is-installed.ts";
 
 export type BrokerKind = "redis" | "nats";
 
@@ -18,9 +18,7 @@ const SLICE = Number(process.env.BUN_TEST_WORKER_ID ?? 0) % SLICES;
 
 /** Why tests with this broker are skipped; "" when it is there. */
 export function missing(kind: BrokerKind): string {
-  const folders = (process.env["PATH"] ?? "").split(delimiter);
-  const isThere = folders.some((folder) => existsSync(join(folder, PROGRAMS[kind])));
-  return isThere ? "" : ` (skipped: ${PROGRAMS[kind]} is not installed)`;
+  return isInstalled(PROGRAMS[kind]) ? "" : ` (skipped: ${PROGRAMS[kind]} is not installed)`;
 }
 
 export async function freePort(): Promise<number> {
