@@ -120,7 +120,7 @@ const RANDOM: DocumentDecoration = {
 const JOBS: DocumentDecoration = {
   operationId: "startJob",
   summary: "Starts a job of five seconds, and tells the topic of its progress",
-  responses: { 200: json("Started.", { topic: text }), ...problems(401, 403, 429) },
+  responses: { 200: json("Started.", { topic: text }), ...problems(401, 403, 429, 503) },
 };
 
 /** The endpoints of the tutorials: `POST /send-event`, `GET /random`, and `POST /demo/jobs`. */
@@ -143,10 +143,15 @@ export function demoRoutes(
     if (access !== undefined) requirePublish(access, topic);
     if (jobs >= MAX_JOBS)
       throw new Refusal(429, `${MAX_JOBS} jobs are at work; start another when one is done`, {}, "jobs");
-    return admission.chargeFor(request, server, access, JOB_STEPS + 1, async () => {
+    const publisher = admission.publisherOf(request, server, access);
+    return admission.chargeFor(publisher, JOB_STEPS + 1, async () => {
       jobs++;
       lastJob = number;
-      void runJob(hub, topic).finally(() => jobs--);
+      await new Promise<void>((started, failed) => {
+        void runJob(hub, topic, started)
+          .catch(failed)
+          .finally(() => jobs--);
+      });
       return jsonAnswer({ topic });
     });
   };
@@ -184,18 +189,16 @@ const parseMessage: PublicationParser = async (body) => {
   throw new Refusal(400, 'message must be a string, as {"message":"hello"}');
 };
 
-async function runJob(hub: Hub, topic: string): Promise<void> {
-  try {
-    let completion = 0;
-    for (let step = 1; step <= JOB_STEPS; step++) {
-      const part = ((100 - completion) / (JOB_STEPS - step + 1)) * (0.5 + Math.random());
-      completion = step === JOB_STEPS ? 100 : Math.min(99.99, completion + part);
-      const data = { status: "in_progress", completion: Number(completion.toFixed(2)) };
-      await hub.publish(topic, { event: "progress", data });
-      await Bun.sleep(JOB_TIME / JOB_STEPS);
-    }
-    await hub.publish(topic, { event: "status", data: "Done", end: true });
-  } catch {
-    // The server is shutting down, and the job with it.
+/** @param started called when the log has the first event: from then on, what fails is that the server shuts down */
+async function runJob(hub: Hub, topic: string, started: () => void): Promise<void> {
+  let completion = 0;
+  for (let step = 1; step <= JOB_STEPS; step++) {
+    const part = ((100 - completion) / (JOB_STEPS - step + 1)) * (0.5 + Math.random());
+    completion = step === JOB_STEPS ? 100 : Math.min(99.99, completion + part);
+    const data = { status: "in_progress", completion: Number(completion.toFixed(2)) };
+    await hub.publish(topic, { event: "progress", data });
+    started();
+    await Bun.sleep(JOB_TIME / JOB_STEPS);
   }
+  await hub.publish(topic, { event: "status", data: "Done", end: true });
 }

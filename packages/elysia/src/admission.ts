@@ -61,12 +61,23 @@ export class Admission {
       onRefused = () => {},
     } = options;
     this.hub = hub;
-    this.onRefused = onRefused;
     this.onError = options.onError ?? ((error) => console.error(error));
-    this.onPublished = options.onPublished ?? (() => {});
+    this.onRefused = this.#guarded(onRefused);
+    this.onPublished = this.#guarded(options.onPublished ?? (() => {}));
     this.#address = clientAddress(trustedProxies, onDisregardedProxy);
     this.#rate = publishRate === null ? null : new RateLimiter(publishRate);
     this.overload = overload;
+  }
+
+  /** What throws there harms no request. */
+  #guarded<Told>(tell: (told: Told) => void): (told: Told) => void {
+    return (told) => {
+      try {
+        tell(told);
+      } catch (error) {
+        this.onError(error);
+      }
+    };
   }
 
   /**
@@ -93,49 +104,42 @@ export class Admission {
     return { ...(address !== undefined && { address }), ...(principal !== null && { principal }) };
   }
 
-  /** Whether anybody's events are counted: only then does {@link checkPublishRate} look at its server. */
+  /** Whether anybody's events are counted: only then does {@link publisherOf} look at its server. */
   get countsEvents(): boolean {
     return this.#rate !== null;
   }
 
   /**
-   * Whether any event may be published: asked before a body is read.
+   * Whose events a request's are counted with. Asked once, while its connection is there: who has gone has no address.
    *
-   * @throws Refusal 429
+   * @throws Refusal 429 when none may be published now, before a body is read
    */
-  checkPublishRate(request: Request, server: At, access: Access | undefined): void {
-    if (this.#rate !== null) this.#takeEvents(this.#rate, this.#client(request, server, access), 0);
+  publisherOf(request: Request, server: At, access: Access | undefined): string {
+    if (this.#rate === null) return "";
+    const publisher = access?.principal ?? `at ${this.#address(request, server) ?? "an unknown address"}`;
+    this.#takeEvents(this.#rate, publisher, 0);
+    return publisher;
   }
 
   /**
    * Publishes so many events, and counts them before, so that no two requests pass for the same; those that cannot be
    * published after all are not counted.
    *
+   * @param publisher see {@link publisherOf}
    * @throws Refusal 429. What `publish` rejects with, as a rejection
    */
-  chargeFor<Answer>(
-    request: Request,
-    server: At,
-    access: Access | undefined,
-    count: number,
-    publish: () => Promise<Answer>,
-  ): Promise<Answer> {
+  chargeFor<Answer>(publisher: string, count: number, publish: () => Promise<Answer>): Promise<Answer> {
     const rate = this.#rate;
     if (rate === null) return publish();
-    const client = this.#client(request, server, access);
-    this.#takeEvents(rate, client, count);
+    this.#takeEvents(rate, publisher, count);
     return publish().catch((error: unknown) => {
-      rate.giveBack(client, count);
+      rate.giveBack(publisher, count);
       throw error;
     });
   }
 
-  #client(request: Request, server: At, access: Access | undefined): string {
-    return access?.principal ?? `at ${this.#address(request, server) ?? "an unknown address"}`;
-  }
-
-  #takeEvents(rate: RateLimiter, client: string, count: number): void {
-    const wait = rate.take(client, count);
+  #takeEvents(rate: RateLimiter, publisher: string, count: number): void {
+    const wait = rate.take(publisher, count);
     if (wait === 0) return;
     const seconds = Math.ceil(wait / 1000);
     throw new Refusal(

@@ -47,18 +47,19 @@ export function publish(
   parse: (request: Request) => PublicationParser = parserOf,
 ): Promise<Response> {
   const since = performance.now();
+  let publisher: string | null = null;
   const admit = (access: Access | undefined): PublicationParser => {
     requireKnownOrigin(request, origins);
     if (access !== undefined) requirePublisher(access);
-    admission.checkPublishRate(request, server, access);
+    publisher ??= admission.publisherOf(request, server, access);
     return parse(request);
   };
   return receive(request, { bodies, authorize, admit }, async ({ text, access, admitted: parseBody }) => {
     const parsed = parseBody(text, admission.hub.maxBatch);
     const given = parsed instanceof Promise ? await parsed : parsed;
     const ids = Array.isArray(given)
-      ? await publishAll(admission, request, server, access, given)
-      : await publishOne(admission, request, server, access, given);
+      ? await publishAll(admission, request, publisher!, access, given)
+      : await publishOne(admission, request, publisher!, access, given);
     admission.onPublished(performance.now() - since);
     return new Response(`{${typeof ids === "string" ? `"id":"${ids}"` : idList(ids)}}\n`, JSON_ANSWER);
   });
@@ -67,13 +68,13 @@ export function publish(
 function publishOne(
   admission: Admission,
   request: Request,
-  server: Server<unknown> | null,
+  publisher: string,
   access: Access | undefined,
   event: Publication,
 ): Promise<EventId> {
   const { topic } = event;
   if (access !== undefined) requirePublish(access, topic);
-  return admission.chargeFor(request, server, access, 1, () =>
+  return admission.chargeFor(publisher, 1, () =>
     tracePublish(request, [topic], 1, () => admission.hub.publish(topic, event)),
   );
 }
@@ -81,7 +82,7 @@ function publishOne(
 async function publishAll(
   admission: Admission,
   request: Request,
-  server: Server<unknown> | null,
+  publisher: string,
   access: Access | undefined,
   elements: readonly Element[],
 ): Promise<readonly EventId[]> {
@@ -89,7 +90,7 @@ async function publishAll(
   const topics = new Set<string>();
   const checking = inSlices(checkAll(elements, access, batch, topics));
   if (checking instanceof Promise) await checking;
-  return admission.chargeFor(request, server, access, elements.length, () =>
+  return admission.chargeFor(publisher, elements.length, () =>
     tracePublish(request, topics, elements.length, () => batch.publish()),
   );
 }

@@ -87,6 +87,36 @@ describe.each(ROUTES)("%s %s", (path, body) => {
   });
 });
 
+test("access that is found out anew may have expired already", async () => {
+  let expires: number | null = null;
+  const { hub, post } = setUp(() => accessOf(ALL, { expires }));
+  const ended = Bun.sleep(1100).then(() => void (expires = Date.now() - 1));
+  expect(await post(late(EVENT, ended))).toEqual({ status: 401, detail: "the token has expired" });
+  expect(hub.stats().published).toBe(0);
+});
+
+test("who listens and throws harms no request", async () => {
+  const hub = createHub();
+  stops.push(() => hub.close());
+  const errors: unknown[] = [];
+  const fail = (): never => {
+    throw new Error("a metric");
+  };
+  const admission = new Admission(hub, {
+    onPublished: fail,
+    onRefused: fail,
+    onError: (error) => errors.push(error),
+  });
+  const app = new Elysia().use(sse({ hub, admission }));
+  const post = async (body: string): Promise<number> => {
+    const headers = { "content-type": "application/json" };
+    return (await app.handle(new Request("http://localhost/publish", { method: "POST", headers, body })))
+      .status;
+  };
+  expect([await post(EVENT), await post("{}")]).toEqual([200, 400]);
+  expect(errors).toHaveLength(2);
+});
+
 describe("what is refused costs nothing of the rate", () => {
   /** A log that fails when it is told to. */
   class FailingLog extends MemoryLog {

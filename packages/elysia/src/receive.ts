@@ -50,9 +50,9 @@ export async function receive<T, Answer>(
   const body = await bodies.read(request, maxBytes);
   try {
     if (access !== undefined) {
-      if (access.expires !== null && access.expires <= Date.now())
-        throw unauthorized("the token has expired");
       if (performance.now() - body.since > KNOWN_FOR) ({ access, admitted } = await look());
+      if (access !== undefined && access.expires !== null && access.expires <= Date.now())
+        throw unauthorized("the token has expired");
     }
     return await next({ text: body.text, access, admitted });
   } finally {

@@ -96,7 +96,7 @@ function inSpan<Told, Answer extends Told>(
     .getTracer(NAME)
     .startSpan(name, { kind, attributes: { ...SYSTEM, ...attributes } }, parent);
   const done = (answer: Answer): Answer => {
-    span.setAttributes(told(answer)).end();
+    quietly(() => span.setAttributes(told(answer)).end());
     return answer;
   };
   try {
@@ -121,8 +121,19 @@ function parentOf({ headers }: Request): Context {
 
 function fail(span: Span, error: unknown): never {
   const { message } = error as Error;
-  span.recordException(error as Error);
-  span.setStatus({ code: SpanStatusCode.ERROR, message });
-  span.end();
+  quietly(() => {
+    span.recordException(error as Error);
+    span.setStatus({ code: SpanStatusCode.ERROR, message });
+    span.end();
+  });
   throw error;
+}
+
+/** An SDK that throws changes nothing of what has been done by then. */
+function quietly(tell: () => void): void {
+  try {
+    tell();
+  } catch (error) {
+    console.error(error);
+  }
 }

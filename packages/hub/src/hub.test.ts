@@ -1,4 +1,5 @@
-import { describe, expect, test } from "bun:test";
+import { describe, expect, spyOn, test } from "bun:test";
+import * as z from "zod";
 import { asyncLog } from "../test/async-log.ts";
 import { connect, control, dataOf, decode } from "../test/client.ts";
 import { newEvent } from "./testing/log-contract.ts";
@@ -104,6 +105,36 @@ describe("publishing", () => {
     expect(await hub.publishMany([])).toEqual([]);
     const tooMany = Array.from({ length: 10_001 }, () => ({ topic: "t", data: "x" }));
     await expect(hub.publishMany(tooMany)).rejects.toThrow("10001 events are more than the limit of 10000");
+  });
+
+  test("come in several turns when they are very many, each publication whole and in its order", async () => {
+    const log = new MemoryLog();
+    const append = spyOn(log, "append");
+    const { hub, clock } = setUp({ log });
+    const array = (name: string, length: number) =>
+      Array.from({ length }, (_, at) => ({ topic: "t", data: `${name} ${at}` }));
+    const sizes = [1500, 400, 200, 3000, 1];
+    const published = sizes.map((size, at) => hub.publishMany(array(`${at}`, size)));
+    await clock.settle();
+    const ids = (await Promise.all(published)).flat();
+    expect(append.mock.calls.map(([batch]) => batch.length)).toEqual([1900, 200, 3000, 1]);
+    expect(ids).toHaveLength(5101);
+    expect(ids).toEqual(ids.toSorted((a, b) => Number(a.split("-")[1]) - Number(b.split("-")[1])));
+  });
+
+  test("are those that were added, whatever becomes of them while a schema takes its time", async () => {
+    const schemas = { a: z.any().refine(async () => true), b: z.never() };
+    const { hub, clock } = setUp({ schemas });
+    const message = { topic: "a", data: 1 };
+    const published = hub.publishMany([message]);
+    message.topic = "b";
+    for (let i = 0; i < 20; i++) await Promise.resolve();
+    await clock.settle();
+    expect(await published).toHaveLength(1);
+    expect(hub.listeners("b")).toBe(0);
+    const batch = hub.batch(1);
+    batch.add({ topic: "a", data: 1 });
+    expect(() => batch.add({ topic: "a", data: 2 })).toThrow(RangeError);
   });
 
   test("carries data as it is or as JSON, and the type", async () => {

@@ -176,6 +176,7 @@ class EventHub {
    */
   namespace(log: EventLog): Hub {
     if (this.#closing !== null) throw new HubError("closed", "the server is shutting down");
+    if (this.#parent !== null) return this.#parent.namespace(log); // all are the hub's
     const namespace = new EventHub({ ...this.#settings, schemas: null, observer: undefined, log }, this);
     this.#namespaces.add(namespace);
     return namespace;
@@ -287,16 +288,18 @@ class EventHub {
 
   async #shutDown(within: number): Promise<void> {
     await Promise.resolve(); // a callback or a sink that closes the hub is done first, and finds it closing
-    this.#groupCommit.commit();
+    this.#groupCommit.commit(Infinity);
     this.#streams.run();
-    const namespaces = [...this.#namespaces].map((namespace) => namespace.close({ within }));
-    await Promise.all([this.#drain.close(this.#streams.all.slice(), within), ...namespaces]);
+    const namespaces = Promise.all([...this.#namespaces].map((namespace) => namespace.close({ within })));
+    namespaces.catch(() => {}); // told at the end: what fails there keeps nothing open here
+    await this.#drain.close(this.#streams.all.slice(), within);
     this.#drain.stop();
     this.#stopDeadlines();
     await this.#groupCommit.settled();
     this.#stopTail();
-    await this.#settings.log.close();
     if (this.#parent !== null) this.#parent.#namespaces.delete(this);
+    await this.#settings.log.close();
+    await namespaces;
   }
 }
 

@@ -63,6 +63,25 @@ function held(log: EventLog, name: "read" | "position", isEarly = false) {
   return { log: changed(log, { [name]: hold }), waiting };
 }
 
+test("a topic that begins anew while the log is asked whether it has ended is not over", async () => {
+  const clock = new ManualClock();
+  const { log, waiting } = held(new MemoryLog({ clock }), "position", true);
+  const { hub } = setUp({ clock, log });
+  const end = hub.publish("t", { end: true });
+  await clock.settle();
+  const opened = hub.open({ topics: ["t"], lastEventId: await end }) as Promise<Opening>;
+  const published = hub.publish("t", { data: "new" });
+  await clock.settle();
+  await published;
+  waiting.shift()!();
+  const opening = await opened;
+  expect(opening.over).toBe(false);
+  const sink = new RecordingSink();
+  opening.attach(sink);
+  await clock.settle();
+  expect(dataOf(sink)).toEqual(["new"]);
+});
+
 describe("between the opening of a stream and its sink", () => {
   test("a topic ends: the stream is given the end, and closes", async () => {
     const { clock, hub, closed, publish } = setUp();

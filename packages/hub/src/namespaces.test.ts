@@ -1,4 +1,4 @@
-import { expect, test } from "bun:test";
+import { expect, spyOn, test } from "bun:test";
 import { connect, control, dataOf } from "../test/client.ts";
 import { createHub, type Hub, type HubOptions, MemoryLog } from "./index.ts";
 import { ManualClock } from "./testing/manual-clock.ts";
@@ -93,4 +93,30 @@ test("a namespace closes with the hub, and alone leaves nothing behind", async (
   expect(control(sink, "sse:closing")).toHaveLength(1);
   expect(() => connect(state, { topics: ["t"] })).toThrow("shutting down");
   expect(() => hub.namespace(new MemoryLog())).toThrow("shutting down");
+});
+
+test("a log of a namespace that fails to close, or to answer, keeps nothing else open", async () => {
+  const clock = new ManualClock();
+  const log = new MemoryLog({ clock });
+  const close = spyOn(log, "close");
+  const { hub } = setUp({ clock, log });
+  const failing = new MemoryLog({ clock });
+  failing.close = () => {
+    throw new Error("the namespace's log");
+  };
+  hub.namespace(failing);
+  const { sink } = connect(hub, { topics: ["t"] });
+  const closed = hub.close({ within: 0 });
+  closed.catch(() => {});
+  await clock.settle();
+  expect(closed).rejects.toThrow("the namespace's log");
+  expect(sink.ended).toBe("closed");
+  expect(close).toHaveBeenCalledTimes(1);
+});
+
+test("a namespace of a namespace is the hub's", () => {
+  const { hub, state } = setUp();
+  const inner = state.namespace(new MemoryLog());
+  connect(inner, { topics: ["t"] });
+  expect(hub.stats()).toMatchObject({ streams: 1, cohorts: 1 });
 });

@@ -25,7 +25,8 @@ export class Turns {
       // fan-out; or at once, together with what is due anyway.
       const hasWork = this.#streams.hasWork;
       this.#groupCommit.commit();
-      if (hasWork && this.#streams.run()) this.take();
+      const hasMore = hasWork && this.#streams.run();
+      if (hasMore || this.#groupCommit.hasWork) this.take();
     });
   }
 }

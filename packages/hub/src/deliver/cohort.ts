@@ -75,6 +75,11 @@ export class Cohort<Stream extends Member> {
       (this.#newest ??= new Map()).set(topic, seq);
   }
 
+  /** Whether it was given events of its topics that a view of the log does not have, since streams ask. */
+  hasNewsSince(upTo: Cursor): boolean {
+    return this.#newest?.values().some((seq) => seq > upTo) ?? false;
+  }
+
   /** Learns which topics have ended, from a view of the log that may be older than what came since. */
   learnEnds({ ends, upTo }: Position): void {
     for (const [at, topic] of this.selectors.topics.entries()) {

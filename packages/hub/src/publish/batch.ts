@@ -36,15 +36,17 @@ export class Batch {
    */
   add(message: Message & { topic: string }): void {
     const index = this.#events.length;
+    if (index >= this.#count) throw new RangeError(`the batch has its ${this.#count} messages`);
+    const { topic } = message; // its owner may change it while a schema takes its time
     const keep = (checked: Message): void => {
-      this.#events[index] = parseMessage(message.topic, checked, this.#maxEventBytes);
+      this.#events[index] = parseMessage(topic, checked, this.#maxEventBytes);
     };
     const told = (error: unknown): never => {
       throw inEvent(index, this.#count, error);
     };
     try {
       const checked: MaybePromise<Message> =
-        this.#schemas === null ? message : this.#schemas.check(message.topic, message);
+        this.#schemas === null ? message : this.#schemas.check(topic, message);
       if (!(checked instanceof Promise)) return keep(checked);
       const kept = checked.then(keep).catch(told);
       kept.catch(() => {}); // nobody waits for it when a later message is refused first

@@ -26,12 +26,23 @@ export class GroupCommit {
     });
   }
 
-  /** One append for all that was added since the last turn, or as few as the log wants. */
-  commit(): void {
+  /** Whether something waits for the next turn. */
+  get hasWork(): boolean {
+    return this.#waiting.length > 0;
+  }
+
+  /**
+   * One append for all that was added since the last turn, or as few as the log wants. Of very many events some wait for the next
+   * turn: what is published together is not parted, but what comes at the same time need not hold the event loop together.
+   *
+   * @param most events; one publication is taken whatever its size
+   */
+  commit(most = TURN_EVENTS): void {
     const { maxAppend = Infinity } = this.#settings.log;
+    const due = this.#due(most);
     let together: Publication[] = [];
     let events = 0;
-    for (const publication of this.#waiting.splice(0)) {
+    for (const publication of due) {
       if (together.length > 0 && events + publication.events.length > maxAppend) {
         this.#append(together);
         together = [];
@@ -41,6 +52,17 @@ export class GroupCommit {
       events += publication.events.length;
     }
     if (together.length > 0) this.#append(together);
+  }
+
+  #due(most: number): Publication[] {
+    let events = 0;
+    let count = 0;
+    for (const publication of this.#waiting) {
+      events += publication.events.length;
+      if (count > 0 && events > most) break;
+      count++;
+    }
+    return this.#waiting.splice(0, count);
   }
 
   /** Resolves when the log has answered all that it was given. */
@@ -82,6 +104,9 @@ export class GroupCommit {
     }
   }
 }
+
+/** Events of one turn: what a log in a file takes in some 15 ms. */
+const TURN_EVENTS = 2000;
 
 interface Publication {
   readonly events: readonly NewEvent[];

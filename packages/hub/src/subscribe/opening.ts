@@ -32,7 +32,8 @@ export class Opening {
     this.resume = position.resume;
     this.gap = position.gap;
     this.replayed = position.replayed;
-    this.over = isOver(stream.cohort.selectors, position);
+    // A topic may have begun anew since the log looked.
+    this.over = isOver(stream.cohort.selectors, position) && !stream.cohort.hasNewsSince(position.upTo);
     if (this.over) this.cancel();
   }
 
