@@ -134,17 +134,15 @@ describe("a fresh project", () => {
 });
 
 test("in Node the codec, the client and the hub run, and what cannot says so", async () => {
-  const path = await project("in-node", {});
+  const path = await project("in-node", { node: "22.18.0" }); // the oldest that the hub is for
   await run(path, "npm", "install", "--silent", "--no-audit", "--no-fund");
   const [data, subscribed, client, delivered, ...refusals] = JSON.parse(
-    await run(path, "node", "node.mjs"),
+    await run(path, join(path, "node_modules/.bin/node"), "--no-warnings", "node.mjs"),
   ) as unknown[];
   expect([data, subscribed, client, delivered]).toEqual(["hello", "subscribed", "function", true]);
-  const message = (name: string): string =>
-    `This part of ${name} needs Bun, 1.4.5 or later: run your program with bun.`;
   expect(refusals).toEqual([
-    message("@sse/hub"),
     "a log in Redis needs the package ioredis; install it beside @sse/hub",
-    ...["@sse/hub", "@sse/elysia"].map(message),
+    expect.stringContaining("@nats-io/"),
+    "This part of @sse/elysia needs Bun, 1.4.5 or later: run your program with bun.",
   ]);
 });

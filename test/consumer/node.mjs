@@ -1,7 +1,9 @@
 /* The same in Node: what is promised to run there, and what is not. */
 import { EventSource, subscribe } from "@sse/client";
 import { createHub, RecordingSink } from "@sse/hub";
+import { openNatsLog } from "@sse/hub/nats";
 import { openRedisLog } from "@sse/hub/redis";
+import { SqliteLog } from "@sse/hub/sqlite";
 import { decodeEvents, encodeEvent } from "@sse/protocol";
 
 const events = [];
@@ -16,7 +18,7 @@ for await (const event of subscribe("http://localhost/", once)) {
 }
 events.push(typeof EventSource);
 
-const hub = createHub();
+const hub = createHub({ log: new SqliteLog("events.db") });
 const sink = new RecordingSink();
 const opening = await hub.open({ topics: ["orders/*"] });
 opening.attach(sink);
@@ -25,9 +27,8 @@ await hub.close();
 events.push(/^event: paid\ndata: \{"total":99\}\nid: .+\n\n/m.test(sink.text));
 
 for (const load of [
-  async () => (await import("./sqlite.mjs")).open(),
-  () => openRedisLog({ url: "redis://localhost" }), // which needs a package that is not installed
-  () => import("@sse/hub/nats"),
+  () => openRedisLog({ url: "redis://localhost" }), // these need packages that are not installed
+  () => openNatsLog({ url: "nats://localhost" }),
   () => import("@sse/elysia"),
 ]) {
   events.push(await load().catch((error) => error.message));

@@ -1,7 +1,7 @@
-import { Database } from "bun:sqlite";
 import { copyFileSync, existsSync, mkdtempSync, rmSync, statSync, truncateSync, unlinkSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { DatabaseSync, type SQLInputValue } from "node:sqlite";
 import type { Disk } from "../src/log/sqlite/disk.ts";
 import type { Random } from "./random.ts";
 
@@ -28,6 +28,10 @@ export class SimulatedDisk implements Disk {
 
   space(): { free: number; size: number } {
     return { free: this.isFull ? 0 : 1e12, size: 2e12 };
+  }
+
+  isWritable(): boolean {
+    return true;
   }
 
   beforeWrite(): void {
@@ -80,9 +84,13 @@ export interface FileContent {
 /** Reads a copy of the file: to open the file itself would change it. */
 export function readFile(path: string): FileContent | null {
   if (!existsSync(path)) return null;
-  const database = new Database(path, { readwrite: true });
+  const database = new DatabaseSync(path);
   try {
-    const values = (sql: string): unknown[][] => database.query(sql).values();
+    const values = (sql: string): unknown[][] => {
+      const statement = database.prepare(sql);
+      statement.setReturnArrays(true);
+      return statement.all() as unknown as unknown[][];
+    };
     if (values("SELECT count(*) FROM sqlite_schema WHERE name = 'log'")[0]![0] === 0) return null;
     return {
       last: values("SELECT last FROM log")[0]![0] as number,
@@ -109,18 +117,19 @@ export function failReads(disk: SimulatedDisk, path: string): void {
   if (isPatched) return;
   isPatched = true;
   // oxlint-disable-next-line typescript/unbound-method -- called with the database that it is asked of
-  const { prepare } = Database.prototype;
-  Database.prototype.prepare = function (this: Database, ...given: Parameters<typeof prepare>) {
+  const { prepare } = DatabaseSync.prototype;
+  DatabaseSync.prototype.prepare = function (...given: Parameters<typeof prepare>) {
     const statement = prepare.apply(this, given);
-    const on = unreadable.get(this.filename);
+    const on = unreadable.get(this.location()!);
     if (on === undefined || !/^\s*SELECT/.test(given[0])) return statement;
-    const values = statement.values.bind(statement);
-    statement.values = (...parameters) => {
+    const ask: (...parameters: SQLInputValue[]) => ReturnType<typeof statement.all> =
+      statement.all.bind(statement);
+    statement.all = (...parameters: unknown[]) => {
       if (on.isUnreadable) throw sqliteError("SQLITE_IOERR_READ");
-      return values(...parameters);
+      return ask(...(parameters as SQLInputValue[]));
     };
     return statement;
-  } as typeof prepare;
+  };
 }
 
 export function forgetReads(path: string): void {

@@ -132,7 +132,7 @@ test("a history that fails is shrunk to what it takes", () => {
 
 test("each mutant changes one place, and no other has its name", () => {
   for (const mutant of MUTANTS) {
-    const source = readFileSync(join(import.meta.dir, "../../..", mutant.file), "utf8");
+    const source = readFileSync(join(import.meta.dirname, "../../..", mutant.file), "utf8");
     expect(mutated(source, mutant)).not.toBe(source);
   }
   expect(new Set(MUTANTS.map(({ name }) => name)).size).toBe(MUTANTS.length);

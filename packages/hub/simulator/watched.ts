@@ -1,3 +1,4 @@
+import { inTask } from "./microtasks.ts";
 import type { Outcome } from "./run.ts";
 
 let rejected: { readonly error: unknown } | null = null;
@@ -12,7 +13,7 @@ export async function watched(run: () => Outcome): Promise<Outcome> {
     isWatching = true;
   }
   rejected = null;
-  const outcome = run();
+  const outcome = await inTask(run);
   await new Promise((resolve) => setImmediate(resolve));
   if (rejected === null || outcome.violation !== null) return outcome;
   const { error } = rejected as { readonly error: unknown };

@@ -1,4 +1,4 @@
-import { drainMicrotasks } from "bun:jsc";
+import { drainMicrotasks } from "./microtasks.ts";
 import { SimulatedClient } from "./client.ts";
 import type { StepKind } from "./config.ts";
 import { SimulatedNode } from "./node.ts";

@@ -76,7 +76,7 @@ describe("publishing", () => {
     const { sink } = connect(hub);
     failed.catch(() => {});
     await clock.settle();
-    expect(failed).rejects.toMatchObject({
+    await expect(failed).rejects.toMatchObject({
       code: "log-failed",
       message: expect.stringContaining("disk full"),
     });
@@ -104,7 +104,7 @@ describe("publishing", () => {
     expect(dataOf(sink)).toEqual(["1", "2"]);
     expect(await hub.publishMany([])).toEqual([]);
     const tooMany = Array.from({ length: 10_001 }, () => ({ topic: "t", data: "x" }));
-    expect(hub.publishMany(tooMany)).rejects.toThrow("10001 events are more than the limit of 10000");
+    await expect(hub.publishMany(tooMany)).rejects.toThrow("10001 events are more than the limit of 10000");
   });
 
   test("come in several turns when they are very many, each publication whole and in its order", async () => {
@@ -169,8 +169,8 @@ describe("publishing", () => {
     [{ data: "é".repeat(600_000) }, "over the limit of 1048576 bytes"],
     [{ data: "\n".repeat(200_000) }, "over the limit of 1048576 bytes"],
     [{ data: "x", event: "\ud800" }, "event must not hold half a surrogate pair"],
-  ])("refuses %#: %s", (message, fault) => {
-    expect(setUp().hub.publish("t", message)).rejects.toThrow(fault);
+  ])("refuses %#: %s", async (message, fault) => {
+    await expect(setUp().hub.publish("t", message)).rejects.toThrow(fault);
   });
 });
 
@@ -703,7 +703,7 @@ describe("closing", () => {
     const last = hub.publish("t", { data: "last" });
     const done = hub.close({ within: 1000 });
     expect(hub.closing).toBeTrue();
-    expect(hub.publish("t", { data: "late" })).rejects.toThrow("shutting down");
+    await expect(hub.publish("t", { data: "late" })).rejects.toThrow("shutting down");
     expect(() => connect(hub)).toThrow("shutting down");
     expect(await last).toEndWith("-1");
     await clock.advance(500);

@@ -7,6 +7,8 @@ import { HubError } from "./errors.ts";
 import { Batch } from "./publish/batch.ts";
 import { parseMessage } from "./publish/message.ts";
 import type { NewEvent } from "./log/new-event.ts";
+import { EventIterator, type IterateRequest } from "./subscribe/event-iterator.ts";
+import type { HubEvent } from "./subscribe/hub-event.ts";
 import { Opening } from "./subscribe/opening.ts";
 import { parseRequest, type StreamRequest } from "./subscribe/request.ts";
 import type { EventId } from "./log/event-id.ts";
@@ -143,6 +145,25 @@ class EventHub {
       opening.then(stop, stop);
     }
     return opening;
+  }
+
+  /**
+   * The events of a stream, one by one: for code that is no HTTP response, and for frameworks that write the response themselves
+   * (tRPC's `tracked`, GraphQL over SSE, Hono's `streamSSE`, Nest's `@Sse`). Opened at once; to be asked for its first event
+   * within 10 s. As with every stream, gaps are told, and who does not ask for more costs one frame.
+   *
+   * Ends when all topics have, when the hub says that it is `closing`, after `return()` (as by `break`), and when the signal is
+   * aborted, which throws nothing.
+   *
+   * @throws HubError (as a rejection of `next`) as {@link open}; and what the log throws when it cannot be read
+   */
+  iterate(request: IterateRequest): AsyncIterableIterator<HubEvent> & AsyncDisposable {
+    const streams = this.#streams;
+    return new EventIterator(
+      request,
+      (wanted) => this.open(wanted),
+      () => streams.retry(),
+    );
   }
 
   /**

@@ -177,8 +177,7 @@ describe("between the opening of a stream and its sink", () => {
       controller.abort();
       expect(hub.stats()).toMatchObject({ streams: 0, cohorts: 0 });
       waiting.shift()!();
-      expect(() => opening).toThrow("connect again later");
-      await opening.catch(() => {});
+      await expect(opening).rejects.toThrow("connect again later");
     }
   });
 
@@ -204,8 +203,7 @@ describe("between the opening of a stream and its sink", () => {
     ]) {
       const { hub } = setUp({ log: changed(new MemoryLog(), { position }) });
       const open = async () => hub.open({ topics: ["t"] });
-      expect(open).toThrow("the log cannot be asked where the stream begins: Error: disk");
-      await open().catch(() => {});
+      await expect(open()).rejects.toThrow("the log cannot be asked where the stream begins: Error: disk");
       expect(hub.stats()).toMatchObject({ streams: 0, cohorts: 0 });
     }
   });

@@ -41,8 +41,8 @@ test.each([
 ])("%s counts streams of both", (limit, whose, code) => {
   const { hub, state } = setUp({ [limit]: 2 });
   const [, second] = [hub, state].map((of) => connect(of, { topics: ["t"], ...whose }));
-  for (const of of [hub, state]) {
-    expect(() => connect(of, { topics: ["t"], ...whose })).toThrow(expect.objectContaining({ code }));
+  for (const each of [hub, state]) {
+    expect(() => connect(each, { topics: ["t"], ...whose })).toThrow(expect.objectContaining({ code }));
   }
   second!.stream.gone();
   connect(hub, { topics: ["t"], ...whose });
@@ -51,13 +51,14 @@ test.each([
 
 test("maxStreamsPerTopic counts each one's topics, which are not the other's", () => {
   const { hub, state } = setUp({ maxStreamsPerTopic: 1 });
-  for (const of of [hub, state]) connect(of, { topics: ["t"] });
-  for (const of of [hub, state]) expect(() => connect(of, { topics: ["t"] })).toThrow("one of the topics");
+  for (const each of [hub, state]) connect(each, { topics: ["t"] });
+  for (const each of [hub, state])
+    expect(() => connect(each, { topics: ["t"] })).toThrow("one of the topics");
 });
 
 test("streams of both are in the stats, end at the maximum age, and are told to onClose", async () => {
   const { clock, hub, state, closed } = setUp({ maxAge: 10_000 });
-  for (const of of [hub, state]) connect(of, { topics: ["t"] });
+  for (const each of [hub, state]) connect(each, { topics: ["t"] });
   await publish(clock, state, "1");
   expect(hub.stats()).toMatchObject({ streams: 2, cohorts: 2, deliveries: 1, resumes: { fresh: 2 } });
   await clock.advance(11_000);

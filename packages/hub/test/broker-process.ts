@@ -1,8 +1,11 @@
-import { mkdtemp, readdir, rm } from "node:fs/promises";
-import { createServer } from "node:net";
+import { type ChildProcess, spawn } from "node:child_process";
+import { once } from "node:events";
+import { mkdtemp, readdir, readFile, rm } from "node:fs/promises";
+import { connect, createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import type { Subprocess } from "bun";
+import { setTimeout as sleep } from "node:timers/promises";
+import { isInstalled } from "./is-installed.ts";
 
 export type BrokerKind = "redis" | "nats";
 
@@ -15,7 +18,7 @@ const SLICE = Number(process.env.BUN_TEST_WORKER_ID ?? 0) % SLICES;
 
 /** Why tests with this broker are skipped; "" when it is there. */
 export function missing(kind: BrokerKind): string {
-  return Bun.which(PROGRAMS[kind]) === null ? ` (skipped: ${PROGRAMS[kind]} is not installed)` : "";
+  return isInstalled(PROGRAMS[kind]) ? "" : ` (skipped: ${PROGRAMS[kind]} is not installed)`;
 }
 
 export async function freePort(): Promise<number> {
@@ -36,7 +39,7 @@ export class BrokerProcess implements AsyncDisposable {
   readonly port: number;
   readonly folder: string;
   readonly #more: readonly string[];
-  #process: Subprocess | null = null;
+  #process: ChildProcess | null = null;
 
   private constructor(kind: BrokerKind, port: number, folder: string, more: readonly string[]) {
     this.kind = kind;
@@ -66,43 +69,39 @@ export class BrokerProcess implements AsyncDisposable {
         : `-a 127.0.0.1 -p ${this.port} -sd ${this.folder}`.split(" ");
     if (this.kind === "nats" && !this.#more.includes("--no-jetstream")) own.push("-js");
     if (this.kind === "redis") own.push("--save", "");
-    this.#process = Bun.spawn(
-      [PROGRAMS[this.kind], ...own, ...this.#more.filter((flag) => flag !== "--no-jetstream")],
-      {
-        stdout: "ignore",
-        stderr: "ignore",
-      },
-    );
+    const more = this.#more.filter((flag) => flag !== "--no-jetstream");
+    this.#process = spawn(PROGRAMS[this.kind], [...own, ...more], { stdio: "ignore" });
     for (let tries = 0; !(await this.#answers()); tries++) {
       if (tries > 4800) throw new Error(`${PROGRAMS[this.kind]} did not start`);
-      await Bun.sleep(25);
+      await sleep(25);
     }
   }
 
   /** Redis says PONG, or what it has against us, once it has read its data; NATS greets. */
   async #answers(): Promise<boolean> {
-    const answer = Promise.withResolvers<string>();
-    const socket = await Bun.connect({
-      hostname: "127.0.0.1",
-      port: this.port,
-      socket: {
-        open: (opened) => void (this.kind === "redis" && opened.write("PING\r\n")),
-        data: (_, bytes) => answer.resolve(bytes.toString()),
-        close: () => answer.resolve(""),
-        error: () => answer.resolve(""),
-        connectError: () => answer.resolve(""),
-      },
-    }).catch(() => null);
-    if (socket === null) return false;
-    const text = await answer.promise;
-    socket.end();
-    return text !== "" && !text.startsWith("-LOADING");
+    const socket = connect(this.port, "127.0.0.1");
+    try {
+      await once(socket, "connect");
+      if (this.kind === "redis") socket.write("PING\r\n");
+      const text = await Promise.race([
+        once(socket, "data").then(([bytes]) => String(bytes)),
+        once(socket, "close").then(() => ""),
+      ]);
+      return text !== "" && !text.startsWith("-LOADING");
+    } catch {
+      return false;
+    } finally {
+      socket.destroy();
+    }
   }
 
   /** Without a chance to say goodbye. */
   async kill(): Promise<void> {
-    this.#process!.kill("SIGKILL");
-    await this.#process!.exited;
+    const child = this.#process!;
+    if (child.exitCode !== null || child.signalCode !== null) return;
+    const exited = once(child, "exit");
+    child.kill("SIGKILL");
+    await exited;
   }
 
   /** As a machine that hangs: connections stay open, and nobody answers. Each of its threads stops in its own time. */
@@ -111,9 +110,9 @@ export class BrokerProcess implements AsyncDisposable {
     this.#process!.kill("SIGSTOP");
     if (process.platform !== "linux") return;
     const isStopped = async (task: string): Promise<boolean> =>
-      /^State:\s+T/m.test(await Bun.file(`/proc/${pid}/task/${task}/status`).text());
+      /^State:\s+T/m.test(await readFile(`/proc/${pid}/task/${task}/status`, "utf8"));
     while (!(await Promise.all((await readdir(`/proc/${pid}/task`)).map(isStopped))).every(Boolean))
-      await Bun.sleep(1);
+      await sleep(1);
   }
 
   goOn(): void {
@@ -122,9 +121,7 @@ export class BrokerProcess implements AsyncDisposable {
 
   /** Removes all its data; it must not be running. */
   async wipe(): Promise<void> {
-    for await (const name of new Bun.Glob("*").scan({ cwd: this.folder, onlyFiles: false, dot: true })) {
-      await rm(join(this.folder, name), { recursive: true });
-    }
+    for (const name of await readdir(this.folder)) await rm(join(this.folder, name), { recursive: true });
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

@@ -1,3 +1,4 @@
+import { isDeepStrictEqual } from "node:util";
 import {
   type EventId,
   type EventLog,
@@ -195,7 +196,7 @@ class TwoLogs {
 }
 
 function same(what: string, expected: unknown, found: unknown): void {
-  if (Bun.deepEquals(expected, found)) return;
+  if (isDeepStrictEqual(expected, found)) return;
   throw new Error(`${what}: ${JSON.stringify(found)} instead of ${JSON.stringify(expected)}`);
 }
 

@@ -1,6 +1,7 @@
 import { execFile } from "node:child_process";
 import { join } from "node:path";
 import { promisify } from "node:util";
+import { isInstalled } from "./is-installed.ts";
 
 /** What a program of this folder writes, in Deno. */
 export async function inDeno(program: string, ...args: string[]): Promise<string> {
@@ -8,4 +9,4 @@ export async function inDeno(program: string, ...args: string[]): Promise<string
   return (await promisify(execFile)("deno", command)).stdout;
 }
 
-export const noDeno: string = Bun.which("deno") === null ? " (skipped: deno is not installed)" : "";
+export const noDeno: string = isInstalled("deno") ? "" : " (skipped: deno is not installed)";

@@ -66,7 +66,8 @@ for (const [name, read] of Object.entries(readers)) {
       const { data, error } = await collect(read(stream, { maxEventBytes: 10 }));
       expect(data).toEqual(["a", "b"]);
       expect(error).toBeInstanceOf(EventTooLargeError);
-      expect(seen.cancelled).toBeDefined();
+      // A pipe may cancel its source a moment later.
+      while (seen.cancelled === undefined) await new Promise((resolve) => setTimeout(resolve, 1));
     });
 
     test("an oversized event at the end of the source is an error too", async () => {

@@ -10,7 +10,9 @@ const MIB = 1024 * KIB;
 
 /** Bytes in use: the engine's heap, and in Bun also what it holds outside of it. */
 function memory(): number {
-  Bun.gc(true);
+  const { Bun: bun, gc } = globalThis as { Bun?: { gc(isSynchronous: boolean): void }; gc?: () => void };
+  if (bun === undefined) gc!();
+  else bun.gc(true);
   return process.memoryUsage().heapUsed;
 }
 
@@ -52,9 +54,9 @@ function costPerByte(stream: Uint8Array): number {
   let least = Infinity;
   for (let run = 0; run < 5; run++) {
     const decoder = createDecoder({ onEvent: () => {}, onComment: () => {} });
-    const start = Bun.nanoseconds();
+    const start = performance.now();
     decoder.feed(stream);
-    least = Math.min(least, (Bun.nanoseconds() - start) / stream.length);
+    least = Math.min(least, ((performance.now() - start) * 1e6) / stream.length);
   }
   return least;
 }

@@ -2,7 +2,7 @@ import { describe, expect, setDefaultTimeout, test } from "bun:test";
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import vectors from "./vectors/decode.json";
+import vectors from "./vectors/decode.json" with { type: "json" };
 
 // Enough for a machine that is busy with other things: slowness alone fails nothing here.
 setDefaultTimeout(120_000);

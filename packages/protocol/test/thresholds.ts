@@ -1,7 +1,7 @@
-import { Glob } from "bun";
+import { readdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
 
-const SOURCES = join(import.meta.dir, "../src");
+const SOURCES = join(import.meta.dirname, "../src");
 const CONSTANT = /^(?:export )?const ([A-Z][A-Z_]*)(?:: number)? = (.+);$/gm;
 const NUMBER = /^[0-9_]+(?: \* [0-9_]+)*$/;
 const LENGTH = /^"([^"]*)"\.length$/;
@@ -9,10 +9,9 @@ const COMMENTS = /\/\*[\s\S]*?\*\/|\/\/.*$/gm;
 
 /** The code, without comments. */
 async function sources(): Promise<string[]> {
-  const paths = await Array.fromAsync(new Glob("*.ts").scan(SOURCES));
-  const own = paths.filter((path) => !path.endsWith(".test.ts"));
+  const own = (await readdir(SOURCES)).filter((path) => path.endsWith(".ts") && !path.endsWith(".test.ts"));
   return await Promise.all(
-    own.map(async (path) => (await Bun.file(join(SOURCES, path)).text()).replaceAll(COMMENTS, "")),
+    own.map(async (path) => (await readFile(join(SOURCES, path), "utf8")).replaceAll(COMMENTS, "")),
   );
 }
 

@@ -2,8 +2,8 @@ import { describe, expect, test } from "bun:test";
 import { createDecoder, encodeComment, encodeEvent, type EncodableEvent } from "../src/index.ts";
 import { byteByByte, chunkings, concatenated, decodeChunks, utf8 } from "./harness.ts";
 import { decodeWhole } from "./reference-decoder.ts";
-import decodeJson from "./vectors/decode.json";
-import encodeJson from "./vectors/encode.json";
+import decodeJson from "./vectors/decode.json" with { type: "json" };
+import encodeJson from "./vectors/encode.json" with { type: "json" };
 
 interface DecodeVector {
   name: string;

@@ -5,7 +5,7 @@ import type { LogKind } from "../config.ts";
 import { MUTANTS } from "./all.ts";
 import type { Mutant } from "./mutant.ts";
 
-const ROOT = join(import.meta.dir, "../../../..");
+const ROOT = join(import.meta.dirname, "../../../..");
 const TABLE = join(ROOT, "docs/testing.md");
 const COPIED = ["packages/protocol", "packages/hub"];
 /** How many seeds a mutant may take, from which on; and how long, in minutes. */

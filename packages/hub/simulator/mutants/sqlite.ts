@@ -13,7 +13,7 @@ export const SQLITE: readonly Mutant[] = [
     file: FILE,
     find: "    this.#begin.run();\n    try {\n      change();\n      this.#disk.beforeWrite();\n      this.#commit.run();",
     replace:
-      '    if (!this.#database.inTransaction) this.#begin.run();\n    try {\n      change();\n      this.#disk.beforeWrite();\n      if ((this.ask("SELECT last FROM log") as number) % 3 !== 1) this.#commit.run();',
+      '    if (!this.#database.isTransaction) this.#begin.run();\n    try {\n      change();\n      this.#disk.beforeWrite();\n      if ((this.ask("SELECT last FROM log") as number) % 3 !== 1) this.#commit.run();',
     log: "sqlite",
   },
   {

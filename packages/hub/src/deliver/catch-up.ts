@@ -1,6 +1,7 @@
 import { type GapReason, gapEvent } from "../control-events.ts";
 import { type Cursor, type EventId, formatEventId } from "../log/event-id.ts";
 import type { MaybePromise, Page } from "../log/event-log.ts";
+import type { StoredEvent } from "../log/stored-event.ts";
 import type { HubSettings } from "../options.ts";
 import type { LagPolicy } from "../subscribe/request.ts";
 import type { Stream, StreamHost } from "./stream.ts";
@@ -96,7 +97,7 @@ export class CatchUp {
   }
 
   #fail(stream: Stream, error: unknown): void {
-    this.#host.end(stream, "error");
+    this.#host.end(stream, "error", error);
     this.#host.report(error);
   }
 
@@ -142,7 +143,7 @@ export interface CatchUpHost extends StreamHost {
   /** Ends the stream, and tells the client why. */
   close(stream: Stream, reason: "slow"): void;
   /** Ends the stream without a word more. */
-  end(stream: Stream, reason: "error" | "ended"): void;
+  end(stream: Stream, reason: "error" | "ended", error?: unknown): void;
   /** Asks the log where the stream goes on. @param from not before this */
   relocate(stream: Stream, from?: Cursor): void;
 }
@@ -155,7 +156,7 @@ interface Slice {
   readonly from: Cursor;
   /** Null when there is nothing to write. */
   readonly bytes: Uint8Array | null;
-  readonly events: number;
+  readonly events: readonly StoredEvent[];
   /** How often newer events stand for some that were left out. */
   readonly lags: number;
   readonly cursor: Cursor;
@@ -191,5 +192,5 @@ function sliceOf(after: Cursor, { from, entries, superseded, cursor }: Page, epo
   const dropped = superseded?.[entries.length] ?? 0;
   if (dropped > 0) tellLag(dropped);
   const bytes = texts.length === 0 ? null : encoder.encode(texts.join(""));
-  return { from, bytes, events: entries.length, lags, cursor };
+  return { from, bytes, events: entries, lags, cursor };
 }

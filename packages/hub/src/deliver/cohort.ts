@@ -129,7 +129,7 @@ export class Cohort<Stream extends Member> {
     this.frame = frame;
     this.frameSince = this.#pendingSince;
     this.unsent = this.live.length;
-    this.#sentEvents += frame.events;
+    this.#sentEvents += frame.events.length;
     this.#sentBytes += frame.bytes.byteLength;
   }
 
@@ -143,7 +143,7 @@ export class Cohort<Stream extends Member> {
   #settle(stream: Stream): void {
     const { frame } = this;
     const missing = frame !== null && stream.cursor < frame.last ? frame : null;
-    stream.events += this.#sentEvents - (missing?.events ?? 0);
+    stream.events += this.#sentEvents - (missing?.events.length ?? 0);
     stream.bytes += this.#sentBytes - (missing?.bytes.byteLength ?? 0);
     stream.livePlace = -1;
   }
@@ -192,7 +192,7 @@ const PENDING_BYTES = 256;
 /** What a cohort's streams are being sent: some events, encoded once. */
 export interface Frame {
   readonly bytes: Uint8Array;
-  readonly events: number;
+  readonly events: readonly StoredEvent[];
   readonly first: Cursor;
   readonly last: Cursor;
 }

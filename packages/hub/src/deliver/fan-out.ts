@@ -72,9 +72,9 @@ export class FanOut {
       const stream = cohort.live[--cohort.unsent]!;
       if (stream.cursor >= last) continue; // joined, or moved to this place, after it had these events
       written += cost;
-      if (stream.offer(bytes, last)) taken++;
+      if (stream.offer(bytes, events, last)) taken++;
     }
-    this.#host.counters.deliveries += taken * events;
+    this.#host.counters.deliveries += taken * events.length;
     this.#host.counters.bytes += taken * bytes.byteLength;
     if (cohort.unsent > 0) return written;
     cohort.frame = null;
@@ -110,7 +110,7 @@ export class FanOut {
     for (const entry of entries) text += entry.wire;
     const first = entries[0]!.seq;
     const { seq: last } = entries[entries.length - 1]!;
-    const frame = { bytes: encoder.encode(text), events: entries.length, first, last };
+    const frame = { bytes: encoder.encode(text), events: entries, first, last };
     this.#frameMemo = { entries, frame };
     return frame;
   }

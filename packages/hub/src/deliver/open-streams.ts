@@ -166,7 +166,7 @@ export class OpenStreams implements CatchUpHost, TailListener {
   /** A comment for a stream that was quiet for long. */
   heartbeat(stream: Stream): void {
     this.counters.heartbeats++;
-    stream.write(HEARTBEAT_FRAME, 0, stream.cursor);
+    stream.write(HEARTBEAT_FRAME, [], stream.cursor);
   }
 
   /** Ends the stream, and tells the client why and when to come back, where the socket still takes it. */
@@ -191,14 +191,14 @@ export class OpenStreams implements CatchUpHost, TailListener {
   }
 
   /** Ends the stream without a word more. */
-  end(stream: Stream, reason: CloseReason): void {
+  end(stream: Stream, reason: CloseReason, error?: unknown): void {
     const { sink, state } = stream;
     stream.finish(reason);
     try {
-      if (state === "blocked") sink?.abort();
-      else if (state !== "closed") sink?.close();
-    } catch (error) {
-      this.report(error);
+      if (state === "blocked") sink?.abort(reason);
+      else if (state !== "closed") sink?.close(reason, error);
+    } catch (thrown) {
+      this.report(thrown);
     }
   }
 

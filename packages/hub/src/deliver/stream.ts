@@ -4,6 +4,7 @@ import type { Counters } from "../counters.ts";
 import type { Cohort } from "./cohort.ts";
 import type { Cursor, EventId } from "../log/event-id.ts";
 import type { Position, PositionRequest } from "../log/event-log.ts";
+import type { StoredEvent } from "../log/stored-event.ts";
 import type { Sink } from "../sinks/sink.ts";
 import type { Quota } from "../subscribe/quotas.ts";
 import type { LagPolicy } from "../subscribe/request.ts";
@@ -93,10 +94,10 @@ export class Stream {
   }
 
   /** Writes to the sink, as little else as possible: this is done for every stream and frame. True when it took it. */
-  offer(bytes: Uint8Array, cursor: Cursor): boolean {
+  offer(bytes: Uint8Array, events: readonly StoredEvent[], cursor: Cursor): boolean {
     let result: number | Promise<unknown>;
     try {
-      result = this.sink!.write(bytes);
+      result = this.sink!.write(bytes, events);
     } catch (error) {
       this.#fail(error);
       return false;
@@ -119,20 +120,20 @@ export class Stream {
     this.finish("error");
     this.#host.report(error);
     try {
-      this.sink!.abort();
+      this.sink!.abort("error");
     } catch {
       // It was reported already that the sink is broken.
     }
   }
 
   /** Writes what is for this stream alone. True when it can take more. */
-  write(bytes: Uint8Array, events: number, cursor: Cursor): boolean {
+  write(bytes: Uint8Array, events: readonly StoredEvent[], cursor: Cursor): boolean {
     const { clock, counters } = this.#host;
     this.lastWrite = clock.now();
-    if (!this.offer(bytes, cursor)) return false;
-    this.events += events;
+    if (!this.offer(bytes, events, cursor)) return false;
+    this.events += events.length;
     this.bytes += bytes.byteLength;
-    counters.deliveries += events;
+    counters.deliveries += events.length;
     counters.bytes += bytes.byteLength;
     return this.state !== "blocked";
   }

@@ -1,7 +1,17 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import type { Server, Socket } from "bun";
+import { HttpClient } from "../../test/http-client.ts";
 import { until } from "../../test/until.ts";
-import { createHub, directStream, type Hub, type Opening, type Sink, type Stream } from "../index.ts";
+import { sinkContract } from "../testing/sink-contract.ts";
+import {
+  type Attachable,
+  createHub,
+  directStream,
+  type Hub,
+  type Opening,
+  type Sink,
+  type Stream,
+} from "../index.ts";
 
 /*
  * Against real sockets: what Bun does with direct streams is nowhere promised, and changed before.
@@ -40,6 +50,33 @@ afterAll(async () => {
   await hub.close();
   await server.stop(true);
 });
+
+for (const isDevelopment of [false, true]) {
+  let next: Attachable;
+  let own: Server<undefined>;
+  beforeAll(() => {
+    own = Bun.serve({
+      port: 0,
+      hostname: "127.0.0.1",
+      development: isDevelopment,
+      fetch: () => new Response(directStream(next, isDevelopment)),
+    });
+  });
+  afterAll(() => own.stop(true));
+  const connectTo = (opening: Attachable, method = "GET"): Promise<HttpClient> => {
+    next = opening;
+    return HttpClient.connect(own.port!, method);
+  };
+  sinkContract(`directStream${isDevelopment ? " in development" : ""}`, {
+    connect: connectTo,
+    connectHead: (opening) => connectTo(opening, "HEAD"),
+    leaveAtOnce: async (opening) => {
+      const reader = directStream(opening, isDevelopment).getReader();
+      opening.onAttach = () => void reader.cancel();
+      await reader.read();
+    },
+  });
+}
 
 interface Client {
   socket: Socket;

@@ -1,4 +1,4 @@
-import type { Sink } from "./sink.ts";
+import type { Attachable, Reader, Sink } from "./sink.ts";
 
 /**
  * A body for a `Response` in Bun: attaches the opening when Bun asks for the first bytes, and cancels it when it never does, as
@@ -20,6 +20,8 @@ class DirectSink implements Sink {
   #controller: ReadableStreamDirectController | null = null;
   #reader: Reader | null = null;
   #drop: (() => void) | null = null;
+  /** The client has left; it may do so while it is being attached. */
+  #isGone = false;
 
   constructor(opening: Attachable, isDevelopment: boolean) {
     this.#opening = opening;
@@ -39,12 +41,15 @@ class DirectSink implements Sink {
     this.#controller = controller;
     let promise: Promise<void> | undefined;
     if (this.#isDevelopment) promise = new Promise((_, reject) => (this.#drop = reject));
-    this.#reader = opening.attach(this);
+    const reader = opening.attach(this);
+    if (this.#isGone) reader.gone();
+    else if (this.#controller !== null) this.#reader = reader;
     return promise;
   }
 
   /** Bun's only word that the client has gone. It does not come for a stream that we close. */
   cancel(): void {
+    this.#isGone = true;
     this.#opening?.cancel();
     this.#reader?.gone();
     this.#forget();
@@ -73,15 +78,4 @@ class DirectSink implements Sink {
   #forget(): void {
     this.#opening = this.#controller = this.#reader = this.#drop = null;
   }
-}
-
-/** What `Hub.open` answers, as far as a body needs it. */
-interface Attachable {
-  attach(sink: Sink): Reader;
-  cancel(): void;
-}
-
-/** Who has to know that the client has gone: a `Stream`. */
-interface Reader {
-  gone(): void;
 }

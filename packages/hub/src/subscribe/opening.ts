@@ -48,7 +48,7 @@ export class Opening {
     if (stream.sink !== null) throw new TypeError("the stream has a sink already");
     if (stream.state === "closed") {
       this.#streams.tellClosing(sink, this.#lastEventId === "" ? this.#id : this.#lastEventId, "drain");
-      sink.close();
+      sink.close("drain");
     } else this.#streams.resumer.attach(stream, sink);
     return stream;
   }

@@ -93,7 +93,7 @@ export class Resumer {
     stream.request = stream.position = null;
     stream.state = "catching-up";
     const text = readyText(request!, position, id, this.#host.retry());
-    if (stream.write(encoder.encode(text), 0, position.cursor)) this.#catchUp.goOn(stream);
+    if (stream.write(encoder.encode(text), [], position.cursor)) this.#catchUp.goOn(stream);
   }
 
   /** Asks the log where a stream goes on, since its events are gone, or the log has changed under it. */
@@ -131,7 +131,7 @@ export class Resumer {
     if (text === "") stream.cursor = found.cursor;
     else {
       if (found.gap !== null) this.#host.counters.gaps[found.gap]++;
-      if (!stream.write(encoder.encode(text), 0, found.cursor)) return;
+      if (!stream.write(encoder.encode(text), [], found.cursor)) return;
     }
     this.#catchUp.goOn(stream);
   }
@@ -139,7 +139,7 @@ export class Resumer {
   /** Goes on with the log's answer for a stream, unless the stream waits for another one by then. */
   #locate(stream: Stream, ask: () => MaybePromise<Position>, use: (position: Position) => void): void {
     const fail = (error: unknown): void => {
-      this.#host.end(stream, "error");
+      this.#host.end(stream, "error", error);
       this.#host.report(error);
     };
     let answer: MaybePromise<Position>;
@@ -191,7 +191,7 @@ interface ResumerHost extends StreamHost {
   /** Ends the stream, and tells the client why. */
   close(stream: Stream, reason: "slow"): void;
   /** Ends the stream without a word more. */
-  end(stream: Stream, reason: "error"): void;
+  end(stream: Stream, reason: "error", error: unknown): void;
 }
 
 const encoder = new TextEncoder();

@@ -19,7 +19,7 @@ logContract("JsonlLog", {
 
 describe("JsonlLog", () => {
   test("is short, and knows of the hub what everybody can", async () => {
-    const text = readFileSync(join(import.meta.dir, "../../test/jsonl-log.ts"), "utf8");
+    const text = readFileSync(join(import.meta.dirname, "../../test/jsonl-log.ts"), "utf8");
     const lines = text.split("\n").filter((line) => line.trim() !== "");
     expect(lines.length).toBeLessThan(150);
     const imports = [...text.matchAll(/from "([^"]+)"/g)].map(([, target]) => target);

@@ -63,6 +63,12 @@ export function logContract(name: string, { open, reopen, hasOwnClock, stride = 
       for (const id of ids) expect(id).toMatch(/^[A-Za-z0-9._-]{1,128}$/);
     });
 
+    test("gives data back as they came", async () => {
+      const data = ["", "\0", "a\0b\0", "\ufeffa mark", "a\0 \ufeff \u{1f600}", "e\u0301"];
+      await append(...data.map((each) => newEvent("a", each)));
+      expect(texts((await read(0, all)).entries)).toEqual(data);
+    });
+
     test("reads from every cursor, within the last event to consider", async () => {
       const seqs = await append(...["1", "2", "3", "4"].map((data) => newEvent("a", data)));
       for (const [index, seq] of seqs.entries()) {
@@ -430,7 +436,7 @@ export function logContract(name: string, { open, reopen, hasOwnClock, stride = 
 
     test("refuses appends after it was closed", async () => {
       await log.close();
-      expect(async () => log.append([newEvent("a", "1")])).toThrow("closed");
+      await expect((async () => log.append([newEvent("a", "1")]))()).rejects.toThrow("closed");
     });
   });
 }

@@ -222,7 +222,7 @@ describe("BrokerLog", () => {
   test("refuses appends at once while the broker is away", async () => {
     broker.isDown = true;
     await until(() => log.fault !== null);
-    expect(log.append([event("1")])).rejects.toMatchObject({
+    await expect(log.append([event("1")])).rejects.toMatchObject({
       code: "log-failed",
       message: expect.stringMatching(
         /out of reach \(the fake broker: down\); nothing was published/,
@@ -235,7 +235,7 @@ describe("BrokerLog", () => {
     await until(() => log.fault === "the fake broker: no room");
     broker.isAtLimit = true;
     for (let at = 0; at < 5; at++) {
-      expect(log.append([event("1")])).rejects.toMatchObject({
+      await expect(log.append([event("1")])).rejects.toMatchObject({
         code: "log-failed",
         message: "the log does not take it (full); nothing was published",
       });
@@ -256,7 +256,7 @@ describe("BrokerLog", () => {
     async (ids, advice) => {
       broker.isMute = true;
       const events = ids.map((idempotencyKey) => newEvent("t", "1", { idempotencyKey }));
-      expect(log.append(events)).rejects.toMatchObject({
+      await expect(log.append(events)).rejects.toMatchObject({
         code: "log-failed",
         message: expect.stringMatching(new RegExp(`it may have been published; ${advice}$`)) as unknown,
       });
@@ -299,7 +299,7 @@ describe("BrokerLog", () => {
     broker.isHeld = true;
     broker.put(event("1"));
     const found = position("t", formatEventId(log.bounds().epoch, 1));
-    expect(settled(found)).rejects.toMatchObject({ code: "log-failed" });
+    await expect(settled(found)).rejects.toMatchObject({ code: "log-failed" });
     await found.catch(() => {});
     expect(clock.now()).toBe(5000);
   });
@@ -493,6 +493,6 @@ describe("BrokerLog", () => {
     const before = log.append([event("1")]);
     await log.close();
     expect(numberOf((await before)[0]!)).toBe(1);
-    expect(log.append([event("2")])).rejects.toMatchObject({ code: "closed" });
+    await expect(log.append([event("2")])).rejects.toMatchObject({ code: "closed" });
   });
 });

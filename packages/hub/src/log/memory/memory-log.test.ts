@@ -1,4 +1,5 @@
 import { describe, expect, test } from "bun:test";
+import { collectGarbage } from "../../../test/collect-garbage.ts";
 import { logContract, newEvent } from "../../testing/log-contract.ts";
 import { ManualClock } from "../../testing/manual-clock.ts";
 import { MemoryLog } from "./memory-log.ts";
@@ -91,10 +92,10 @@ describe("MemoryLog", () => {
     const log = new MemoryLog({ maxEvents: 100 });
     const event = (at: number) => newEvent(`t/${at % 10}`, "x", { idempotencyKey: `${at}`, key: `${at}` });
     for (let at = 0; at < 1000; at++) log.append([event(at)]);
-    Bun.gc(true);
+    collectGarbage();
     const before = process.memoryUsage().heapUsed;
     for (let at = 1000; at < 200_000; at++) log.append([event(at)]);
-    Bun.gc(true);
+    collectGarbage();
     expect(process.memoryUsage().heapUsed - before).toBeLessThan(4 * 1024 * 1024);
     expect(log.bounds().events).toBe(100);
   });

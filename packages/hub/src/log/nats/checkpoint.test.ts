@@ -24,7 +24,12 @@ describe.skipIf(reason !== "")(`ends of topics in NATS${reason}`, () => {
   beforeAll(async () => {
     broker = await BrokerProcess.start("nats");
   });
-  afterAll(() => broker[Symbol.asyncDispose]());
+  /** With permissions of its own. */
+  let own: BrokerProcess | null = null;
+  afterAll(async () => {
+    await broker[Symbol.asyncDispose]();
+    await own?.[Symbol.asyncDispose]();
+  });
 
   const manage = <T>(use: Parameters<typeof manageServer<T>>[1]) => manageServer(broker.url, use);
   const open = (prefix: string, more: Partial<NatsLogOptions> = {}) =>
@@ -243,7 +248,7 @@ describe.skipIf(reason !== "")(`ends of topics in NATS${reason}`, () => {
     ];
     const permissions = `{ publish: { deny: ${JSON.stringify(denied)} } }`;
     await writeFile(file, `authorization { users: [{ user: u, password: p, permissions: ${permissions} }] }`);
-    await using own = await BrokerProcess.start("nats", "-c", file);
+    own = await BrokerProcess.start("nats", "-c", file);
     const warnings: string[] = [];
     const options = {
       url: own.url.replace("//", "//u:p@"),

@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
+import { setTimeout as sleep } from "node:timers/promises";
 import type { JetStreamManager } from "@nats-io/jetstream";
 import { nanos, type NatsConnection } from "@nats-io/transport-node";
 import { brokerLogTests, countAfter, settled, shown } from "../../../test/broker-log-tests.ts";
@@ -80,7 +81,7 @@ describe.skipIf(reason !== "")(`NATS${reason}`, () => {
       await countAfter(log, 0, set);
       await log.position({ selectors: set, lastEventId: "", replay: 15, counted: true });
     }
-    await Bun.sleep(50);
+    await sleep(50);
     const state = await manage(async ({ streams }) => (await streams.info("tidy")).state);
     expect(state.consumer_count).toBe(1);
     await log.close();
@@ -178,7 +179,7 @@ describe.skipIf(reason !== "")(`NATS${reason}`, () => {
         if (at % 4096 === 0) await connection.flush();
       }
       await connection.flush();
-      while ((await streams.info("longer")).state.messages < COUNTED + extra + 1) await Bun.sleep(5);
+      while ((await streams.info("longer")).state.messages < COUNTED + extra + 1) await sleep(5);
     });
     await ask("longer", async (history) => {
       history.evict = "never";
@@ -234,7 +235,7 @@ describe.skipIf(reason !== "")(`NATS${reason}`, () => {
   });
 
   test("wants as many servers as replicas, and says so at once", async () => {
-    expect(openNatsLog({ url: broker.url, prefix: "three", replicas: 3 })).rejects.toThrow(
+    await expect(openNatsLog({ url: broker.url, prefix: "three", replicas: 3 })).rejects.toThrow(
       /^NATS at 127\.0\.0\.1:[0-9]+: replicas=3 wants as many servers/,
     );
   });
@@ -245,7 +246,7 @@ describe.skipIf(reason !== "")(`NATS${reason}`, () => {
     await log.append([newEvent("t", "1"), newEvent("t", "2")]);
     const { epoch } = log.bounds();
     await manage(({ streams }) => streams.delete("gone"));
-    while (log.bounds().epoch === epoch || log.fault !== null) await Bun.sleep(5);
+    while (log.bounds().epoch === epoch || log.fault !== null) await sleep(5);
     const [id] = await log.append([newEvent("t", "3")]);
     await shown(log, id!);
     const { entries } = await log.read(0, new SelectorSet(["**"]), { bytes: Infinity, upTo: Infinity });
@@ -279,13 +280,15 @@ describe.skipIf(reason !== "")(`NATS${reason}`, () => {
 
   test("does not take a stream for its log that is something else", async () => {
     await manage(({ streams }) => streams.add({ name: "orders", subjects: ["orders.new"] }));
-    expect(openNatsLog({ url: broker.url, prefix: "orders" })).rejects.toThrow("that is something else");
+    await expect(openNatsLog({ url: broker.url, prefix: "orders" })).rejects.toThrow(
+      "that is something else",
+    );
   });
 
   test("refuses what is too large for a message, and says so", async () => {
     const log = await openNatsLog({ url: broker.url, prefix: "large" });
     const large = newEvent("t", "x".repeat(2 ** 20));
-    expect(log.append([large])).rejects.toMatchObject({ code: "too-large" });
+    await expect(log.append([large])).rejects.toMatchObject({ code: "too-large" });
     await log.append([newEvent("t", "small")]);
     await log.close();
   });

@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
+import { afterAll, afterEach, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
 import { countAfter, shown } from "../../../test/broker-log-tests.ts";
 import { BrokerProcess, missing } from "../../../test/broker-process.ts";
 import { manage } from "../../../test/nats.ts";
@@ -6,7 +6,7 @@ import { newEvent } from "../../testing/log-contract.ts";
 import { SelectorSet } from "../../topics/topic.ts";
 import type { BrokerLog } from "../broker/broker-log.ts";
 import { type EventId, parseEventId } from "../event-id.ts";
-import { openNatsLog } from "./nats-log.ts";
+import { type NatsLogOptions, openNatsLog } from "./nats-log.ts";
 import { subjectOf } from "./subjects.ts";
 
 setDefaultTimeout(60_000);
@@ -19,6 +19,9 @@ describe.skipIf(reason !== "")(`what a node publishes to NATS${reason}`, () => {
     broker = await BrokerProcess.start("nats");
   });
   afterAll(() => broker[Symbol.asyncDispose]());
+  let opened: BrokerLog | null = null;
+  const open = async (options: NatsLogOptions): Promise<BrokerLog> => (opened = await openNatsLog(options));
+  afterEach(() => opened?.close());
 
   const withId = (data: string, idempotencyKey: string) => newEvent("t", data, { idempotencyKey });
   const numbers = async (appends: readonly Promise<readonly EventId[]>[]): Promise<number[]> =>
@@ -26,7 +29,7 @@ describe.skipIf(reason !== "")(`what a node publishes to NATS${reason}`, () => {
   const ascending = (seqs: readonly number[]) => seqs.toSorted((a, b) => a - b);
 
   test("stands in the order in which it was appended, also behind an array with ids", async () => {
-    await using log = closing(await openNatsLog({ url: broker.url, prefix: "order" }));
+    const log = await open({ url: broker.url, prefix: "order" });
     await log.append([newEvent("t", "first")]);
     for (let round = 0; round < 20; round++) {
       const appends = [
@@ -42,7 +45,7 @@ describe.skipIf(reason !== "")(`what a node publishes to NATS${reason}`, () => {
 
   test("stands in that order when a part of an array was there already, though not in memory", async () => {
     const options = { url: broker.url, prefix: "partial", window: { maxEvents: 1 } };
-    await using log = closing(await openNatsLog(options));
+    const log = await open(options);
     for (let round = 0; round < 20; round++) {
       const [there] = await log.append([withId("1", `a${round}`)]);
       await shown(log, (await log.append([newEvent("t", "x")]))[0]!);
@@ -57,7 +60,7 @@ describe.skipIf(reason !== "")(`what a node publishes to NATS${reason}`, () => {
   });
 
   test("is there once, in whatever company it comes again before it came back", async () => {
-    await using log = closing(await openNatsLog({ url: broker.url, prefix: "company" }));
+    const log = await open({ url: broker.url, prefix: "company" });
     for (let round = 0; round < 50; round++) {
       const [, second] = await log.append([withId("1", `a${round}`), withId("2", `b${round}`)]);
       const again = await log.append([withId("3", `c${round}`), withId("2", `b${round}`)]);
@@ -66,7 +69,7 @@ describe.skipIf(reason !== "")(`what a node publishes to NATS${reason}`, () => {
   });
 
   test("is there once though a message that is not ours has its place", async () => {
-    await using log = closing(await openNatsLog({ url: broker.url, prefix: "taken" }));
+    const log = await open({ url: broker.url, prefix: "taken" });
     const event = withId("1", "a");
     await manage(broker.url, async (_, connection) => {
       connection.publish(subjectOf("taken", [event]), "not ours");
@@ -78,7 +81,3 @@ describe.skipIf(reason !== "")(`what a node publishes to NATS${reason}`, () => {
     expect(await countAfter(log, 0, new SelectorSet(["t"]))).toBe(1);
   });
 });
-
-function closing(log: BrokerLog): BrokerLog & AsyncDisposable {
-  return Object.assign(log, { [Symbol.asyncDispose]: () => log.close() });
-}

@@ -8,13 +8,15 @@ import { recordsOf } from "./message.ts";
 export class NatsReader {
   readonly #client: NatsClient;
   readonly #name: string;
+  readonly #subject: string;
   #delivered = 0;
   /** How many messages follow what was read, as the server counts them: 2.9 counts some too many where many subjects are. */
   pending: number;
 
-  constructor(client: NatsClient, { name, num_pending: pending }: ConsumerInfo) {
+  constructor(client: NatsClient, { name, num_pending: pending, config }: ConsumerInfo) {
     this.#client = client;
     this.#name = name;
+    this.#subject = config.filter_subject ?? `${client.prefix}.>`;
     this.pending = pending;
   }
 
@@ -54,6 +56,17 @@ export class NatsReader {
       subscription.unsubscribe();
     }
     throw new Error("the connection was closed");
+  }
+
+  /**
+   * Whether there is a message after this one, up to another one. That a pull has ended does not say so: a consumer that is
+   * new may answer at once that it has no messages, though it counts some (nats-server 2.9.10).
+   */
+  async hasMore(after: number, upTo: number): Promise<boolean> {
+    const { manager, prefix } = this.#client;
+    const query = { seq: after + 1, next_by_subj: this.#subject };
+    const message = await manager.streams.getMessage(prefix, query);
+    return message !== null && message.seq <= upTo;
   }
 
   close(): void {

@@ -80,17 +80,29 @@ export class Scan {
   async #fill(part: Part, upTo: Cursor, { messages, bytes }: Amount): Promise<void> {
     if (part.kept.length > 0 || part.upTo >= upTo) return;
     const { reader } = part;
-    const pulled = this.#reading.pass(reader.weight(bytes), () => reader.pull(messages, bytes));
-    const { kept, last, count, ended } = await pulled;
-    this.messages += count;
-    part.kept = kept;
-    part.upTo = ended ? Math.max(upTo, last * SLOTS) : last * SLOTS;
+    for (let tries = 1; ; tries++) {
+      const pulled = this.#reading.pass(reader.weight(bytes), () => reader.pull(messages, bytes));
+      const { kept, last, count, ended } = await pulled;
+      this.messages += count;
+      part.kept = kept;
+      part.upTo = Math.max(part.upTo, last * SLOTS);
+      if (!ended || part.upTo >= upTo) return;
+      if (!(await reader.hasMore(Math.floor(part.upTo / SLOTS), Math.ceil(upTo / SLOTS)))) {
+        part.upTo = upTo;
+        return;
+      }
+      if (count > 0) return;
+      if (tries === MOST_TRIES) throw new Error("a consumer does not give what the stream has");
+    }
   }
 
   close(): void {
     for (const { reader } of this.#parts) reader.close();
   }
 }
+
+/** Pulls that bring nothing, though there is something. */
+const MOST_TRIES = 10;
 
 /** How much is read of each subject at once. */
 export interface Amount {

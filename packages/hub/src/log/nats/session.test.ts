@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
+import { setTimeout as sleep } from "node:timers/promises";
 import { shown } from "../../../test/broker-log-tests.ts";
 import { BrokerProcess, missing } from "../../../test/broker-process.ts";
 import { makeStream, manage as manageServer, natsClient } from "../../../test/nats.ts";
@@ -36,11 +37,11 @@ describe.skipIf(reason !== "")(`a session with NATS${reason}`, () => {
     await withSession("nothing", async (session) => {
       const before = await names();
       expect(await session.state(SLOTS)).toBeNull();
-      expect(session.position("epoch00000", question(SLOTS))).rejects.toBeInstanceOf(EpochMismatch);
-      expect(session.page("epoch00000", 0, selectors, limits)).rejects.toBeInstanceOf(EpochMismatch);
+      await expect(session.position("epoch00000", question(SLOTS))).rejects.toBeInstanceOf(EpochMismatch);
+      await expect(session.page("epoch00000", 0, selectors, limits)).rejects.toBeInstanceOf(EpochMismatch);
       await session.renew("epoch00000", "epoch00001");
-      expect(session.append("epoch00000", 0, [newEvent("t", "1")], () => undefined)).rejects.toThrow();
-      expect(session.next("epoch00000", 0, 1)).rejects.toThrow();
+      await expect(session.append("epoch00000", 0, [newEvent("t", "1")], () => undefined)).rejects.toThrow();
+      await expect(session.next("epoch00000", 0, 1)).rejects.toThrow();
       expect(await session.state(0)).toBeNull();
       expect(await names()).toEqual(before);
     });
@@ -73,8 +74,8 @@ describe.skipIf(reason !== "")(`a session with NATS${reason}`, () => {
       });
       await session.renew("epoch00000", "epoch00001");
       expect(await session.state(0)).toMatchObject({ epoch: "epoch00001", inherited: seq! });
-      expect(session.position("epoch00000", question(seq!))).rejects.toBeInstanceOf(EpochMismatch);
-      expect(session.page("epoch00000", 0, selectors, limits)).rejects.toBeInstanceOf(EpochMismatch);
+      await expect(session.position("epoch00000", question(seq!))).rejects.toBeInstanceOf(EpochMismatch);
+      await expect(session.page("epoch00000", 0, selectors, limits)).rejects.toBeInstanceOf(EpochMismatch);
     });
   });
 
@@ -102,7 +103,7 @@ describe.skipIf(reason !== "")(`a session with NATS${reason}`, () => {
         cursors: [two],
       } = await append("2"); // which has been answered, and has yet to come
       const position = at(end!);
-      expect(await Promise.race([position, Bun.sleep(20)])).toBeUndefined();
+      expect(await Promise.race([position, sleep(20)])).toBeUndefined();
       await readUpTo(two!);
       expect(await position).toEqual({ from: 0, replayed: 2, ends: [0] });
       await manage(({ streams }) => streams.purge("shown"));
@@ -119,7 +120,7 @@ describe.skipIf(reason !== "")(`a session with NATS${reason}`, () => {
       } = await session.append(
         ...(["epoch00000", 0, [newEvent("t", "", { end: true })], () => undefined] as const),
       );
-      expect(session.position("epoch00000", question(end!))).rejects.toThrow("no answer within");
+      await expect(session.position("epoch00000", question(end!))).rejects.toThrow("no answer within");
     });
   });
 

@@ -1,3 +1,4 @@
+import { hash as sha256 } from "node:crypto";
 import type { NewEvent } from "../new-event.ts";
 import type { SelectorSet, Topic } from "../../topics/topic.ts";
 import { idempotencyName } from "../numbering.ts";
@@ -63,7 +64,7 @@ function token(segment: string): string {
 }
 
 function hash(text: string): string {
-  return new Bun.CryptoHasher("sha256").update(text).digest("base64url").slice(0, 22);
+  return sha256("sha256", text, "base64url").slice(0, 22);
 }
 
 function topicSubject(prefix: string, topic: Topic): string {

@@ -1,4 +1,5 @@
 import { expect, test } from "bun:test";
+import { setTimeout as sleep } from "node:timers/promises";
 import type { ConsumerMessages } from "@nats-io/jetstream";
 import { systemClock } from "../../clock.ts";
 import { NatsTail } from "./tail.ts";
@@ -18,8 +19,8 @@ test("hears of whatever ends its consumer, and leaves no rejection that nobody h
       },
     });
     const tail = new NatsTail("epoch", 0, messages as unknown as ConsumerMessages, systemClock);
-    expect(tail.next(10_000)).rejects.toThrow("heartbeats missed");
-    await Bun.sleep(1);
+    await expect(tail.next(10_000)).rejects.toThrow("heartbeats missed");
+    await sleep(1);
     tail.close();
   }
 });

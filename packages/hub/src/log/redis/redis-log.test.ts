@@ -79,7 +79,7 @@ describe.skipIf(reason !== "")(`Redis${reason}`, () => {
     // Nobody has to publish for that.
     await until(() => log.fault !== null);
     for (let at = 0; at < 5; at++) {
-      expect(log.append([newEvent("t", "1")])).rejects.toMatchObject({
+      await expect(log.append([newEvent("t", "1")])).rejects.toMatchObject({
         code: "log-failed",
         message: expect.stringMatching(
           /at its maxmemory: raise it.*OOM .*; nothing was published$/,

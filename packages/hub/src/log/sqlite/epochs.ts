@@ -16,7 +16,7 @@ export class SqliteEpochs {
   readonly #forget;
 
   constructor(file: SqliteFile, last: Cursor, random: () => number) {
-    const earlier = file.prepare("SELECT name, begun FROM epochs ORDER BY number").values() as [
+    const earlier = file.prepare("SELECT name, begun FROM epochs ORDER BY number").all() as [
       string,
       Cursor,
     ][];
@@ -25,7 +25,7 @@ export class SqliteEpochs {
     this.#own = createEpoch(random);
     this.#last = last;
     this.#insert = file.prepare(
-      "INSERT INTO epochs (name, begun) SELECT ?1, ?2 WHERE NOT EXISTS (SELECT 1 FROM epochs WHERE name = ?1)",
+      "INSERT INTO epochs (name, begun) SELECT ?, ? WHERE NOT EXISTS (SELECT 1 FROM epochs WHERE name = ?)",
     );
     this.#forget = file.prepare(
       `DELETE FROM epochs WHERE number <= (SELECT max(number) FROM epochs) - ${MAX_EPOCHS}`,
@@ -52,7 +52,7 @@ export class SqliteEpochs {
 
   /** Writes this opening's epoch into the file, as a part of a transaction. */
   write(): void {
-    this.#insert.run(this.#own, this.#last);
+    this.#insert.run(this.#own, this.#last, this.#own);
     this.#forget.run();
   }
 

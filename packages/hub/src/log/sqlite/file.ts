@@ -1,5 +1,5 @@
-import { Database, type Statement } from "bun:sqlite";
 import { dirname } from "node:path";
+import { DatabaseSync, type SQLInputValue } from "node:sqlite";
 import { HubError } from "../../errors.ts";
 import type { Disk } from "./disk.ts";
 import { reason } from "./failure.ts";
@@ -10,13 +10,16 @@ import { APPLICATION_ID, SCHEMA, SCHEMA_VERSION, UPGRADES } from "./schema.ts";
 export class SqliteFile {
   /** True when nothing of this log was there before. */
   readonly isNew: boolean;
+  /** True where texts are read up to their first NUL only, as in Node 22 and in Deno. */
+  readonly cutsText: boolean;
   /** As it was named, absolute. */
   readonly name: string;
   /** Where it is, without symlinks. */
   readonly #path: string;
   readonly #disk: Disk;
-  readonly #database: Database;
-  readonly #statements: Statement[] = [];
+  readonly #database: DatabaseSync;
+  /** What was asked, by its text. */
+  readonly #questions = new Map<string, Statement>();
   readonly #begin: Statement;
   readonly #commit: Statement;
   readonly #rollback: Statement;
@@ -31,12 +34,12 @@ export class SqliteFile {
   constructor(path: string, durability: Durability, disk: Disk) {
     this.name = absolutePath(path);
     this.#disk = disk;
-    let database: Database | null = null;
+    let database: DatabaseSync | null = null;
     try {
       this.#path = realPath(this.name);
-      checkAccess(this.#path);
+      checkAccess(this.#path, disk);
       makePrivate(this.#path);
-      this.#database = database = new Database(this.#path, { create: true, readwrite: true, strict: true });
+      this.#database = database = new DatabaseSync(this.#path);
       this.isNew = this.#recognise();
       this.#identity = identity(this.#path)!;
       this.ask("PRAGMA journal_mode = WAL");
@@ -48,12 +51,13 @@ export class SqliteFile {
       // Thousands of topics in turn are as many pages of the index: reading them anew took a fifth of evicting.
       this.ask("PRAGMA cache_size = -32768"); // KiB
       this.ask(`PRAGMA synchronous = ${durability}`);
+      this.cutsText = this.ask("SELECT char(97, 0)") === "a";
       this.#begin = this.prepare("BEGIN IMMEDIATE");
       this.#commit = this.prepare("COMMIT");
       this.#rollback = this.prepare("ROLLBACK");
       if (this.isNew || this.#version < SCHEMA_VERSION) this.transaction(() => this.#upgrade());
     } catch (error) {
-      if (database !== null) this.#release();
+      database?.close();
       if (error instanceof HubError) throw error;
       throw new HubError("log-failed", reason(error, this.name), { cause: error });
     }
@@ -82,8 +86,8 @@ export class SqliteFile {
   }
 
   #upgrade(): void {
-    if (this.isNew) this.#database.run(SCHEMA);
-    else while (this.#version < SCHEMA_VERSION) this.#database.run(UPGRADES[this.#version]!);
+    if (this.isNew) this.#database.exec(SCHEMA);
+    else while (this.#version < SCHEMA_VERSION) this.#database.exec(UPGRADES[this.#version]!);
   }
 
   #space(): { free: number; reserve: number } {
@@ -145,21 +149,18 @@ export class SqliteFile {
     }
   }
 
-  /** A statement that lives as long as the file is open. */
+  /** A statement that lives as long as the file is open. Its parameters are bare `?`: Node 22 knows no `?1` by its place. */
   prepare(sql: string): Statement {
     const statement = this.#database.prepare(sql);
-    this.#statements.push(statement);
-    return statement;
+    statement.setReturnArrays(true);
+    return statement as unknown as Statement;
   }
 
   /** The first value of the first row. */
   ask(sql: string): unknown {
-    const statement = this.#database.prepare(sql);
-    try {
-      return (statement.values() as unknown[][])[0]?.[0];
-    } finally {
-      statement.finalize();
-    }
+    let question = this.#questions.get(sql);
+    if (question === undefined) this.#questions.set(sql, (question = this.prepare(sql)));
+    return question.all()[0]?.[0];
   }
 
   close(): void {
@@ -168,14 +169,14 @@ export class SqliteFile {
     } catch {
       // The disk is full: whoever opens the file next finds the rest in the -wal.
     }
-    this.#release();
-  }
-
-  /** SQLite keeps a file locked as long as there is a statement for it. */
-  #release(): void {
-    for (const statement of this.#statements) statement.finalize();
     this.#database.close();
   }
+}
+
+/** As `node:sqlite` has it, with an array for each row. */
+export interface Statement {
+  all(...parameters: SQLInputValue[]): unknown[][];
+  run(...parameters: SQLInputValue[]): unknown;
 }
 
 /**

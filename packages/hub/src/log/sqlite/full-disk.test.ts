@@ -1,8 +1,9 @@
-import { Database } from "bun:sqlite";
 import { afterAll, describe, expect, spyOn, test } from "bun:test";
+import { spawnSync } from "node:child_process";
 import { mkdirSync, mkdtempSync, rmSync, statfsSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { rowsOf } from "../../../test/database.ts";
 import { connect, control, dataOf, decode } from "../../../test/client.ts";
 import { createHub } from "../../hub.ts";
 import { newEvent } from "../../testing/log-contract.ts";
@@ -13,7 +14,7 @@ import { type Disk, SqliteLog, type SqliteLogOptions } from "./index.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "sse-disk-"));
 afterAll(() => {
-  if (canMount) Bun.spawnSync(["umount", "-l", small]);
+  if (canMount) spawnSync("umount", ["-l", small]);
   rmSync(folder, { recursive: true });
 });
 let files = 0;
@@ -30,6 +31,10 @@ class FaultyDisk implements Disk {
 
   space(): { free: number; size: number } {
     return { free: this.free, size: 2 ** 41 };
+  }
+
+  isWritable(): boolean {
+    return true;
   }
 
   beforeWrite(): void {
@@ -186,7 +191,7 @@ describe("a log that is opened on a full disk", () => {
       expect(control(client.sink, "sse:ready")).toEqual([{ resume: "resumed", replayed: 0 }]);
       const refused = hub.publish("t", { data: "no" });
       await clock.settle();
-      expect(refused).rejects.toThrow();
+      await expect(refused).rejects.toThrow();
       expect(log.append([])).toEqual([]);
       expect([faults.length, tailed]).toEqual([1, []]);
       await hub.close();
@@ -255,8 +260,7 @@ describe("a log that is opened on a full disk", () => {
     expect(log.fault).toBeNull();
     const { epoch } = log.bounds();
     log.close();
-    using database = new Database(path);
-    const epochs = database.query("SELECT name, begun FROM epochs ORDER BY number").values();
+    const epochs = rowsOf(path, "SELECT name, begun FROM epochs ORDER BY number");
     expect(epochs).toEqual([
       [expect.any(String), 0],
       [epoch, 100],
@@ -281,8 +285,8 @@ describe("a log that is opened on a full disk", () => {
 const small = join(folder, "small");
 mkdirSync(small);
 const mount = (...args: string[]): boolean =>
-  Bun.spawnSync(["mount", "-t", "tmpfs", "-o", "size=12m", "tmpfs", ...args], { stderr: "ignore" }).success;
-const canMount = Bun.which("mount") !== null && mount(small);
+  spawnSync("mount", ["-t", "tmpfs", "-o", "size=12m", "tmpfs", ...args], { stdio: "ignore" }).status === 0;
+const canMount = mount(small);
 
 describe.if(canMount)("a tmpfs", () => {
   const path = join(small, "events.db");

@@ -1,4 +1,5 @@
 import { afterAll, beforeEach, expect, test } from "bun:test";
+import { spawnSync } from "node:child_process";
 import {
   existsSync,
   mkdirSync,
@@ -135,7 +136,7 @@ test.each(NAMES)(
     }
     expect(log.fault).toBeNull();
     expect(which(join(folder, `${real}-wal`))).toBe(wal);
-    const { stdout } = Bun.spawnSync(["find", ".", "-type", "f"], { cwd: folder });
+    const { stdout } = spawnSync("find", [".", "-type", "f"], { cwd: folder });
     expect(stdout.toString().trim().split("\n").toSorted()).toEqual([`./${real}`, `./${real}-wal`]);
     log.close();
   },
@@ -155,12 +156,10 @@ test("another process is refused, too", () => {
   symlinkSync("real/x.db", "link.db");
   const log = new SqliteLog("link.db");
   log.append([newEvent("t", "1")]);
-  const program = `
-    import { SqliteLog } from ${JSON.stringify(join(import.meta.dir, "index.ts"))};
-    try { new SqliteLog("real/x.db"); console.log("opened"); } catch (error) { console.log(error.message); }
-    process.exit();
-  `;
-  const { stdout } = Bun.spawnSync([process.execPath, "-e", program], { cwd: folder });
+  const program = join(import.meta.dirname, "../../../test/another-process.ts");
+  const flags =
+    process.versions["deno"] === undefined ? [] : ["run", "--allow-all", "--node-modules-dir=manual"];
+  const { stdout } = spawnSync(process.execPath, [...flags, program, "real/x.db"], { cwd: folder });
   expect(stdout.toString()).toContain(`real/x.db is in use by process ${process.pid}`);
   log.close();
 });

@@ -1,15 +1,7 @@
-import {
-  accessSync,
-  closeSync,
-  constants,
-  mkdirSync,
-  openSync,
-  readlinkSync,
-  realpathSync,
-  statSync,
-} from "node:fs";
+import { closeSync, constants, mkdirSync, openSync, readlinkSync, realpathSync, statSync } from "node:fs";
 import { basename, dirname, isAbsolute, join, resolve } from "node:path";
 import { HubError } from "../../errors.ts";
+import type { Disk } from "./disk.ts";
 
 /** The path, absolute: a process may change its folder. A `..` stays, for after a symlink only the system knows what it means. */
 export function absolutePath(path: string): string {
@@ -40,21 +32,18 @@ export function realPath(path: string, links = 0): string {
 }
 
 /** @throws HubError when the file, or the folder in which SQLite makes its `-wal`, is not to be written */
-export function checkAccess(path: string): void {
+export function checkAccess(path: string, disk: Disk): void {
   const stat = statSync(path, { throwIfNoEntry: false });
   if (stat?.isDirectory() === true) {
     throw new HubError("log-failed", `${path} is a folder; name a file in it`);
   }
   for (const name of stat === undefined ? [dirname(path)] : [path, dirname(path)]) {
-    try {
-      accessSync(name, constants.W_OK);
-    } catch {
-      const why = name === path ? "" : `${path} is to be in it: `;
-      throw new HubError(
-        "log-failed",
-        `${name} is read-only; ${why}let this user write it, or name another file`,
-      );
-    }
+    if (disk.isWritable(name)) continue;
+    const why = name === path ? "" : `${path} is to be in it: `;
+    throw new HubError(
+      "log-failed",
+      `${name} is read-only; ${why}let this user write it, or name another file`,
+    );
   }
 }
 

@@ -1,4 +1,3 @@
-import { Database } from "bun:sqlite";
 import { afterAll, describe, expect, test } from "bun:test";
 import fc from "fast-check";
 import { mkdtempSync, rmSync } from "node:fs";
@@ -12,6 +11,7 @@ import { parseTopic, SelectorSet } from "../../topics/topic.ts";
 import { formatEventId } from "../event-id.ts";
 import type { Position, PositionRequest } from "../event-log.ts";
 import { ENDS } from "../retention.ts";
+import { rowsOf } from "../../../test/database.ts";
 import { SQLITE_LOG_DEFAULTS, SqliteLog, type SqliteLogOptions } from "./index.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "sse-position-"));
@@ -197,8 +197,7 @@ describe("the end of a topic whose events are evicted", () => {
   /** How many the file has that ended with an evicted event. Closes the log. */
   const endedTopics = (path: string, log: SqliteLog): number => {
     log.close();
-    using database = new Database(path);
-    return database.query("SELECT name FROM topics WHERE ended").values().length;
+    return rowsOf(path, "SELECT name FROM topics WHERE ended").length;
   };
   /** In memory, in the file, and a restart later. */
   const KINDS: [string, SqliteLogOptions, boolean][] = [
@@ -307,8 +306,7 @@ describe("the end of a topic whose events are evicted", () => {
     expect(await isEnded("u")).toBe(false);
     expect(await isEnded("many/3000")).toBe(true);
     log.close();
-    using database = new Database(path);
-    const [[ended, empty]] = database.query("SELECT sum(ended > 0), sum(empty) FROM topics").values() as [
+    const [[ended, empty]] = rowsOf(path, "SELECT sum(ended > 0), sum(empty) FROM topics") as [
       [number, number],
     ];
     expect(ended).toBeGreaterThanOrEqual(ENDS.topics);

@@ -7,7 +7,7 @@ import { type LastSeen, toPosition } from "../position.ts";
 import { ENTRY_BYTES } from "../retention.ts";
 import type { SqliteFile } from "./file.ts";
 import type { ReadQueue } from "./read-queue.ts";
-import { ENTRY_COLUMNS, entryOf, type SqliteStore } from "./store.ts";
+import { entryColumns, entryOf, type SqliteStore } from "./store.ts";
 
 /** Answers from a file what is asked of a log, slice by slice. */
 export class SqliteReader {
@@ -51,13 +51,13 @@ export class SqliteReader {
     if (ids !== null) {
       const topics = JSON.stringify(ids);
       // Up to where the busiest topic has had its share, the others have had no more than theirs.
-      const [[edge]] = this.#sql.nth.values(topics, from, share(ids) - 1) as [[number | null]];
+      const [[edge]] = this.#sql.nth.all(from, share(ids) - 1, topics) as [[number | null]];
       const next = Math.min(edge ?? upTo, upTo);
-      return { rows: sql.ofTopics.values(topics, from, next) as Row[], next };
+      return { rows: sql.ofTopics.all(topics, from, next) as Row[], next };
     }
     const isAll = selectors.selectsAll;
     const limit = isAll ? FOUND_PER_SLICE : LOOKED_AT_PER_SLICE;
-    const rows = (isAll ? sql.all : sql.named).values(from, upTo, limit) as Row[];
+    const rows = (isAll ? sql.all : sql.named).all(from, upTo, limit) as Row[];
     const next = rows.length < limit ? upTo : rows[rows.length - 1]![0];
     return { rows: isAll ? rows : rows.filter(([, , , name]) => selectors.matches(name!)), next };
   }
@@ -87,7 +87,7 @@ export class SqliteReader {
 
   #fetch(seqs: readonly Cursor[]): StoredEvent[] {
     const { epochs } = this.#store;
-    return this.#sql.fetch.values(JSON.stringify(seqs)).map((row) => entryOf(epochs, row));
+    return this.#sql.fetch.all(JSON.stringify(seqs)).map((row) => entryOf(epochs, row));
   }
 
   /**
@@ -138,7 +138,7 @@ export class SqliteReader {
     let events = 0;
     const slice = (): void => {
       for (let budget = COUNTED_PER_SLICE; budget > 0 && left.length > 0;) {
-        const [[count, last]] = this.#sql.count.values(left.at(-1)!, at, upTo) as [[number, number | null]];
+        const [[count, last]] = this.#sql.count.all(left.at(-1)!, at, upTo) as [[number, number | null]];
         events += count;
         budget -= count + COUNTED_PER_SLICE / 200; // finding a topic costs as much as counting some of its events
         if (count === COUNTED_PER_SLICE) at = last!;
@@ -172,9 +172,9 @@ export class SqliteReader {
       return { rows: this.#find(selectors, null, next, upTo).rows, next };
     }
     const topics = JSON.stringify(ids);
-    const [[edge]] = this.#sql.nthLast.values(topics, upTo, share(ids) - 1) as [[number | null]];
+    const [[edge]] = this.#sql.nthLast.all(upTo, share(ids) - 1, topics) as [[number | null]];
     const next = (edge ?? before + 1) - 1;
-    return { rows: this.#sql.any.ofTopics.values(topics, next, upTo) as Row[], next };
+    return { rows: this.#sql.any.ofTopics.all(topics, next, upTo) as Row[], next };
   }
 }
 
@@ -189,7 +189,7 @@ function statements(file: SqliteFile) {
       // Of a few topics: told to use the index, or SQLite may prefer to look at all events.
       ofTopics: file.prepare(
         `SELECT ${columns} FROM events INDEXED BY events_by_topic
-         WHERE topic IN (SELECT value FROM json_each(?1)) AND seq > ?2 AND seq <= ?3 ORDER BY seq`,
+         WHERE topic IN (SELECT value FROM json_each(?)) AND seq > ? AND seq <= ? ORDER BY seq`,
       ),
     };
   };
@@ -197,19 +197,19 @@ function statements(file: SqliteFile) {
     any: find(false),
     latest: find(true),
     nth: file.prepare(
-      `SELECT min((SELECT seq FROM events INDEXED BY events_by_topic WHERE topic = value AND seq > ?2 ORDER BY seq LIMIT 1 OFFSET ?3))
-       FROM json_each(?1)`,
+      `SELECT min((SELECT seq FROM events INDEXED BY events_by_topic WHERE topic = value AND seq > ? ORDER BY seq LIMIT 1 OFFSET ?))
+       FROM json_each(?)`,
     ),
     nthLast: file.prepare(
-      `SELECT max((SELECT seq FROM events INDEXED BY events_by_topic WHERE topic = value AND seq <= ?2 ORDER BY seq DESC LIMIT 1 OFFSET ?3))
-       FROM json_each(?1)`,
+      `SELECT max((SELECT seq FROM events INDEXED BY events_by_topic WHERE topic = value AND seq <= ? ORDER BY seq DESC LIMIT 1 OFFSET ?))
+       FROM json_each(?)`,
     ),
     count: file.prepare(
       `SELECT count(*), max(seq) FROM (SELECT seq FROM events INDEXED BY events_by_topic
        WHERE topic = ? AND seq > ? AND seq <= ? ORDER BY seq LIMIT ${COUNTED_PER_SLICE})`,
     ),
     fetch: file.prepare(
-      `SELECT ${ENTRY_COLUMNS} FROM json_each(?)
+      `SELECT ${entryColumns(file)} FROM json_each(?)
        CROSS JOIN events ON seq = value CROSS JOIN topics ON topics.id = topic`,
     ),
   };

@@ -1,11 +1,10 @@
-import { Database } from "bun:sqlite";
-import { afterAll, describe, expect, spyOn, test } from "bun:test";
-import * as fs from "node:fs";
+import { afterAll, describe, expect, test } from "bun:test";
 import {
   copyFileSync,
   existsSync,
   mkdirSync,
   mkdtempSync,
+  readFileSync,
   renameSync,
   rmSync,
   statSync,
@@ -13,11 +12,13 @@ import {
 } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
+import { change, rowsOf } from "../../../test/database.ts";
 import { logContract, type LogUnderTest, newEvent } from "../../testing/log-contract.ts";
 import { ManualClock } from "../../testing/manual-clock.ts";
 import { parseEventId } from "../event-id.ts";
 import { parseTopic, SelectorSet } from "../../topics/topic.ts";
-import { SqliteLog, type SqliteLogOptions } from "./index.ts";
+import { systemDisk } from "./disk.ts";
+import { type Disk, SqliteLog, type SqliteLogOptions } from "./index.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "sse-log-"));
 afterAll(() => rmSync(folder, { recursive: true }));
@@ -37,15 +38,9 @@ logContract("sqlite", logIn());
 logContract("sqlite, read from the file", logIn({ maxEvents: 1 }));
 logContract("sqlite, read from the file and from memory", logIn({ maxEvents: 13 }));
 
-/** As somebody else would see or change the file; the log must be closed. */
-function withFile<T>(path: string, use: (database: Database) => T): T {
-  using database = new Database(path);
-  return use(database);
-}
-
-function refusal(path: string): string {
+function refusal(path: string, options: SqliteLogOptions = {}): string {
   try {
-    new SqliteLog(path).close();
+    new SqliteLog(path, options).close();
   } catch (error) {
     expect(error).toMatchObject({ name: "HubError", code: "log-failed" });
     return (error as Error).message;
@@ -72,19 +67,19 @@ describe("a file", () => {
     ["no database", (path) => writeFileSync(path, "x".repeat(5000)), "is no SQLite database"],
     [
       "a database of something else",
-      (path) => withFile(path, (database) => database.run("CREATE TABLE t (a)")),
+      (path) => change(path, "CREATE TABLE t (a)"),
       "is a database of something else",
     ],
     [
       "of another application",
-      (path) => withFile(path, (database) => database.run("PRAGMA application_id = 1")),
+      (path) => change(path, "PRAGMA application_id = 1"),
       "is a database of something else",
     ],
     [
       "of a newer version",
       (path) => {
         new SqliteLog(path).close();
-        withFile(path, (database) => database.run("PRAGMA user_version = 99"));
+        change(path, "PRAGMA user_version = 99");
       },
       "was written by a newer version",
     ],
@@ -92,9 +87,7 @@ describe("a file", () => {
       "damaged",
       (path) => {
         new SqliteLog(path).close();
-        const bytes = new Uint8Array(statSync(path).size);
-        bytes.set(new Uint8Array(withFile(path, (database) => database.serialize())).subarray(0, 100));
-        writeFileSync(path, bytes);
+        writeFileSync(path, readFileSync(path).fill(0, 100));
       },
       "is damaged",
     ],
@@ -130,22 +123,17 @@ describe("a file", () => {
     const path = join(mkdtempSync(join(folder, "read-only-")), "events.db");
     new SqliteLog(path).close();
     const name = which === "file" ? path : dirname(path);
-    const access = spyOn(fs, "accessSync").mockImplementation((asked) => {
-      if (asked === name) throw Object.assign(new Error("EACCES"), { code: "EACCES" });
-    });
-    try {
-      expect(refusal(path)).toStartWith(`${name} is read-only; `);
-    } finally {
-      access.mockRestore();
-    }
+    const disk: Disk = { ...systemDisk, isWritable: (asked) => asked !== name };
+    expect(refusal(path, { disk })).toStartWith(`${name} is read-only; `);
   });
 
   test("that failed keeps nothing of the batch, says why, and goes on without a hole", async () => {
     const path = newPath();
     new SqliteLog(path).close();
-    withFile(path, (database) =>
-      database.run(`CREATE TRIGGER trouble BEFORE INSERT ON events WHEN new.data = 'bad'
-        BEGIN SELECT RAISE(ABORT, 'out of order'); END`),
+    change(
+      path,
+      `CREATE TRIGGER trouble BEFORE INSERT ON events WHEN new.data = 'bad'
+        BEGIN SELECT RAISE(ABORT, 'out of order'); END`,
     );
     const log = new SqliteLog(path, { window: { maxEvents: 1 } });
     const tailed: number[] = [];
@@ -239,9 +227,7 @@ describe("a file", () => {
     await clock.advance(1001);
     expect(log.bounds()).toMatchObject({ first: 3001, last: 3000, events: 0, bytes: 0 });
     log.close();
-    expect(withFile(path, (database) => database.query("SELECT count(*) AS n FROM newest").get())).toEqual({
-      n: 0,
-    });
+    expect(rowsOf(path, "SELECT count(*) FROM newest")).toEqual([[0]]);
     const again = new SqliteLog(path);
     expect(again.append([newEvent("t", "x")])[0]).toEndWith("-3001");
     again.close();
@@ -252,12 +238,7 @@ describe("a file", () => {
     const log = new SqliteLog(path, { maxEvents: 10, window: { maxEvents: 1 } });
     for (const round of numbers(20)) log.append(numbers(1000).map((at) => newEvent(`t/${round}/${at}`, "x")));
     log.close();
-    const { topics } = withFile(path, (file) =>
-      file.query("SELECT count(*) AS topics FROM topics").get(),
-    ) as {
-      topics: number;
-    };
-    expect(topics).toBeLessThan(18_000);
+    expect(rowsOf(path, "SELECT count(*) FROM topics")[0]![0]).toBeLessThan(18_000);
   });
 
   test.each([
@@ -275,7 +256,7 @@ describe("a file", () => {
     const again = open();
     again.append([newEvent("t", "2")]);
     again.close();
-    const times = withFile(path, (file) => file.query("SELECT time FROM events").values()) as number[][];
+    const times = rowsOf(path, "SELECT time FROM events");
     expect(times).toEqual([[1_000_000], [1_000_000]]);
   });
 });
@@ -418,14 +399,13 @@ describe("an id", () => {
   test("is given by no more openings than are remembered", () => {
     const path = newPath();
     new SqliteLog(path).close();
-    withFile(path, (database) =>
-      database.run(`WITH RECURSIVE n(i) AS (SELECT 2 UNION ALL SELECT i + 1 FROM n WHERE i < 20000)
-        INSERT INTO epochs SELECT i, 'e' || i, 0 FROM n`),
+    change(
+      path,
+      `WITH RECURSIVE n(i) AS (SELECT 2 UNION ALL SELECT i + 1 FROM n WHERE i < 20000)
+        INSERT INTO epochs SELECT i, 'e' || i, 0 FROM n`,
     );
     new SqliteLog(path).close();
-    expect(
-      withFile(path, (database) => database.query("SELECT count(*), max(number) FROM epochs").values()),
-    ).toEqual([[10_000, 20_001]]);
+    expect(rowsOf(path, "SELECT count(*), max(number) FROM epochs")).toEqual([[10_000, 20_001]]);
   });
 });
 
@@ -529,6 +509,6 @@ describe("a large file", () => {
     const log = await open();
     const page = log.read(0, new SelectorSet(["busy"]), limits);
     log.close();
-    expect(page).rejects.toThrow("closed");
+    await expect(page).rejects.toThrow("closed");
   });
 });

@@ -51,14 +51,14 @@ export class SqliteStore {
 
   /** The number of the event that is here under this topic and publisher's id. */
   published(topic: Topic, idempotencyKey: string): Cursor | undefined {
-    return (this.#sql.published.values(topic, idempotencyKey)[0] as [number | null])[0] ?? undefined;
+    return (this.#sql.published.all(topic, idempotencyKey)[0] as [number | null])[0] ?? undefined;
   }
 
   /** The events before this one, newest first, with the time of each, read as they are asked for. */
   *newestFirst(): Generator<{ entry: StoredEvent; time: number }> {
     let before = this.last + 1;
     for (;;) {
-      const rows = this.#sql.newestFirst.values(before) as EventRow[];
+      const rows = this.#sql.newestFirst.all(before) as EventRow[];
       for (const row of rows) {
         yield { entry: entryOf(this.epochs, row), time: row[7] };
         before = row[0];
@@ -116,7 +116,7 @@ export class SqliteStore {
     const { maxEvents, maxAge } = this.#limits;
     if (last - seq >= maxEvents) return true;
     if (now - oldest <= maxAge) return false;
-    const [[time]] = this.#sql.time.values(seq) as [[number]];
+    const [[time]] = this.#sql.time.all(seq) as [[number]];
     return now - time > maxAge;
   }
 
@@ -136,7 +136,7 @@ export class SqliteStore {
 
   /** Looks how large the file is, when it can be too large. */
   #look(state: State): void {
-    this.#used = this.#isHalf(state) ? (this.#sql.used.values()[0] as [number])[0] : 0;
+    this.#used = this.#isHalf(state) ? (this.#sql.used.all()[0] as [number])[0] : 0;
   }
 
   /** Below this the file is never too large: what is in it besides events is not freed with them. */
@@ -156,19 +156,19 @@ export class SqliteStore {
     if (!this.#isOver(state, now)) return;
     const { maxEvents } = this.#limits;
     /** By topic, the last evicted event, and when it was evicted if it is an end, else 0. */
-    const topics = new Map<number, [evicted: Cursor, topic: number, ended: number]>();
+    const topics = new Map<number, [evicted: Cursor, ended: number]>();
     const keys = new Map<string, [topic: number, key: string, seq: Cursor]>();
     const before = state.first - 1;
     // As many as are too many; when they are too large or too old nobody knows how many that is.
     let chunk = Math.max(8, state.last - state.first + 1 - maxEvents);
     for (let left = atMost; left > 0 && this.#isOver(state, now); chunk *= 4) {
-      const rows = this.#sql.oldest.values(state.first, Math.min(left, chunk)) as OldestRow[];
+      const rows = this.#sql.oldest.all(state.first, Math.min(left, chunk)) as OldestRow[];
       for (const [seq, time, size, topic, key, end] of rows) {
         state.oldest = time;
         if (!this.#isOver(state, now)) break;
         state.first = seq + 1;
         state.bytes -= size;
-        topics.set(topic, [seq, topic, end === 1 ? Math.max(1, now) : 0]);
+        topics.set(topic, [seq, end === 1 ? Math.max(1, now) : 0]);
         keys.set(`${topic} ${key}`, [topic, key, seq]);
         left--;
       }
@@ -176,8 +176,8 @@ export class SqliteStore {
     if (state.first - 1 === before) return;
     this.#sql.evict.run(state.first - 1);
     for (const row of keys.values()) this.#sql.outlive.run(...row);
-    for (const row of topics.values()) {
-      const [[name, isEmpty]] = this.#sql.empty.values(...row) as [[Topic, 0 | 1]];
+    for (const [topic, [evicted, ended]] of topics) {
+      const [[name, isEmpty]] = this.#sql.empty.all(evicted, ended, ended, topic) as [[Topic, 0 | 1]];
       if (isEmpty === 0) continue;
       this.topics.forget(name);
       this.#emptied++;
@@ -187,7 +187,7 @@ export class SqliteStore {
   }
 
   #setOldest(state: State): void {
-    state.oldest = (this.#sql.oldest.values(state.first, 1) as OldestRow[])[0]?.[1] ?? Infinity;
+    state.oldest = (this.#sql.oldest.all(state.first, 1) as OldestRow[])[0]?.[1] ?? Infinity;
   }
 
   /** Bounds what is known of topics without events. An end that is no longer known leaves a topic without events behind. */
@@ -195,7 +195,7 @@ export class SqliteStore {
     if (this.#emptied < MAX_FORGOTTEN / 16) return;
     this.#emptied = 0;
     this.#sql.forgetEnds.run(now - ENDS.age);
-    for (const [evicted] of this.#sql.forgetTopics.values() as [Cursor][]) {
+    for (const [evicted] of this.#sql.forgetTopics.all() as [Cursor][]) {
       state.forgotten = Math.max(state.forgotten, evicted);
     }
   }
@@ -214,11 +214,11 @@ function statements(file: SqliteFile) {
     outlive: file.prepare("DELETE FROM newest WHERE topic = ? AND key = ? AND seq <= ?"),
     // Of events that are no ends, SQLite looks for others of the topic once.
     empty: file.prepare(
-      `UPDATE topics SET evicted = ?1, empty = ${IS_EMPTY}, ended = iif(?3 = 0, 0, iif(${IS_EMPTY}, ?3, 0))
-       WHERE id = ?2 RETURNING name, empty`,
+      `UPDATE topics SET evicted = ?, empty = ${IS_EMPTY}, ended = iif(? = 0, 0, iif(${IS_EMPTY}, ?, 0))
+       WHERE id = ? RETURNING name, empty`,
     ),
     forgetEnds: file.prepare(
-      `UPDATE topics SET ended = 0 WHERE ended AND (ended < ?1 OR evicted <=
+      `UPDATE topics SET ended = 0 WHERE ended AND (ended < ? OR evicted <=
          (SELECT evicted FROM topics WHERE ended ORDER BY evicted DESC LIMIT 1 OFFSET ${ENDS.topics}))`,
     ),
     forgetTopics: file.prepare(
@@ -233,7 +233,7 @@ function statements(file: SqliteFile) {
       "SELECT (page_count - freelist_count) * page_size FROM pragma_page_count, pragma_freelist_count, pragma_page_size",
     ),
     newestFirst: file.prepare(
-      `SELECT ${ENTRY_COLUMNS} FROM events JOIN topics ON topics.id = topic
+      `SELECT ${entryColumns(file)} FROM events JOIN topics ON topics.id = topic
        WHERE seq < ? ORDER BY seq DESC LIMIT 100`,
     ),
   };
@@ -257,15 +257,31 @@ interface State {
   oldest: number;
 }
 
-type EventRow = [Cursor, Topic, 0 | 1, string, string, string, string, time: number];
+type EventRow = [
+  seq: Cursor,
+  topic: Topic,
+  end: 0 | 1,
+  key: string,
+  idempotencyKey: string,
+  type: string,
+  data: string | Uint8Array,
+  time: number,
+];
 type OldestRow = [seq: Cursor, time: number, size: number, topic: number, key: string, end: 0 | 1];
 
 /** Of `events` and `topics`: what {@link entryOf} takes. */
-export const ENTRY_COLUMNS = `seq, name, "end", events.key, publish_id, events.type, data, time`;
+export function entryColumns({ cutsText }: SqliteFile): string {
+  const data = cutsText ? "iif(instr(data, char(0)) > 0, CAST(data AS BLOB), data)" : "data";
+  return `seq, name, "end", events.key, publish_id, events.type, ${data}, time`;
+}
 
 export function entryOf(epochs: SqliteEpochs, row: unknown[]): StoredEvent {
-  const [seq, topic, end, key, idempotencyKey, type, data] = row as EventRow;
+  const [seq, topic, end, key, idempotencyKey, type, bytesOrText] = row as EventRow;
+  const data = typeof bytesOrText === "string" ? bytesOrText : decoder.decode(bytesOrText);
   return storedEvent(epochs.of(seq), seq, { topic, type, data, key, idempotencyKey, end: end === 1 });
 }
 
-const IS_EMPTY = "NOT EXISTS (SELECT 1 FROM events INDEXED BY events_by_topic WHERE topic = ?2)";
+/** A mark at the beginning of data is a part of them. */
+const decoder = new TextDecoder("utf-8", { ignoreBOM: true });
+
+const IS_EMPTY = "NOT EXISTS (SELECT 1 FROM events INDEXED BY events_by_topic WHERE topic = topics.id)";

@@ -31,9 +31,9 @@ export class SqliteTopics {
   use(topic: Topic, evicted: Cursor): number {
     const known = this.#ids.get(topic);
     if (known !== undefined) return known;
-    const [row] = this.#find.values(topic) as [number, number][];
+    const [row] = this.#find.all(topic) as [number, number][];
     let id: number;
-    if (row === undefined) [[id]] = this.#insert.values(topic, evicted) as [[number]];
+    if (row === undefined) [[id]] = this.#insert.all(topic, evicted) as [[number]];
     else {
       [id] = row;
       if (row[1] !== 0) this.#fill.run(id);
@@ -54,17 +54,17 @@ export class SqliteTopics {
   }
 
   find(topic: Topic): number | undefined {
-    return this.#ids.get(topic) ?? (this.#find.values(topic) as [number, number][])[0]?.[0];
+    return this.#ids.get(topic) ?? (this.#find.all(topic) as [number, number][])[0]?.[0];
   }
 
   /** The number of the topic's last evicted event; undefined for a topic that is not known. */
   evicted(topic: Topic): Cursor | undefined {
-    return (this.#evicted.values(topic) as [number][])[0]?.[0];
+    return (this.#evicted.all(topic) as [number][])[0]?.[0];
   }
 
   /** The number of the event that ended the topic, which may be evicted; 0 when it has not ended, as far as is known. */
   end(topic: Topic): Cursor {
-    return (this.#end.values(topic) as [Cursor][])[0]?.[0] ?? 0;
+    return (this.#end.all(topic) as [Cursor][])[0]?.[0] ?? 0;
   }
 
   /** What {@link select} fills: the same one for the same selectors, while it is remembered. */
@@ -83,7 +83,7 @@ export class SqliteTopics {
   select(selection: Selection): boolean {
     const { selectors, ids, upTo } = selection;
     if (ids === null) return true;
-    const names = this.#after.values(upTo, NAMES_PER_SLICE) as [number, Topic][];
+    const names = this.#after.all(upTo, NAMES_PER_SLICE) as [number, Topic][];
     for (const [id, name] of names) {
       selection.upTo = id;
       if (selectors.matches(name)) ids.push(id);

@@ -1,8 +1,8 @@
-import { Database } from "bun:sqlite";
 import { afterAll, expect, test } from "bun:test";
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { change, rowsOf } from "../../../test/database.ts";
 import { newEvent } from "../../testing/log-contract.ts";
 import { SelectorSet } from "../../topics/topic.ts";
 import { SqliteLog } from "./index.ts";
@@ -50,10 +50,7 @@ test.each([1, 2])(
   "a file of version %p is gone on with, ids and all, and learns of ends",
   async (version) => {
     const path = join(folder, `${version}.db`);
-    using old = new Database(path);
-    old.run("PRAGMA journal_mode = WAL");
-    old.run(TABLES + VERSIONS[version]! + ROWS);
-    old.close();
+    change(path, `PRAGMA journal_mode = WAL; ${TABLES}${VERSIONS[version]!}${ROWS}`);
     const open = () =>
       new SqliteLog(path, {
         date: () => 2000,
@@ -87,11 +84,9 @@ test.each([1, 2])(
     expect(done.cursor).toBeGreaterThanOrEqual(4);
     expect(await ask(log, ["done"], "oldoldold1-4")).toMatchObject({ gap: null, ends: [4] });
     log.close();
-    using upgraded = new Database(path);
-    using fresh = new Database(join(folder, `fresh-${version}.db`));
-    new SqliteLog(fresh.filename).close();
-    const schema = (database: Database) =>
-      database.query("SELECT type, name FROM sqlite_schema ORDER BY name").values();
-    expect(schema(upgraded)).toEqual(schema(fresh));
+    const fresh = join(folder, `fresh-${version}.db`);
+    new SqliteLog(fresh).close();
+    const schema = (of: string) => rowsOf(of, "SELECT type, name FROM sqlite_schema ORDER BY name");
+    expect(schema(path)).toEqual(schema(fresh));
   },
 );

@@ -1,0 +1,208 @@
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from "bun:test";
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
+import {
+  type ClientHttp2Session,
+  connect,
+  constants,
+  createServer as createHttp2Server,
+  type Http2ServerRequest,
+  type Http2ServerResponse,
+} from "node:http2";
+import type { AddressInfo } from "node:net";
+import { HttpClient } from "../../test/http-client.ts";
+import { until } from "../../test/until.ts";
+import {
+  attachResponse,
+  createHub,
+  type Hub,
+  type NodeResponse,
+  type Opening,
+  type Stream,
+} from "../index.ts";
+import { type Attachable } from "./sink.ts";
+import { type SinkClient, sinkContract } from "../testing/sink-contract.ts";
+
+/** Whose turn it is to be attached. */
+let next: (response: NodeResponse) => void;
+const answer = (
+  _: IncomingMessage | Http2ServerRequest,
+  response: ServerResponse | Http2ServerResponse,
+): void => {
+  response.setHeader("content-type", "text/event-stream");
+  next(response);
+};
+const listen = async (server: { listen(port: number, host: string, done: () => void): unknown }) => {
+  await new Promise<void>((resolve) => void server.listen(0, "127.0.0.1", resolve));
+};
+const attach = (opening: Attachable): void => {
+  next = (response) => attachResponse(opening, response);
+};
+
+describe("HTTP/1.1", () => {
+  let server: Server;
+  const port = (): number => (server.address() as AddressInfo).port;
+  beforeAll(async () => {
+    server = createServer(answer);
+    await listen(server);
+  });
+  afterAll(() => {
+    server.close();
+    server.closeAllConnections();
+  });
+
+  sinkContract("attachResponse, HTTP/1.1", {
+    connect: async (opening) => {
+      attach(opening);
+      return await HttpClient.connect(port());
+    },
+    connectHead: async (opening) => {
+      attach(opening);
+      return await HttpClient.connect(port(), "HEAD");
+    },
+    leaveAtOnce: async (opening) => {
+      next = (response) => {
+        opening.onAttach = () => void response.destroy();
+        attachResponse(opening, response);
+      };
+      return await HttpClient.connect(port());
+    },
+  });
+
+  test("a client that has left before is not attached", async () => {
+    const log: string[] = [];
+    const opening = { attach: () => expect.unreachable(), cancel: () => void log.push("cancel") };
+    next = (response) => {
+      response.destroy();
+      attachResponse(opening, response);
+    };
+    await HttpClient.connect(port());
+    await until(() => log.length > 0);
+  });
+
+  describe("of a hub", () => {
+    let hub: Hub;
+    let opened: Stream[];
+    const closed = new Map<Stream, string>();
+    beforeAll(() => {
+      hub = createHub({
+        onClose: (stream, reason) => closed.set(stream, reason),
+        writeDeadline: 500,
+        heartbeat: null,
+      });
+    });
+    afterAll(() => hub.close());
+    beforeEach(() => {
+      opened = [];
+      const opening = hub.open({ topics: ["t"] }) as Opening;
+      attach({
+        attach: (sink) => {
+          const stream = opening.attach(sink);
+          opened.push(stream);
+          return stream;
+        },
+        cancel: () => opening.cancel(),
+      });
+    });
+
+    test("sends its head and its first event in the first packet, and the events of a turn in one", async () => {
+      const { packets, text, socket } = await open();
+      expect(packets[0]).toStartWith("HTTP/1.1 200 OK\r\n");
+      expect(packets[0]).toContain("event: sse:ready\n");
+      const before = packets.length;
+      await Promise.all(["1", "2", "3"].map((data) => hub.publish("t", { data })));
+      await until(() => text().includes("data: 3"));
+      expect(packets.length - before).toBe(1);
+      socket.destroy();
+    });
+
+    test.each([
+      ["ends", (client: HttpClient) => void client.socket.end()],
+      ["resets", (client: HttpClient) => void client.socket.resetAndDestroy()],
+    ])("is closed when the client %s", async (_, leave) => {
+      const client = await open();
+      leave(client.client);
+      await until(() => closed.has(opened[0]!));
+      expect(closed.get(opened[0]!)).toBe("client");
+      client.socket.destroy();
+    });
+
+    test("blocks when its reader stalls, and gives it everything when it goes on", async () => {
+      const { socket, text } = await open();
+      socket.pause();
+      const data = "x".repeat(60_000);
+      let sent = 0;
+      // A reader that keeps up is behind for a moment too, with frames that are as large as what Node keeps.
+      for (let blocked = 0; blocked < 20;) {
+        await hub.publish("t", { data: `${sent++} ${data}` });
+        blocked = opened[0]!.state === "blocked" ? blocked + 1 : 0;
+        expect(sent).toBeLessThan(5000);
+      }
+      socket.resume();
+      await until(() => opened[0]!.state === "live" && text().includes(`data: ${sent - 1} `));
+      const seen = [...text().matchAll(/data: (\d+) /g)].map(([, n]) => Number(n));
+      expect(seen).toEqual(Array.from({ length: sent }, (_, at) => at));
+      socket.destroy();
+    });
+
+    async function open() {
+      const client = await HttpClient.connect(port());
+      await until(() => client.text().includes("sse:ready"));
+      return { client, socket: client.socket, packets: client.packets, text: () => client.text() };
+    }
+  });
+});
+
+describe("HTTP/2", () => {
+  const server = createHttp2Server(answer);
+  let session: ClientHttp2Session;
+  beforeAll(async () => {
+    await listen(server);
+    session = connect(`http://127.0.0.1:${(server.address() as AddressInfo).port}`);
+  });
+  afterAll(() => {
+    session.destroy();
+    server.close();
+  });
+
+  const request = (method = "GET"): SinkClient => {
+    const stream = session.request({ ":path": "/", ":method": method });
+    const parts: string[] = [];
+    let ended: "closed" | "aborted" | null = null;
+    stream.setEncoding("latin1");
+    stream.on("data", (text: string) => void parts.push(text));
+    stream.on("end", () => {
+      ended ??= stream.rstCode === constants.NGHTTP2_NO_ERROR ? "closed" : "aborted";
+    });
+    stream.on("aborted", () => {
+      ended = "aborted";
+    });
+    stream.on("error", () => {
+      ended = "aborted";
+    });
+    return {
+      text: () => parts.join(""),
+      ended: () => ended,
+      pause: () => void stream.pause(),
+      resume: () => void stream.resume(),
+      leave: () => stream.close(constants.NGHTTP2_CANCEL),
+    };
+  };
+
+  sinkContract("attachResponse, HTTP/2", {
+    connect: async (opening) => {
+      attach(opening);
+      return request();
+    },
+    connectHead: async (opening) => {
+      attach(opening);
+      return request("HEAD");
+    },
+    leaveAtOnce: async (opening) => {
+      next = (response) => {
+        opening.onAttach = () => response.stream!.close(constants.NGHTTP2_CANCEL);
+        attachResponse(opening, response);
+      };
+      return request();
+    },
+  });
+});

@@ -1,3 +1,0 @@
-import { SqliteLog } from "@sse/hub/sqlite";
-
-export const open = () => new SqliteLog("events.db");

@@ -1,0 +1,119 @@
+import { mkdir, mkdtemp, readFile, rm } from "node:fs/promises";
+import { availableParallelism, tmpdir } from "node:os";
+import { join } from "node:path";
+import { Glob } from "bun";
+import type { Outcome } from "./bun-test.ts";
+import { LEFT_OUT, type LeftOut } from "./left-out.ts";
+
+/*
+ * Runs the tests of the codec and the hub in other runtimes: `bun run test:runtimes [node@22 node@24 node@latest deno]`. The
+ * sources as they are: Node takes the types out by itself, from 22.18 on. Fails when something is skipped that is not in
+ * left-out.ts, or is there in vain.
+ */
+
+const ROOT = join(import.meta.dirname, "../..");
+const HERE = "test/runtimes";
+const FOLDERS = ["packages/protocol", "packages/hub"];
+const RUNTIMES = ["node@22", "node@24", "node@latest", "deno"];
+
+/** The command that runs a program with `bun:test` in it. */
+async function commandOf(runtime: string): Promise<string[]> {
+  if (runtime === "deno") {
+    const flags = ["--allow-all", "--no-check", "--node-modules-dir=manual", "--v8-flags=--expose-gc"];
+    return ["deno", "run", "--quiet", ...flags, `--import-map=${HERE}/imports.json`];
+  }
+  const folder = join(tmpdir(), "sse-runtimes", runtime);
+  await mkdir(folder, { recursive: true });
+  // The binaries that the package has for each version; npm knows whether the newest is there already.
+  const npm = ["npm", "install", "--silent", "--no-audit", "--no-fund", "--prefix", folder, runtime];
+  if ((await Bun.spawn(npm, { stdout: "ignore" }).exited) !== 0)
+    throw new Error(`${runtime} cannot be installed`);
+  const node = join(folder, "node_modules/.bin/node");
+  return [node, "--no-warnings", "--expose-gc", "--import", `./${HERE}/register.mjs`];
+}
+
+async function testFiles(): Promise<string[]> {
+  const files: string[] = [];
+  for (const folder of FOLDERS) {
+    for await (const file of new Glob("**/*.test.ts").scan(join(ROOT, folder)))
+      if (!file.includes("node_modules/")) files.push(join(folder, file));
+  }
+  return files.toSorted();
+}
+
+/** Runs the tests of a file in a process of its own. */
+async function runFile(
+  command: readonly string[],
+  file: string,
+  place: string,
+  worker: number,
+): Promise<Outcome> {
+  const child = Bun.spawn([...command, `${HERE}/run-file.ts`, join(ROOT, file), place], {
+    cwd: ROOT,
+    stdout: "ignore",
+    stderr: "pipe",
+    env: { ...process.env, NO_COLOR: "1", BUN_TEST_WORKER_ID: `${worker}` },
+  });
+  const errors = await child.stderr.text();
+  await child.exited;
+  try {
+    return JSON.parse(await readFile(place, "utf8")) as Outcome;
+  } catch {
+    return {
+      passed: 0,
+      failed: [{ name: "(process)", error: `${child.exitCode ?? child.signalCode} ${errors}` }],
+      skipped: [],
+    };
+  }
+}
+
+/** Runs all files, a few at a time, and tells what failed. */
+async function runAll(runtime: string, files: readonly string[], used: Set<LeftOut>) {
+  const command = await commandOf(runtime);
+  const folder = await mkdtemp(join(tmpdir(), "sse-outcomes-"));
+  const known = LEFT_OUT.filter((each) => runtime.startsWith(each.runtime ?? ""));
+  const sum = { passed: 0, failed: 0, leftOut: 0 };
+  const waiting = files.entries();
+  const isLeftOut = (file: string, test?: string): boolean => {
+    const entry = known.find((each) => file.startsWith(each.file) && each.test === test);
+    if (entry !== undefined) used.add(entry);
+    return entry !== undefined;
+  };
+  const work = async (): Promise<void> => {
+    for (const [at, file] of waiting) {
+      if (isLeftOut(file)) continue;
+      const { passed, failed, skipped } = await runFile(command, file, join(folder, `${at}.json`), at);
+      const wrong = failed.filter(({ name }) => !isLeftOut(file, name));
+      for (const name of skipped)
+        if (!isLeftOut(file, name)) wrong.push({ name, error: "skipped, and not in left-out.ts" });
+      sum.passed += passed;
+      sum.failed += wrong.length;
+      sum.leftOut += failed.length + skipped.length - wrong.length;
+      for (const { name, error } of wrong) console.error(`${runtime}: ${file}: ${name}\n${error}\n`);
+    }
+  };
+  await Promise.all(Array.from({ length: availableParallelism() }, work));
+  await rm(folder, { recursive: true });
+  return sum;
+}
+
+const runtimes = process.argv.length > 2 ? process.argv.slice(2) : RUNTIMES;
+const files = await testFiles();
+const used = new Set<LeftOut>();
+let passed = 0;
+let failed = 0;
+for (const runtime of runtimes) {
+  const start = performance.now();
+  const sum = await runAll(runtime, files, used);
+  passed += sum.passed;
+  failed += sum.failed;
+  const seconds = ((performance.now() - start) / 1000).toFixed(0);
+  console.log(`${runtime}: ${sum.passed} pass\n${runtime}: ${sum.failed} fail\n${runtime}: ${seconds} s`);
+}
+for (const each of LEFT_OUT) {
+  if (used.has(each) || !runtimes.some((runtime) => runtime.startsWith(each.runtime ?? ""))) continue;
+  console.error(`left-out.ts: ${each.file} ${each.test ?? ""} is left out in vain`);
+  failed++;
+}
+console.log(`${passed} passed, ${failed} failed`);
+process.exit(failed === 0 && passed > 0 ? 0 : 1);
