@@ -52,6 +52,8 @@ async function runFile(
     cwd: ROOT,
     stdout: "ignore",
     stderr: "pipe",
+    timeout: 300_000, // only what hangs takes so long
+    killSignal: "SIGKILL",
     env: { ...process.env, NO_COLOR: "1", BUN_TEST_WORKER_ID: `${worker}` },
   });
   const errors = await child.stderr.text();
