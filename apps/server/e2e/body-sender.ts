@@ -62,7 +62,7 @@ function http1(port: number): BodyClient {
       closed.resolve();
     });
     const write = (text: string | Uint8Array): void => {
-      if (socket.destroyed) return;
+      if (socket.destroyed || text.length === 0) return; // a chunk of nothing ends the body
       if (chunked) socket.write(`${Buffer.byteLength(text).toString(16)}\r\n`);
       socket.write(text);
       if (chunked) socket.write("\r\n");
