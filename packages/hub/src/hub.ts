@@ -2,7 +2,7 @@ import type { TopicMap, TopicOf } from "@sse/protocol";
 import type { Clock } from "./clock.ts";
 import { startDeadlines } from "./deliver/deadlines.ts";
 import { OpenStreams } from "./deliver/open-streams.ts";
-import { Turns } from "./turns.ts";
+import { Turns } from "./event-loop-turns.ts";
 import { HubError } from "./errors.ts";
 import { Batch } from "./publish/batch.ts";
 import { parseMessage } from "./publish/message.ts";

@@ -24,7 +24,7 @@ import {
   RecentEvents,
   type Retention,
   storedEvent,
-  Tail,
+  TailListeners,
 } from "@sse/hub/log";
 
 const DEFAULTS = { maxEvents: 10_000, maxBytes: 16 * 1024 * 1024, maxAge: null } satisfies Retention;
@@ -43,7 +43,7 @@ export class JsonlLog implements EventLog {
   readonly #clock: Clock;
   readonly #maxEvents: number;
   readonly #recent: RecentEvents;
-  readonly #tail = new Tail();
+  readonly #tail = new TailListeners();
   readonly #epochs: EpochLine[] = [];
   #lines = 0;
   #closed = false;

@@ -1,7 +1,7 @@
 import type { Mutant } from "./mutant.ts";
 
 const RECENT = "packages/hub/src/log/recent-events.ts";
-const POSITION = "packages/hub/src/log/position.ts";
+const POSITION = "packages/hub/src/log/last-event-id.ts";
 
 /** Faults in what logs have in common, in the memory log, and in what is asked of them. */
 export const LOG: readonly Mutant[] = [

@@ -4,7 +4,7 @@ import type { Bounds, Page, Position, PositionRequest, ReadLimits } from "./even
 import type { SelectorSet, Topic } from "../topics/topic.ts";
 import { idempotencyName } from "./numbering.ts";
 import { PageBuilder } from "./page-builder.ts";
-import { type LastSeen, toPosition } from "./position.ts";
+import { type LastSeen, toPosition } from "./last-event-id.ts";
 import { ENDS, type Limits, sizeOf } from "./retention.ts";
 import { merge, TopicIndex } from "./topic-index.ts";
 

@@ -4,7 +4,7 @@ import type { Cursor } from "../event-id.ts";
 import type { Bounds } from "../event-log.ts";
 import { RecentEvents } from "../recent-events.ts";
 import type { Limits } from "../retention.ts";
-import { Tail } from "../tail.ts";
+import { TailListeners } from "../tail-listeners.ts";
 import {
   type Broker,
   type BrokerRecord,
@@ -23,7 +23,7 @@ import { within } from "./timing.ts";
  */
 export class Follower implements SessionUser {
   readonly connection: BrokerConnection;
-  readonly tail = new Tail();
+  readonly tail = new TailListeners();
   readonly #broker: Broker;
   readonly #settings: FollowerSettings;
   #state: BrokerState;

@@ -2,7 +2,7 @@ import type { Clock } from "../../clock.ts";
 import { HubError } from "../../errors.ts";
 import { type Cursor, parseEventId } from "../event-id.ts";
 import type { MaybePromise, Position, PositionRequest } from "../event-log.ts";
-import { parseLastEventId, toPosition } from "../position.ts";
+import { parseLastEventId, toPosition } from "../last-event-id.ts";
 import { type BrokerSession, EpochMismatch } from "./broker.ts";
 import type { Follower } from "./follower.ts";
 

@@ -12,10 +12,10 @@ import type {
   TailListener,
 } from "../event-log.ts";
 import type { SelectorSet, Topic } from "../../topics/topic.ts";
-import { parseLastEventId } from "../position.ts";
+import { parseLastEventId } from "../last-event-id.ts";
 import { numberBatch } from "../numbering.ts";
 import { limitsOf, type Retention } from "../retention.ts";
-import { Tail } from "../tail.ts";
+import { TailListeners } from "../tail-listeners.ts";
 import { RecentEvents } from "../recent-events.ts";
 
 /**
@@ -27,7 +27,7 @@ export class MemoryLog implements EventLog {
   readonly #clock: Clock;
   readonly #epoch: string;
   readonly #recent: RecentEvents;
-  readonly #tail = new Tail();
+  readonly #tail = new TailListeners();
   readonly #known = (topic: Topic, idempotencyKey: string): EventId | undefined => {
     const seq = this.#recent.published(topic, idempotencyKey);
     return seq === undefined ? undefined : formatEventId(this.#epoch, seq);

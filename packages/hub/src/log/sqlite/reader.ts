@@ -3,7 +3,7 @@ import type { StoredEvent } from "../stored-event.ts";
 import type { Bounds, Page, Position, PositionRequest, ReadLimits } from "../event-log.ts";
 import type { SelectorSet, Topic } from "../../topics/topic.ts";
 import { PageBuilder } from "../page-builder.ts";
-import { type LastSeen, toPosition } from "../position.ts";
+import { type LastSeen, toPosition } from "../last-event-id.ts";
 import { ENTRY_BYTES } from "../retention.ts";
 import type { SqliteFile } from "./file.ts";
 import type { ReadQueue } from "./read-queue.ts";

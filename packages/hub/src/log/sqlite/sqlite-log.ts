@@ -15,9 +15,9 @@ import type {
 } from "../event-log.ts";
 import type { SelectorSet } from "../../topics/topic.ts";
 import { numberBatch } from "../numbering.ts";
-import { type LastSeen, parseLastEventId } from "../position.ts";
+import { type LastSeen, parseLastEventId } from "../last-event-id.ts";
 import { limitsOf, type Retention, sizeOf } from "../retention.ts";
-import { Tail } from "../tail.ts";
+import { TailListeners } from "../tail-listeners.ts";
 import { RecentEvents } from "../recent-events.ts";
 import { type Disk, systemDisk } from "./disk.ts";
 import { DiskRoom } from "./disk-room.ts";
@@ -53,7 +53,7 @@ export class SqliteLog implements EventLog {
   readonly #recent: RecentEvents;
   /** True when the events in memory began with the log's first: then they know of all that was evicted since. */
   readonly #isFromStart: boolean;
-  readonly #tail = new Tail();
+  readonly #tail = new TailListeners();
   readonly #stopRounds: () => void;
   readonly #onFault: (fault: string | null) => void;
   #fault: string | null = null;

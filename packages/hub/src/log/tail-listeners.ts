@@ -2,7 +2,7 @@ import type { StoredEvent } from "./stored-event.ts";
 import type { TailListener } from "./event-log.ts";
 
 /** Those who listen to the tail of a log. One that throws harms nobody else; it is told on standard error. */
-export class Tail implements TailListener {
+export class TailListeners implements TailListener {
   readonly #listeners = new Set<TailListener>();
   /** The call that is being made, and those that come after it because a listener appends. */
   readonly #calls: (() => void)[] = [];
