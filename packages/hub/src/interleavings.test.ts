@@ -11,6 +11,7 @@ import {
   RecordingSink,
   type TailListener,
 } from "./index.ts";
+import { asyncLog } from "../test/async-log.ts";
 import { MortalLog } from "../test/mortal-log.ts";
 import { ManualClock } from "./testing/manual-clock.ts";
 
@@ -590,6 +591,22 @@ test("events that are published again are not counted again", async () => {
   void publish();
   void hub.publish("t", { data: "2" });
   await clock.settle();
+  expect(hub.stats()).toMatchObject({ published: 2, log: { events: 2 } });
+});
+
+test("nor are those that are published again before the log has answered", async () => {
+  const clock = new ManualClock();
+  const memory = new MemoryLog({ clock });
+  const { hub } = setUp({
+    clock,
+    log: Object.assign(
+      asyncLog(memory, () => 20),
+      { maxAppend: 1 },
+    ),
+  });
+  for (const id of ["same", "same", "other"]) void hub.publish("t", { data: "1", id });
+  await clock.settle();
+  for (let i = 0; i < 200; i++) await Promise.resolve();
   expect(hub.stats()).toMatchObject({ published: 2, log: { events: 2 } });
 });
 

@@ -132,7 +132,7 @@ export const PUBLISH: readonly Mutant[] = [
   {
     name: "the number of published events counts repeats",
     file: "packages/hub/src/publish/group-commit.ts",
-    find: "hasKeys ? countNew(ids, last) : ids.length",
+    find: "hasKeys ? this.#countNew(ids, last) : ids.length",
     replace: "ids.length",
     log: "memory",
   },

@@ -13,6 +13,8 @@ export class GroupCommit {
   readonly #appends = new Set<Promise<void>>();
   /** Events that the log has taken, without those that it held already. */
   published = 0;
+  /** The newest event of those that had an id of their publisher. */
+  #newest = { epoch: "", cursor: 0 };
 
   constructor(settings: HubSettings) {
     this.#settings = settings;
@@ -70,6 +72,23 @@ export class GroupCommit {
     await Promise.all(this.#appends);
   }
 
+  /**
+   * How many of these ids the log gave anew: a repeat has an older one's id, or that of an append which the log had not answered yet.
+   *
+   * @param last the log's newest event before
+   */
+  #countNew(ids: readonly EventId[], last: Cursor): number {
+    const { epoch, cursor: newest } = this.#newest;
+    const given = new Set<Cursor>();
+    for (const id of ids) {
+      const { epoch: its, cursor } = parseEventId(id)!;
+      if (cursor <= last || (its === epoch && cursor <= newest)) continue;
+      given.add(cursor);
+      this.#newest = { epoch: its, cursor };
+    }
+    return given.size;
+  }
+
   #append(publications: readonly Publication[]): void {
     const { clock, log, observer } = this.#settings;
     const since = this.#since;
@@ -85,7 +104,7 @@ export class GroupCommit {
     const hasKeys = batch.some(({ idempotencyKey }) => idempotencyKey !== "");
     const last = hasKeys ? log.bounds().last : 0;
     const acknowledge = (ids: readonly EventId[]): void => {
-      this.published += hasKeys ? countNew(ids, last) : ids.length;
+      this.published += hasKeys ? this.#countNew(ids, last) : ids.length;
       let place = 0;
       for (const { events, resolve } of publications) {
         resolve(publications.length === 1 ? ids : ids.slice(place, place + events.length));
@@ -112,9 +131,4 @@ interface Publication {
   readonly events: readonly NewEvent[];
   readonly resolve: (ids: readonly EventId[]) => void;
   readonly reject: (error: unknown) => void;
-}
-
-/** How many of these ids the log gave anew, where `last` was its newest event before: a repeat has an older one's id. */
-function countNew(ids: readonly EventId[], last: Cursor): number {
-  return new Set(ids.map((id) => parseEventId(id)!.cursor).filter((cursor) => cursor > last)).size;
 }
