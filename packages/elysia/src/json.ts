@@ -43,11 +43,15 @@ class Scan {
     const text = this.#text;
     const stop = Math.min(this.at + STEP, text.length);
     while (this.at < stop) {
-      const unit = text.charCodeAt(this.at++);
       if (this.#inString) {
-        if (unit === BACKSLASH) this.at++;
-        else if (unit === QUOTE) this.#inString = false;
-      } else if (unit === QUOTE) this.#inString = true;
+        // Found by the engine: most of a text is in strings.
+        const quote = text.indexOf('"', this.at);
+        this.at = quote === -1 ? text.length : quote + 1;
+        this.#inString = quote === -1 || isEscaped(text, quote);
+        continue;
+      }
+      const unit = text.charCodeAt(this.at++);
+      if (unit === QUOTE) this.#inString = true;
       else if (unit === OPEN_ARRAY || unit === OPEN_OBJECT) {
         if (++this.depth > this.#deepest)
           throw new Refusal(400, `${where()} is JSON nested more than ${MAX_DEPTH} deep`);
@@ -70,6 +74,13 @@ class Scan {
         `${where()} is JSON of more than ${MAX_PARTS} objects, arrays and names; send it in parts, or as one string`,
       );
   }
+}
+
+/** Whether an odd number of backslashes stands before a quote. */
+function isEscaped(text: string, quote: number): boolean {
+  let before = quote - 1;
+  while (text.charCodeAt(before) === BACKSLASH) before--;
+  return (quote - 1 - before) % 2 === 1;
 }
 
 /**

@@ -146,8 +146,8 @@ export const PUBLISH: readonly Mutant[] = [
   {
     name: "a message that ends its topic shifts the ids of those after it",
     file: "packages/hub/src/publish/batch.ts",
-    find: "if (ids.length === this.#events.length) return ids.slice();",
-    replace: "return ids.slice(0, this.#events.length);",
+    find: "return ids.length === places.length ? ids.slice() : places.map((place) => ids[place]!);",
+    replace: "return ids.slice(0, places.length);",
     log: "memory",
   },
 ];

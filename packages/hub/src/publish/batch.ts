@@ -13,9 +13,11 @@ export class Batch {
   readonly #schemas: Schemas | null;
   readonly #maxEventBytes: number;
   readonly #submit: (events: readonly NewEvent[]) => Promise<readonly EventId[]>;
-  /** Those of each message: two, when it ends its topic. */
-  readonly #events: NewEvent[][] = [];
-  readonly #pending: Promise<void>[] = [];
+  readonly #events: NewEvent[] = [];
+  /** Where the events of each message begin: it is two, when it ends its topic. */
+  readonly #places: number[] = [];
+  /** From the first message on that a schema takes its time for: the events of each. */
+  readonly #late: MaybePromise<NewEvent[]>[] = [];
 
   constructor(
     count: number,
@@ -35,26 +37,32 @@ export class Batch {
    * @throws HubError for a message that cannot be published, naming its place
    */
   add(message: Message & { topic: string }): void {
-    const index = this.#events.length;
+    const index = this.#places.length + this.#late.length;
     if (index >= this.#count) throw new RangeError(`the batch has its ${this.#count} messages`);
     const { topic } = message; // its owner may change it while a schema takes its time
-    const keep = (checked: Message): void => {
-      this.#events[index] = parseMessage(topic, checked, this.#maxEventBytes);
-    };
-    const told = (error: unknown): never => {
-      throw inEvent(index, this.#count, error);
-    };
     try {
       const checked: MaybePromise<Message> =
         this.#schemas === null ? message : this.#schemas.check(topic, message);
-      if (!(checked instanceof Promise)) return keep(checked);
-      const kept = checked.then(keep).catch(told);
-      kept.catch(() => {}); // nobody waits for it when a later message is refused first
-      this.#pending.push(kept);
-      this.#events.push([]); // its place
+      if (checked instanceof Promise) this.#addLate(index, topic, checked);
+      else if (this.#late.length > 0) this.#late.push(parseMessage(topic, checked, this.#maxEventBytes));
+      else {
+        const place = this.#events.length;
+        parseMessage(topic, checked, this.#maxEventBytes, this.#events);
+        this.#places.push(place);
+      }
     } catch (error) {
-      told(error);
+      throw inEvent(index, this.#count, error);
     }
+  }
+
+  #addLate(index: number, topic: string, checked: Promise<Message>): void {
+    const events = checked
+      .then((message) => parseMessage(topic, message, this.#maxEventBytes))
+      .catch((error: unknown) => {
+        throw inEvent(index, this.#count, error);
+      });
+    events.catch(() => {}); // nobody waits for it when a later message is refused first
+    this.#late.push(events);
   }
 
   /**
@@ -63,17 +71,15 @@ export class Batch {
    * @throws HubError as a rejection: what {@link add} throws, from schemas that take their time; `log-failed` or `closed`
    */
   async publish(): Promise<EventId[]> {
+    const events = this.#events;
+    const places = this.#places;
     // No wait where there is none: events keep the order in which they are published.
-    if (this.#pending.length > 0) await Promise.all(this.#pending);
-    const events = this.#events.flat();
+    for (const late of this.#late) {
+      places.push(events.length);
+      events.push(...(late instanceof Promise ? await late : late));
+    }
     if (events.length === 0) return [];
     const ids = await this.#submit(events);
-    if (ids.length === this.#events.length) return ids.slice();
-    let place = 0;
-    return this.#events.map(({ length }) => {
-      const id = ids[place]!;
-      place += length;
-      return id;
-    });
+    return ids.length === places.length ? ids.slice() : places.map((place) => ids[place]!);
   }
 }
