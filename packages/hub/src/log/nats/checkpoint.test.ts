@@ -6,12 +6,15 @@ import { BrokerProcess, missing } from "../../../test/broker-process.ts";
 import { makeStream, manage as manageServer } from "../../../test/nats.ts";
 import { until } from "../../../test/until.ts";
 import { newEvent } from "../../testing/log-contract.ts";
+import { ManualClock } from "../../testing/manual-clock.ts";
 import { SelectorSet } from "../../topics/topic.ts";
 import { RECENT } from "../broker/broker.ts";
 import type { BrokerLog } from "../broker/broker-log.ts";
 import { type EventId, formatEventId, parseEventId } from "../event-id.ts";
 import type { EventLog } from "../event-log.ts";
-import type { Saved } from "./checkpoint.ts";
+import { Checkpoint, type Saved } from "./checkpoint.ts";
+import type { NatsClient } from "./client.ts";
+import { EndedTopics } from "./ended-topics.ts";
 import { SLOTS } from "./message.ts";
 import { type NatsLogOptions, openNatsLog } from "./nats-log.ts";
 
@@ -269,4 +272,44 @@ describe.skipIf(reason !== "")(`ends of topics in NATS${reason}`, () => {
     expect(await append(log, "a", true)).toBeGreaterThan(end + SLOTS);
     await log.close();
   });
+});
+
+test("a server that failed is asked again after a second, then ever more seldom", async () => {
+  const clock = new ManualClock();
+  const table = new EndedTopics("epoch", 0);
+  table.take([{ seq: 1, mark: "", time: 1, event: newEvent("a", "x", { end: true }) }]);
+  let [asked, fails] = [0, true];
+  const info = async () => {
+    asked++;
+    if (fails) throw new Error("timeout");
+    return { state: { messages: 0 } };
+  };
+  const checkpoint = new Checkpoint({
+    prefix: "p",
+    clock,
+    ends: { table },
+    connection: { isClosed: () => false },
+    manager: { streams: { info } },
+    jetstream: { publish: async () => ({}) },
+    warn: () => {},
+  } as unknown as NatsClient);
+  const seconds: number[] = [];
+  for (let second = 0; second < 200; second++) {
+    const before = asked;
+    await checkpoint.save();
+    if (asked > before) seconds.push(second);
+    await clock.advance(1000);
+  }
+  expect(seconds).toEqual([0, 1, 3, 7, 15, 31, 63, 123, 183]);
+  fails = false;
+  await clock.advance(60_000);
+  await checkpoint.save();
+  expect(table.savedUpTo).toBe(1);
+  [asked, fails] = [0, true];
+  for (let round = 0; round < 2; round++) {
+    table.advance(table.upTo + 1);
+    await checkpoint.save();
+    await clock.advance(1000);
+  }
+  expect(asked).toBe(2);
 });

@@ -18,6 +18,8 @@ export class Checkpoint {
   #isSaving = false;
   /** The clock's time before which nothing is saved. */
   #pausedUntil = -Infinity;
+  /** How long nothing is tried again after the next failure, in milliseconds. */
+  #pause = SHORTEST_PAUSE;
 
   constructor(client: NatsClient) {
     this.#client = client;
@@ -81,6 +83,7 @@ export class Checkpoint {
       }
       while (changes !== null && (await this.#write({ ...changes, epoch: table.epoch }))) {
         table.noteSaved(changes);
+        this.#pause = SHORTEST_PAUSE;
         changes = changes.rows.length === MOST_ROWS ? table.unsaved() : null;
       }
     } catch (error) {
@@ -124,7 +127,8 @@ export class Checkpoint {
 
   #fail(error: unknown): void {
     if (this.#client.connection.isClosed()) return;
-    this.#pausedUntil = this.#client.clock.now() + RETRY_AFTER;
+    this.#pausedUntil = this.#client.clock.now() + this.#pause;
+    this.#pause = Math.min(this.#pause * 2, LONGEST_PAUSE);
     this.#client.warn(
       "ends",
       `the stream ${this.#name} cannot be used (${String(error)}): a node that was started since a topic ended does not know of it once the log has evicted the topic's events`,
@@ -157,5 +161,6 @@ function isChange([topic, seq, time]: Change): boolean {
 const MOST_BYTES = 16 * 1024 * 1024;
 /** How long the server may take to give them, in milliseconds. */
 const ANSWER_WITHIN = 3000;
-/** How long nothing is tried again that has failed, in milliseconds. */
-const RETRY_AFTER = 60_000;
+/** A server that was slow once is asked again soon, one that refuses is not asked all the time. In milliseconds. */
+const SHORTEST_PAUSE = 1000;
+const LONGEST_PAUSE = 60_000;
