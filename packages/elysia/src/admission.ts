@@ -122,7 +122,7 @@ export class Admission {
   }
 
   /**
-   * Publishes so many events, and counts them before, so that no two requests pass for the same; those that cannot be
+   * Publishes so many events, and counts them before, so that no two requests pass for the same; those of which nothing was
    * published after all are not counted.
    *
    * @param publisher see {@link publisherOf}
@@ -133,7 +133,8 @@ export class Admission {
     if (rate === null) return publish();
     this.#takeEvents(rate, publisher, count);
     return publish().catch((error: unknown) => {
-      rate.giveBack(publisher, count);
+      const mayBeKept = error instanceof HubError && error.code === "log-unanswered";
+      if (!mayBeKept) rate.giveBack(publisher, count);
       throw error;
     });
   }

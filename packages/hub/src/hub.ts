@@ -82,7 +82,7 @@ class EventHub {
   async publishMany<const Names extends readonly TopicOf<MapOf<this>>[]>(
     messages: MessagesFor<MapOf<this>, Names>,
   ): Promise<EventId[]> {
-    const batch = this.batch(messages.length);
+    const batch = this.batch();
     for (const message of messages) batch.add(message);
     return batch.publish();
   }
@@ -90,23 +90,11 @@ class EventHub {
   /**
    * As {@link publishMany}, in steps: for so many messages that checking them all at once would hold up the event loop.
    *
-   * @param count how many messages there will be
-   * @throws HubError `too-large` for more than `maxBatch`
+   * At most `maxBatch` can be added.
    */
-  batch(count: number): Batch {
+  batch(): Batch {
     const { maxBatch, maxEventBytes } = this.#settings;
-    if (count > maxBatch) {
-      throw new HubError(
-        "too-large",
-        `${count} events are more than the limit of ${maxBatch}; send them in parts`,
-      );
-    }
-    return new Batch(count, this.#schemas, maxEventBytes, (events) => this.#submit(events));
-  }
-
-  /** The most messages that are published together. */
-  get maxBatch(): number {
-    return this.#settings.maxBatch;
+    return new Batch(maxBatch, this.#schemas, maxEventBytes, (events) => this.#submit(events));
   }
 
   /** Ends a topic. Its streams are told, and close once all their topics have ended. */
