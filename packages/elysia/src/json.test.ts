@@ -41,10 +41,10 @@ test("an array is split where its elements end, whatever is in them", () => {
 test("small objects are parsed many at once, unless the end of a part is not seen", () => {
   const filler = "x".repeat(300);
   const forms: [value: object, least: number, most: number][] = [
-    [{ topic: "t", data: filler }, 60, 75],
-    [{ topic: "t", data: `"},{"${filler}` }, 60, 3000],
-    [{ topic: "t", data: [{ a: 1 }, { b: filler }] }, 60, 3000],
-    [{ data: [{}, {}, {}, {}, {}, {}, {}, {}, {}, {}].map((each) => [each, filler, each]) }, 60, 3000],
+    [{ topic: "t", data: filler }, 25, 35],
+    [{ topic: "t", data: `"},{"${filler}` }, 25, 3000],
+    [{ topic: "t", data: [{ a: 1 }, { b: filler }] }, 25, 3000],
+    [{ data: [{}, {}, {}, {}, {}, {}, {}, {}, {}, {}].map((each) => [each, filler, each]) }, 25, 3000],
   ];
   for (const [value, least, most] of forms) {
     for (const space of [0, 1]) {
@@ -98,6 +98,9 @@ test.each<[string, string, number, RegExp]>([
   ["a comma without an element", `[${PADDING},]`, 400, /not JSON/],
   ["depth", `[${PADDING},${"[".repeat(20_000)}`, 400, /^event 1 is JSON nested more than 10000 deep/],
   ["many arrays", `[1,[${"[],".repeat(20_000)}[]]]`, 413, /^event 1 is JSON of more than 16384 objects/],
+  ["depth, though it ends", `[{},${"[".repeat(10_001)}${"]".repeat(10_001)},${PADDING}]`, 400, /^event 1 is JSON nested/],
+  ["depth of objects", `[{},${'{"":'.repeat(10_001)}1${"}".repeat(10_001)},${PADDING}]`, 413, /^event 1 is JSON of more than 16384/],
+  ["many objects", `[{},[${'{"":{}},'.repeat(8200)}1],${PADDING}]`, 413, /^event 1 is JSON of more than 16384 objects/],
   ["many names", `[{${'"":1,'.repeat(20_000)}"":1}]`, 413, /^event 0 is JSON of more than 16384 objects/],
 ])("refuses %s", (_, text, status, message) => {
   expect(() => split(text)).toThrow(

@@ -136,8 +136,13 @@ export function startOfArray(text: string): number | null {
   return start !== -1 && text.charCodeAt(start) === OPEN_ARRAY ? start + 1 : null;
 }
 
-/** Characters of an array's text that are parsed together. Neither so long nor so deep as to take long: see {@link SHORT}. */
-const PART = 16_384;
+/**
+ * Characters of an array's text that are parsed together. No element in it can be too deep or have too many parts: a level of
+ * objects takes 5 characters (`{"":}`) and has two parts, and arrays are counted.
+ */
+const PART = 39_000;
+/** Arrays in a part. */
+const ARRAYS = 500;
 
 /**
  * The elements of an array, as they are parsed.
@@ -177,14 +182,22 @@ function parsePart(text: string, at: number, first: number): ArrayPart | null {
   const isLast = text.length - at <= PART;
   const end = isLast ? text.length : probableEnd(text, at);
   if (end === -1) return null;
+  const json = `[${text.slice(at, end)}${isLast ? "" : "]"}`;
+  if (hasManyArrays(json)) return null;
   try {
     // A text that is cut off within a string, an object or an array is no JSON.
-    const values = JSON.parse(`[${text.slice(at, end)}${isLast ? "" : "]"}`) as unknown[];
+    const values = JSON.parse(json) as unknown[];
     if (values.length === 0 && first > 0) return null; // there is a comma before it
     return { values, first, length: (isLast ? end : text.indexOf(",", end) + 1) - at, isLast };
   } catch {
     return null;
   }
+}
+
+function hasManyArrays(json: string): boolean {
+  let count = 0;
+  for (let at = json.indexOf("["); at !== -1; at = json.indexOf("[", at + 1)) if (++count > ARRAYS) return true;
+  return false;
 }
 
 /** Where an element ends that is followed by one more; -1 if that is not to be seen easily. */
