@@ -98,9 +98,24 @@ test.each<[string, string, number, RegExp]>([
   ["a comma without an element", `[${PADDING},]`, 400, /not JSON/],
   ["depth", `[${PADDING},${"[".repeat(20_000)}`, 400, /^event 1 is JSON nested more than 10000 deep/],
   ["many arrays", `[1,[${"[],".repeat(20_000)}[]]]`, 413, /^event 1 is JSON of more than 16384 objects/],
-  ["depth, though it ends", `[{},${"[".repeat(10_001)}${"]".repeat(10_001)},${PADDING}]`, 400, /^event 1 is JSON nested/],
-  ["depth of objects", `[{},${'{"":'.repeat(10_001)}1${"}".repeat(10_001)},${PADDING}]`, 413, /^event 1 is JSON of more than 16384/],
-  ["many objects", `[{},[${'{"":{}},'.repeat(8200)}1],${PADDING}]`, 413, /^event 1 is JSON of more than 16384 objects/],
+  [
+    "depth, though it ends",
+    `[{},${"[".repeat(10_001)}${"]".repeat(10_001)},${PADDING}]`,
+    400,
+    /^event 1 is JSON nested/,
+  ],
+  [
+    "depth of objects",
+    `[{},${'{"":'.repeat(10_001)}1${"}".repeat(10_001)},${PADDING}]`,
+    413,
+    /^event 1 is JSON of more than 16384/,
+  ],
+  [
+    "many objects",
+    `[{},[${'{"":{}},'.repeat(8200)}1],${PADDING}]`,
+    413,
+    /^event 1 is JSON of more than 16384 objects/,
+  ],
   ["many names", `[{${'"":1,'.repeat(20_000)}"":1}]`, 413, /^event 0 is JSON of more than 16384 objects/],
 ])("refuses %s", (_, text, status, message) => {
   expect(() => split(text)).toThrow(

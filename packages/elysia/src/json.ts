@@ -196,7 +196,8 @@ function parsePart(text: string, at: number, first: number): ArrayPart | null {
 
 function hasManyArrays(json: string): boolean {
   let count = 0;
-  for (let at = json.indexOf("["); at !== -1; at = json.indexOf("[", at + 1)) if (++count > ARRAYS) return true;
+  for (let at = json.indexOf("["); at !== -1; at = json.indexOf("[", at + 1))
+    if (++count > ARRAYS) return true;
   return false;
 }
 
