@@ -15,7 +15,7 @@ import {
 import { receive } from "./receive.ts";
 import type { RequestBodies } from "./request-bodies.ts";
 import { inSlices, type Sliced } from "./slices.ts";
-import { tracePublish } from "./tracing.ts";
+import { isTraced, tracePublish } from "./tracing.ts";
 
 /** What bounds a request to publish. */
 export interface PublishOptions {
@@ -81,9 +81,11 @@ function publishOne(
 ): Promise<EventId> {
   const { topic } = event;
   if (access !== undefined) requirePublish(access, topic);
-  return admission.chargeFor(publisher, 1, () =>
-    tracePublish(request, [topic], 1, () => admission.hub.publish(topic, event)),
-  );
+  admission.charge(publisher, 1);
+  const published = isTraced()
+    ? tracePublish(request, [topic], 1, () => admission.hub.publish(topic, event))
+    : admission.hub.publish(topic, event);
+  return admission.refund(publisher, 1, published);
 }
 
 async function publishAll(
@@ -97,9 +99,11 @@ async function publishAll(
   const topics = new Set<string>();
   const checking = inSlices(checkAll(several, access, batch, topics));
   if (checking instanceof Promise) await checking;
-  return admission.chargeFor(publisher, batch.size, () =>
-    tracePublish(request, topics, batch.size, () => batch.publish()),
-  );
+  admission.charge(publisher, batch.size);
+  const published = isTraced()
+    ? tracePublish(request, topics, batch.size, () => batch.publish())
+    : batch.publish();
+  return admission.refund(publisher, batch.size, published);
 }
 
 /**

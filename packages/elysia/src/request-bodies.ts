@@ -91,8 +91,10 @@ export class RequestBodies {
 class Room {
   readonly #bytes: number;
   readonly #timeout: number;
-  /** The oldest first. */
-  readonly #arriving = new Set<ArrivingBody>();
+  /** The oldest first, and among them some that have arrived: they are taken out together. */
+  #bodies: ArrivingBody[] = [];
+  /** How many are still arriving. */
+  #arriving = 0;
   #timer: ReturnType<typeof setTimeout> | null = null;
   /** Bytes. */
   taken = 0;
@@ -122,12 +124,14 @@ class Room {
   }
 
   enter(body: ArrivingBody): void {
-    this.#arriving.add(body);
+    this.#arriving++;
+    if (this.#bodies.push(body) > 2 * this.#arriving + 64)
+      this.#bodies = this.#bodies.filter(({ isDone }) => !isDone);
     if (this.#timer === null) this.#timer = this.#timerFor(body);
   }
 
-  leave(body: ArrivingBody): void {
-    this.#arriving.delete(body);
+  leave(): void {
+    this.#arriving--;
   }
 
   /** One timer for all: set for the oldest, and, when that has arrived meanwhile, for the one that is the oldest then. */
@@ -136,7 +140,8 @@ class Room {
     const timer = setTimeout(() => {
       this.#timer = null;
       const latest = performance.now() - this.#timeout;
-      for (const body of this.#arriving) {
+      for (const body of this.#bodies) {
+        if (body.isDone) continue;
         if (body.since > latest) {
           this.#timer = this.#timerFor(body);
           return;
@@ -164,7 +169,8 @@ class ArrivingBody implements Body {
   readonly #reject: (error: unknown) => void;
   #taken = 0;
   #reader: ChunkReader | null = null;
-  #isDone = false;
+  /** Whether it has arrived, or never will. */
+  isDone = false;
 
   constructor(room: Room, resolve: (body: Body) => void, reject: (error: unknown) => void) {
     this.#room = room;
@@ -198,10 +204,10 @@ class ArrivingBody implements Body {
 
   /** Ends the reading. */
   abandon(error: unknown): void {
-    if (this.#isDone) return;
-    this.#isDone = true;
+    if (this.isDone) return;
+    this.isDone = true;
     this.#reader?.cancel().catch(() => {});
-    this.#room.leave(this);
+    this.#room.leave();
     this.release();
     this.#reject(refusalOf(error));
   }
@@ -217,9 +223,9 @@ class ArrivingBody implements Body {
   }
 
   #finish(text: string): void {
-    if (this.#isDone) return;
-    this.#isDone = true;
-    this.#room.leave(this);
+    if (this.isDone) return;
+    this.isDone = true;
+    this.#room.leave();
     this.text = text;
     this.#resolve(this);
   }
@@ -233,7 +239,7 @@ class ArrivingBody implements Body {
       // Chunks of a few bytes each would hold the loop, as long as they are there already: what comes meanwhile is joined.
       if (chunks % CHUNKS === 0) await new Promise((resolve) => setImmediate(resolve));
       const { done, value } = await reader.read();
-      if (this.#isDone) return "";
+      if (this.isDone) return "";
       if (done || value === undefined) return text + chunkDecoder.decode();
       total += value.byteLength;
       if (total > maxBytes) throw tooLarge(maxBytes);
