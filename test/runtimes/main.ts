@@ -13,7 +13,7 @@ import { LEFT_OUT, type LeftOut } from "./left-out.ts";
 
 const ROOT = join(import.meta.dirname, "../..");
 const HERE = "test/runtimes";
-const FOLDERS = ["packages/protocol", "packages/hub"];
+const FOLDERS = ["packages/protocol", "packages/hub", "packages/http"];
 const RUNTIMES = ["node@22", "node@24", "node@latest", "deno"];
 
 /** The command that runs a program with `bun:test` in it. */

@@ -2,7 +2,7 @@ import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { mintToken } from "@sse/elysia";
+import { mintToken } from "@sse/http";
 import { PROTOCOLS, type BodySender } from "./body-sender.ts";
 import { makeCertificate } from "./certificate.ts";
 import { ServerProcess } from "./server-process.ts";

@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
-import { mintToken } from "@sse/elysia";
+import { mintToken } from "@sse/http";
 import type { Browser } from "playwright-core";
 import { CHROMIUM, launchChromium, Tab } from "./browser.ts";
 import { ServerProcess } from "./server-process.ts";

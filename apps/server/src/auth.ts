@@ -9,7 +9,7 @@ import {
   remoteKeys,
   secretKey,
   Tickets,
-} from "@sse/elysia";
+} from "@sse/http";
 import { isAuthenticated } from "./config.ts";
 import type { Logger } from "./logger.ts";
 import type { Metrics } from "./metrics.ts";

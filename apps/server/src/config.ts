@@ -1,5 +1,5 @@
 import { parseArgs, type ParseArgsOptionsConfig } from "node:util";
-import { nearestName } from "@sse/elysia";
+import { nearestName } from "@sse/http";
 import { ConfigError, TIME, written } from "./setting-values.ts";
 import { type Config, SETTINGS } from "./settings.ts";
 

@@ -1,15 +1,14 @@
+import { json, OTHER_METHODS, problems, STREAM_PARAMETERS, STREAM_RESPONSES } from "@sse/elysia";
 import {
   type Access,
   type Admission,
   answerErrors,
   type Authorize,
   DEFAULT_TOPIC,
-  events,
-  json,
+  contextOf,
+  openStream,
   jsonAnswer,
   otherMethods,
-  OTHER_METHODS,
-  problems,
   publish,
   type PublicationParser,
   Refusal,
@@ -19,10 +18,8 @@ import {
   requireFields,
   requireKnownOrigin,
   requirePublish,
-  STREAM_PARAMETERS,
-  STREAM_RESPONSES,
   withAccess,
-} from "@sse/elysia";
+} from "@sse/http";
 import type { Hub, Message } from "@sse/hub";
 import type { Server } from "bun";
 import { type DocumentDecoration, Elysia } from "elysia";
@@ -143,7 +140,7 @@ export function demoRoutes(
     if (access !== undefined) requirePublish(access, topic);
     if (jobs >= MAX_JOBS)
       throw new Refusal(429, `${MAX_JOBS} jobs are at work; start another when one is done`, {}, "jobs");
-    const publisher = admission.publisherOf(request, server, access);
+    const publisher = admission.publisherOf(request, contextOf(request, server), access);
     admission.charge(publisher, JOB_STEPS + 1);
     jobs++;
     lastJob = number;
@@ -160,13 +157,20 @@ export function demoRoutes(
     .post(
       "/send-event",
       ({ request, server }) =>
-        publish(admission, request, server, { authorize, bodies, origins }, () => parseMessage),
+        publish(
+          admission,
+          request,
+          contextOf(request, server),
+          { authorize, bodies, origins },
+          () => parseMessage,
+        ),
       { parse: "none", detail: SEND_EVENT },
     )
     .all("/send-event", otherMethods("POST, OPTIONS"), OTHER_METHODS)
     .get(
       "/random",
-      ({ request, server }) => events(admission, request, server, { authorize, topics: RANDOM_TOPICS }),
+      ({ request, server }) =>
+        openStream(admission, request, contextOf(request, server), { authorize, topics: RANDOM_TOPICS }),
       {
         detail: RANDOM,
       },

@@ -1,4 +1,5 @@
-import { problems, type RefusalReason, type RequestBodies } from "@sse/elysia";
+import { problems } from "@sse/elysia";
+import { type RefusalReason, type RequestBodies } from "@sse/http";
 import type { Hub, HubObserver, HubStats } from "@sse/hub";
 import type { DocumentDecoration } from "elysia";
 import { Counter, Gauge, Histogram, Registry, collectDefaultMetrics } from "prom-client";

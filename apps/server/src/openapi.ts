@@ -1,5 +1,6 @@
 import { openapi } from "@elysiajs/openapi";
-import { json, NOSNIFF, otherMethods, OTHER_METHODS } from "@sse/elysia";
+import { json, OTHER_METHODS } from "@sse/elysia";
+import { NOSNIFF, otherMethods } from "@sse/http";
 import { buildReference, type OpenapiDocument } from "@sse/web/reference";
 import { type AnyElysia, Elysia } from "elysia";
 import about from "../package.json" with { type: "json" };

@@ -1,5 +1,5 @@
 import { readFileSync, readdirSync, statSync } from "node:fs";
-import type { Overload } from "@sse/elysia";
+import type { Overload } from "@sse/http";
 import { systemClock, type Clock } from "@sse/hub";
 import type { Logger } from "./logger.ts";
 

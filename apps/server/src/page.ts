@@ -1,4 +1,5 @@
-import { NOSNIFF, otherMethods, OTHER_METHODS, problem, problems } from "@sse/elysia";
+import { OTHER_METHODS, problems } from "@sse/elysia";
+import { NOSNIFF, otherMethods, problem } from "@sse/http";
 import { buildPage } from "@sse/web";
 import { type DocumentDecoration, Elysia } from "elysia";
 

@@ -1,16 +1,15 @@
 import { cors } from "@elysiajs/cors";
+import { OTHER_METHODS, sse } from "@sse/elysia";
 import {
   Admission,
   answerErrors,
   NOSNIFF,
   otherMethods,
-  OTHER_METHODS,
   problem,
   RequestBodies,
   requireAdmin,
-  sse,
   withAccess,
-} from "@sse/elysia";
+} from "@sse/http";
 import { createHub, type Hub } from "@sse/hub";
 import { type AnyElysia, Elysia } from "elysia";
 import { createAuth } from "./auth.ts";

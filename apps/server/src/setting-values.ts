@@ -1,5 +1,5 @@
 import { resolve } from "node:path";
-import { accessOf, clientAddress } from "@sse/elysia";
+import { accessOf, clientAddress } from "@sse/http";
 import { logUrlFault } from "./log-url.ts";
 
 /** A mistake in the flags or the environment; the message names the setting and what to do, and quotes nothing that is wrong. */

@@ -1,5 +1,5 @@
 import { existsSync } from "node:fs";
-import { BODY_DEFAULTS, TICKET_DEFAULTS } from "@sse/elysia";
+import { BODY_DEFAULTS, TICKET_DEFAULTS } from "@sse/http";
 import { HUB_DEFAULTS, MEMORY_LOG_DEFAULTS } from "@sse/hub";
 import { SQLITE_LOG_DEFAULTS } from "@sse/hub/sqlite";
 import { LOG_LEVELS } from "./logger.ts";

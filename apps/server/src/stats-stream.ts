@@ -1,23 +1,21 @@
+import { OTHER_METHODS, problems, STREAM_PARAMETERS, STREAM_RESPONSES } from "@sse/elysia";
 import {
   type Access,
   type Admission,
   answerErrors,
   type Authorize,
   emptyAnswer,
-  events,
+  contextOf,
+  openStream,
   fieldNames,
-  OTHER_METHODS,
   otherMethods,
-  problems,
   readJson,
   receive,
   type RequestBodies,
   requireAdmin,
   requireFields,
   requireKnownOrigin,
-  STREAM_PARAMETERS,
-  STREAM_RESPONSES,
-} from "@sse/elysia";
+} from "@sse/http";
 import { MemoryLog, SelectorSet } from "@sse/hub";
 import { type DocumentDecoration, Elysia } from "elysia";
 import type { Maxima, MaximumDurations } from "./maximum-durations.ts";
@@ -139,7 +137,11 @@ export function statsStream(
     .get(
       "/stats/events",
       ({ request, server }) =>
-        events(admission, request, server, { authorize: authorizeAdmin, topics: TOPICS, namespace }),
+        openStream(admission, request, contextOf(request, server), {
+          authorize: authorizeAdmin,
+          topics: TOPICS,
+          namespace,
+        }),
       { detail: STATS_EVENTS },
     )
     .all("/stats/events", otherMethods("GET, HEAD, OPTIONS"), OTHER_METHODS)

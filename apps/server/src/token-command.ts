@@ -1,4 +1,4 @@
-import { mintToken } from "@sse/elysia";
+import { mintToken } from "@sse/http";
 import { readFlags } from "./config.ts";
 import { ConfigError, time } from "./setting-values.ts";
 

@@ -1,7 +1,8 @@
 import { expect, test } from "bun:test";
+import { connect, type Socket } from "node:net";
 import { createHub } from "@sse/hub";
+import { Admission } from "@sse/http";
 import { Elysia } from "elysia";
-import { Admission } from "./admission.ts";
 import { sse } from "./plugin.ts";
 
 test("one app serves several hubs, and counts who asks for each of them on its own", async () => {
@@ -37,4 +38,80 @@ test("one app serves several hubs, and counts who asks for each of them on its o
     await app.stop(true);
     await Promise.all([one.close(), other.close()]);
   }
+});
+
+async function until(condition: () => unknown): Promise<void> {
+  const end = performance.now() + 60_000;
+  while (!(await condition())) {
+    if (performance.now() > end) throw new Error(`not within a minute: ${String(condition)}`);
+    await Bun.sleep(5);
+  }
+}
+
+/** Opens a connection with a request on it, of which nothing is read. */
+function dial(port: number, head: string): Promise<Socket> {
+  return new Promise((resolve) => {
+    const socket = connect(port, "127.0.0.1", () => {
+      socket.write(`${head} HTTP/1.1\r\nhost: localhost\r\n\r\n`);
+      resolve(socket);
+    });
+    socket.pause();
+    socket.on("error", () => {});
+  });
+}
+
+/** Stalls past the write deadline in a process of its own, and answers what it printed and what the reader was given. */
+async function stall(listen: string): Promise<{ printed: string; complete: boolean }> {
+  const app = Bun.spawn(
+    [
+      "bun",
+      "-e",
+      `import { createHub } from "@sse/hub";
+      import { createHandler } from "@sse/http";
+      import { Elysia } from "elysia";
+      import { sse } from "./index.ts";
+      const hub = createHub({ heartbeat: null, writeDeadline: 200, onClose: (_, reason) => console.log(reason) });
+      const server = ${listen};
+      console.log(server.port);
+      setInterval(() => void hub.publish("default", { data: "x".repeat(500_000) }), 5);`,
+    ],
+    {
+      cwd: import.meta.dir,
+      env: { ...Bun.env, NODE_ENV: "development", NO_COLOR: "1" },
+      stdout: "pipe",
+      stderr: "pipe",
+    },
+  );
+  let lines: string[] = [];
+  void (async () => {
+    let text = "";
+    for await (const chunk of app.stdout) {
+      text += new TextDecoder().decode(chunk);
+      lines = text.split("\n");
+    }
+  })();
+  try {
+    await until(() => lines.length > 1);
+    const socket = await dial(Number(lines[0]), "GET /events");
+    const closed = new Promise((resolve) => socket.on("close", resolve));
+    await until(() => lines.includes("slow"));
+    let last = "";
+    socket.on("data", (bytes: Buffer) => void (last = bytes.subarray(-5).toString("latin1")));
+    socket.resume();
+    await closed;
+    app.kill();
+    return { printed: await app.stderr.text(), complete: last === "0\r\n\r\n" };
+  } finally {
+    app.kill("SIGKILL");
+  }
+}
+
+test.each([
+  ["a plain app", "new Elysia().use(sse({ hub })).listen({ port: 0 }).server"],
+  [
+    "a plain server",
+    "Bun.serve({ port: 0, fetch: createHandler({ hub }) })",
+  ],
+])("%s prints nothing for a reader that stalls past the deadline, and resets it", async (_, listen) => {
+  expect(await stall(listen)).toEqual({ printed: "", complete: false });
 });

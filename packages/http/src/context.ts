@@ -1,0 +1,63 @@
+import { type Attachable, directStream, webStream } from "@sse/hub";
+
+/** What is known of a request besides itself. */
+export interface RequestContext {
+  /** The address of its peer; default: not known, and then nothing is counted by it. */
+  readonly address?: string | undefined;
+  /** Makes the response of a stream; default: with a body that the runtime can send. */
+  readonly respond?: ((opening: Attachable, init: ResponseInit) => Response) | undefined;
+}
+
+/** What `Bun.serve` hands to `fetch` besides the request. */
+export interface BunServer {
+  readonly development: boolean;
+  requestIP(request: Request): { readonly address: string } | null;
+  timeout(request: Request, seconds: number): void;
+}
+
+/** What `Deno.serve` hands to its handler besides the request. */
+export interface DenoInfo {
+  readonly remoteAddr: { readonly transport?: string; readonly hostname?: string };
+}
+
+/** What a server hands to a handler besides the request. Others are not known, and tell nothing. */
+export type ServerContext = RequestContext | BunServer | DenoInfo | object | null | undefined;
+
+/** What the server's own words say. */
+export function contextOf(request: Request, given: ServerContext): RequestContext {
+  if (given === null || given === undefined) return UNKNOWN;
+  if ("requestIP" in given) return new BunContext(request, given as BunServer);
+  if ("remoteAddr" in given) return { address: (given as DenoInfo).remoteAddr.hostname };
+  return given;
+}
+
+const isBun = "Bun" in globalThis;
+
+/** The response of a stream where its server says nothing else. */
+export function respond(request: Request, opening: Attachable, init: ResponseInit): Response {
+  return new Response(isBun ? directStream(opening) : webStream(opening, request), init);
+}
+
+/** Of a request of which nothing else is known. */
+export const UNKNOWN: RequestContext = Object.freeze({});
+
+class BunContext implements RequestContext {
+  readonly #request: Request;
+  readonly #server: BunServer;
+
+  constructor(request: Request, server: BunServer) {
+    this.#request = request;
+    this.#server = server;
+  }
+
+  /** Asked only where something is counted. */
+  get address(): string | undefined {
+    return this.#server.requestIP(this.#request)?.address;
+  }
+
+  /** Bun ends a connection on which nothing is sent for 10 seconds: heartbeats may be further apart. */
+  respond(opening: Attachable, init: ResponseInit): Response {
+    this.#server.timeout(this.#request, 0);
+    return new Response(directStream(opening, this.#server.development), init);
+  }
+}

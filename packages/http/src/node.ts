@@ -1,0 +1,162 @@
+import type { IncomingMessage, ServerResponse } from "node:http";
+import type { Http2ServerRequest, Http2ServerResponse } from "node:http2";
+import { type Attachable, attachResponse, type MaybePromise } from "@sse/hub";
+import { problem } from "./answers/problem.ts";
+import type { RequestContext } from "./context.ts";
+
+type NodeRequest = IncomingMessage | Http2ServerRequest;
+type NodeResponse = ServerResponse | Http2ServerResponse;
+
+/** What a server of `node:http` or `node:http2` calls, and what Express and Connect call a middleware. */
+export type NodeListener = (
+  request: NodeRequest,
+  response: NodeResponse,
+  next?: (error?: unknown) => void,
+) => void;
+
+/** A {@link Handler}, or what `events` makes, or any function of a request that has a `Response` for it. */
+interface Answers {
+  (request: Request, context: RequestContext): MaybePromise<Response>;
+  has?(path: string): boolean;
+}
+
+/**
+ * Makes a listener of a handler: `createServer(toNodeListener(createHandler({ hub })))`, `app.use(toNodeListener(...))` in Express,
+ * `listener(ctx.req, ctx.res)` with `ctx.respond = false` in Koa, `listener(request.raw, reply.raw)` after `reply.hijack()` in
+ * Fastify. HTTP/1.1 and HTTP/2.
+ *
+ * Streams go straight to the response. Where there is a `next`, paths that are not the handler's are passed on. A body that
+ * `express.json()` has read is taken as it was parsed.
+ */
+export function toNodeListener(handler: Answers): NodeListener {
+  return (request, response, next) => {
+    if (next !== undefined && handler.has?.(pathOf(request)) === false) return next();
+    answer(handler, request, response).catch((error: unknown) => {
+      if (next !== undefined && !response.headersSent) next(error);
+      else {
+        console.error(error);
+        response.destroy();
+      }
+    });
+  };
+}
+
+async function answer(handler: Answers, request: NodeRequest, response: NodeResponse): Promise<void> {
+  let stream: { opening: Attachable; answer: Response } | null = null;
+  const context: RequestContext = {
+    address: request.socket?.remoteAddress,
+    respond(opening, init) {
+      stream = { opening, answer: new Response(null, init) };
+      return stream.answer;
+    },
+  };
+  const given = readRequest(request, response);
+  const answered = given instanceof Response ? given : await handler(given, context);
+  const { opening, answer: its } = stream ?? ({} as { opening?: Attachable; answer?: Response });
+  if (opening !== undefined && its !== answered) opening.cancel(); // it was answered otherwise
+  writeHead(request, response, answered);
+  if (opening !== undefined && its === answered) {
+    response.setTimeout(0); // heartbeats may be further apart than a server lets a connection be idle
+    attachResponse(opening, response);
+  } else response.end(new Uint8Array(await answered.arrayBuffer()));
+}
+
+/** Header fields that a connection has, which HTTP/2 has none of (RFC 9113, 8.2.2). */
+const OF_CONNECTION = "connection";
+
+function writeHead(request: NodeRequest, response: NodeResponse, { status, headers }: Response): void {
+  const isHttp2 = request.httpVersionMajor === 2;
+  response.statusCode = status;
+  for (const [name, value] of headers)
+    if (!isHttp2 || name !== OF_CONNECTION) response.setHeader(name, value);
+  if (request.complete || isBodyless(request)) return;
+  // The rest of a body that was refused is not waited for.
+  if (isHttp2) response.on("finish", () => (response as Http2ServerResponse).stream.close());
+  else response.setHeader(OF_CONNECTION, "close");
+}
+
+function isBodyless({ method }: NodeRequest): boolean {
+  return method === "GET" || method === "HEAD";
+}
+
+/** The path as it is known here: Express leaves out what a middleware is mounted at. */
+function pathOf({ url = "/" }: NodeRequest): string {
+  return url.replace(/[?#].*/s, "");
+}
+
+/** Of a request of Fetch, whose type Bun and Node name differently. */
+type Body = ConstructorParameters<typeof Response>[0] | null;
+
+/** As a request of Fetch; or, when it cannot be one, why not. */
+function readRequest(request: NodeRequest, response: NodeResponse): Request | Response {
+  const headers = new Headers();
+  let body: Body = null;
+  try {
+    for (let at = 0; at < request.rawHeaders.length; at += 2) {
+      const name = request.rawHeaders[at]!;
+      if (!name.startsWith(":")) headers.append(name, request.rawHeaders[at + 1]!);
+    }
+    const authority = "authority" in request ? request.authority : undefined;
+    if (authority !== undefined && !headers.has("host")) headers.set("host", authority);
+    if (!isBodyless(request)) body = bodyOf(request);
+    const aborter = new AbortController();
+    response.on("close", () => aborter.abort());
+    const { signal } = aborter;
+    const method = request.method ?? "GET";
+    return new Request(urlOf(request, headers), {
+      method,
+      headers,
+      body,
+      signal,
+      duplex: "half",
+    } as RequestInit);
+  } catch (error) {
+    return problem(400, `this is no request that can be answered: ${(error as Error).message}`);
+  }
+}
+
+function urlOf(request: NodeRequest, headers: Headers): string {
+  const { url = "/" } = request;
+  if (/^https?:\/\//i.test(url)) return url; // as proxies are asked (RFC 9112, 3.2.2)
+  const isTls = "encrypted" in request.socket && request.socket.encrypted === true;
+  const path = url.startsWith("/") ? url : `/${url}`;
+  return `${isTls ? "https" : "http"}://${headers.get("host") ?? "localhost"}${path}`;
+}
+
+/** @throws Error when somebody has read it, and does not say what was in it */
+function bodyOf(request: NodeRequest): Body {
+  if (!request.readableDidRead) return streamOf(request);
+  const { body } = request as { body?: unknown };
+  if (body === undefined)
+    throw new Error("its body has been read before; this has to come before whatever parses bodies");
+  if (typeof body === "string" || body instanceof Uint8Array) return body as Body;
+  return JSON.stringify(body);
+}
+
+function streamOf(request: NodeRequest): ReadableStream<Uint8Array> {
+  let isDone = false;
+  const finish = (end: () => void): void => {
+    if (isDone) return;
+    isDone = true;
+    end();
+  };
+  return new ReadableStream<Uint8Array>(
+    {
+      start(controller) {
+        const cutOff = (): void => finish(() => controller.error(new DOMException("cut off", "AbortError")));
+        request.on("data", (chunk: Uint8Array) => {
+          if (isDone) return;
+          controller.enqueue(chunk);
+          request.pause();
+        });
+        request.on("end", () => finish(() => controller.close()));
+        request.on("error", cutOff);
+        request.on("close", cutOff);
+        request.pause();
+      },
+      pull: () => void request.resume(),
+      cancel: () => finish(() => request.pause()),
+    },
+    { highWaterMark: 0 },
+  );
+}
