@@ -32,10 +32,13 @@ export function contextOf(request: Request, given: ServerContext): RequestContex
 }
 
 const isBun = "Bun" in globalThis;
+const isDeno = "Deno" in globalThis;
 
 /** The response of a stream where its server says nothing else. */
 export function respond(request: Request, opening: Attachable, init: ResponseInit): Response {
-  return new Response(isBun ? directStream(opening) : webStream(opening, request), init);
+  if (isBun) return new Response(directStream(opening), init);
+  // Deno cancels the stream when the client has left, and warns of who asks for the signal.
+  return new Response(webStream(opening, isDeno ? {} : request), init);
 }
 
 /** Of a request of which nothing else is known. */

@@ -1,12 +1,12 @@
 import { expect, test } from "bun:test";
 import { createHmac, createPrivateKey, generateKeyPairSync, sign } from "node:crypto";
-import { heapStats } from "bun:jsc";
 import { Refusal } from "../answers/problem.ts";
 import { type Access, accessOf } from "./access.ts";
 import { createAuthorize } from "./credentials.ts";
 import { createJwtVerifier } from "./jwt.ts";
 import { readKey, secretKey } from "./jwt-key.ts";
 import { readTokens } from "./static-tokens.ts";
+import { heapSize } from "../../test/heap-size.ts";
 import { Tickets } from "./tickets.ts";
 
 /* Whose a request is: one token is one principal, however it is written, and what is kept for principals is bounded. */
@@ -216,30 +216,24 @@ test("300 spellings of one token are counted as one", async () => {
 const largest = (at: number): string[] =>
   Array.from({ length: 256 }, (_, each) => `${at}/${each}/`.padEnd(36, "x"));
 
-function heap(): number {
-  Bun.gc(true);
-  Bun.gc(true);
-  const { heapSize, extraMemorySize } = heapStats();
-  return heapSize + extraMemorySize;
-}
 const MIB = 1024 * 1024;
 
 test("10,000 tokens with the largest grants take no more memory than is said", async () => {
   const verify = createJwtVerifier({ key: secretKey(SECRET) });
-  const before = heap();
+  const before = await heapSize();
   for (let at = 0; at < 10_000; at++) {
     const token = jwt({ sub: String(at), sse: { subscribe: largest(at) } });
     await verify(token);
   }
-  const grown = (heap() - before) / MIB;
+  const grown = ((await heapSize()) - before) / MIB;
   expect(grown).toBeLessThan(40); // 405 without a bound
   expect(await verify(jwt({ sub: "still", sse: { subscribe: ["a"] } }))).toMatchObject({ admin: false });
 }, 120_000);
 
-test("tickets with the largest grants take no more memory than is said, and no one's take all", () => {
+test("tickets with the largest grants take no more memory than is said, and no one's take all", async () => {
   let now = 0;
   const tickets = new Tickets({ now: () => now });
-  const before = heap();
+  const before = await heapSize();
   const issue = (principal: string, at: number): boolean => {
     try {
       tickets.issue(accessOf({ subscribe: largest(at) }, { principal }));
@@ -254,7 +248,7 @@ test("tickets with the largest grants take no more memory than is said, and no o
   expect(count).toBeGreaterThan(100);
   expect(issue("you", count)).toBe(true);
   for (let at = 0; at < 2000; at++) if (issue(`${at}`, at)) count++;
-  const grown = (heap() - before) / MIB;
+  const grown = ((await heapSize()) - before) / MIB;
   expect(grown).toBeLessThan(72);
   now = 30_000;
   expect(issue("me", 0)).toBe(true);

@@ -1,6 +1,8 @@
 import { afterEach, beforeEach, expect, test } from "bun:test";
 import { generateKeyPairSync, type KeyObject } from "node:crypto";
+import { setTimeout as sleep } from "node:timers/promises";
 import { SignJWT } from "jose";
+import { serve, type Served } from "../../test/serve.ts";
 import { Refusal } from "../answers/problem.ts";
 import { createJwtVerifier, type Verify } from "./jwt.ts";
 import { type RemoteKeyOptions, remoteKeys } from "./remote-keys.ts";
@@ -22,7 +24,7 @@ let fetched: number;
 let failures: string[];
 let now: number;
 let made = 0;
-let server: Bun.Server<undefined>;
+let server: Served;
 
 const failing = (): Response => new Response("", { status: 500 });
 const serving =
@@ -30,22 +32,18 @@ const serving =
   (): Response =>
     Response.json({ keys });
 
-beforeEach(() => {
+beforeEach(async () => {
   [fetched, failures, now] = [0, [], 0];
   answer = serving(jwk(first, "1"));
-  server = Bun.serve({
-    port: 0,
-    hostname: "127.0.0.1",
-    fetch: () => {
-      fetched++;
-      return answer();
-    },
+  server = await serve(() => {
+    fetched++;
+    return answer();
   });
 });
-afterEach(() => server.stop(true));
+afterEach(() => server.stop());
 
 function verifier(options: RemoteKeyOptions = {}): Verify {
-  const key = remoteKeys(`http://127.0.0.1:${server.port}/jwks`, {
+  const key = remoteKeys(`${server.url}/jwks`, {
     onFetch: (failure) => failures.push(failure?.message ?? "none"),
     now: () => now,
     ...options,
@@ -142,12 +140,12 @@ test.each<[string, () => Response | Promise<Response>]>([
     "that never ends",
     () =>
       new Response(
-        (async function* () {
-          for (;;) {
-            yield " ";
-            await Bun.sleep(5);
-          }
-        })() as never,
+        new ReadableStream<Uint8Array>({
+          async pull(controller) {
+            await sleep(5);
+            controller.enqueue(Buffer.from(" "));
+          },
+        }),
       ),
   ],
   ["that does not come", () => new Promise<Response>(() => {})],

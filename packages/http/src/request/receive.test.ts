@@ -27,7 +27,8 @@ function setUp(authorize?: Authorize, { rate = null, log }: { rate?: number | nu
         method: "POST",
         headers: { "content-type": type, ...headers },
         body,
-      }),
+        duplex: "half",
+      } as RequestInit),
     );
     return {
       status: response.status,

@@ -1,4 +1,5 @@
 import { expect, test } from "bun:test";
+import { setTimeout as sleep } from "node:timers/promises";
 import { RequestBodies } from "./request-bodies.ts";
 
 const OVERHEAD = 4096;
@@ -11,7 +12,12 @@ function slowRequest(headers: Record<string, string> = {}) {
     start: (controller) => sent.resolve(controller),
     cancel: () => void (cancelled = true),
   });
-  const request = new Request("http://localhost/", { method: "POST", headers, body });
+  const request = new Request("http://localhost/", {
+    method: "POST",
+    headers,
+    body,
+    duplex: "half",
+  } as RequestInit);
   const send = async (text: string): Promise<void> => (await sent.promise).enqueue(Buffer.from(text));
   const end = async (): Promise<void> => (await sent.promise).close();
   const fail = async (): Promise<void> => (await sent.promise).error(new DOMException("gone", "AbortError"));
@@ -47,7 +53,7 @@ test("chunks are counted as they come, and characters may be cut by them", async
   const reading = bodies.read(request);
   expect(bodies.bytesInFlight).toBe(OVERHEAD);
   await send("a");
-  while (bodies.bytesInFlight < OVERHEAD + 1) await Bun.sleep(1);
+  while (bodies.bytesInFlight < OVERHEAD + 1) await sleep(1);
   await send("bc");
   await end();
   const { text } = await reading;
@@ -82,7 +88,7 @@ test("each has a deadline of its own, whatever arrives meanwhile", async () => {
       bodies.read(slowRequest().request).catch(() => void (times[at] = performance.now() - began[at]!)),
     );
     (await bodies.read(whole("x"))).release();
-    await Bun.sleep(20);
+    await sleep(20);
   }
   await Promise.all(readings);
   for (const time of times) expect(time).toBeGreaterThanOrEqual(99);
@@ -94,11 +100,11 @@ test("what no room is left for is 503, and what was refused makes room", async (
   const first = slowRequest();
   const reading = bodies.read(first.request);
   await first.send("x".repeat(60_000));
-  while (bodies.bytesInFlight < 60_000) await Bun.sleep(1);
+  while (bodies.bytesInFlight < 60_000) await sleep(1);
   const second = slowRequest();
   const refused = bodies.read(second.request);
   await second.send("x".repeat(30_000));
-  while (bodies.bytesInFlight < 90_000) await Bun.sleep(1);
+  while (bodies.bytesInFlight < 90_000) await sleep(1);
   await second.send("x".repeat(30_000));
   expect(await refused.catch((error: unknown) => error)).toMatchObject({ status: 503, reason: "bodies" });
   expect(second.isCancelled()).toBe(true);
