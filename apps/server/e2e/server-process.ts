@@ -1,6 +1,8 @@
 import type { Subprocess } from "bun";
 
 const MAIN = new URL("../src/main.ts", import.meta.url).pathname;
+/** The command of the server: it can be that of the handler in another runtime, see `portable-server.ts`. */
+const SERVER = Bun.env["SSE_TEST_SERVER"]?.split(" ") ?? ["bun", MAIN];
 
 /** A busy machine may well be late: no reason to send a test's streams away. */
 const DEFAULTS = "--port 0 --drain 100ms --log memory: --max-lag off".split(" ");
@@ -28,12 +30,12 @@ export class ServerProcess implements AsyncDisposable {
 
   /** @param env besides the environment that there is: what flags cannot say */
   static startWith(env: Record<string, string>, ...flags: string[]): Promise<ServerProcess> {
-    return ServerProcess.#spawn(env, ["bun", MAIN, ...DEFAULTS, ...flags]);
+    return ServerProcess.#spawn(env, [...SERVER, ...DEFAULTS, ...flags]);
   }
 
   /** @param command which runs what follows it, in place of itself */
   static startUnder(command: readonly string[], ...flags: string[]): Promise<ServerProcess> {
-    return ServerProcess.#spawn({}, [...command, "bun", MAIN, ...DEFAULTS, ...flags]);
+    return ServerProcess.#spawn({}, [...command, ...SERVER, ...DEFAULTS, ...flags]);
   }
 
   static async #spawn(env: Record<string, string>, command: string[]): Promise<ServerProcess> {

@@ -1,3 +1,4 @@
+import { readFile } from "node:fs/promises";
 import {
   type Authorize,
   createAuthorize,
@@ -27,7 +28,11 @@ export interface Auth {
  *
  * @throws ConfigError naming the setting whose key or tokens cannot be used
  */
-export async function createAuth(config: Config, logger: Logger, metrics: Metrics): Promise<Auth> {
+export async function createAuth(
+  config: Config,
+  logger: Logger,
+  metrics: Pick<Metrics, "keysFetched">,
+): Promise<Auth> {
   if (config.open) return { authorize: undefined, tickets: undefined };
   if (!isAuthenticated(config)) return { authorize: localOnly(config.allowedHosts), tickets: undefined };
   const { jwtIssuer: issuer, jwtAudience: audience, anonymousSubscribe, corsOrigins: origins } = config;
@@ -73,7 +78,7 @@ function tokensOf(given: string): Promise<ReturnType<typeof readTokens>> {
 
 async function read(path: string): Promise<string> {
   try {
-    return await Bun.file(path).text();
+    return await readFile(path, "utf8");
   } catch (error) {
     throw new TypeError(`cannot be read (${(error as NodeJS.ErrnoException).code})`, { cause: error });
   }

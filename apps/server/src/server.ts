@@ -1,16 +1,7 @@
 import { cors } from "@elysiajs/cors";
 import { OTHER_METHODS, sse } from "@sse/elysia";
-import {
-  Admission,
-  answerErrors,
-  NOSNIFF,
-  otherMethods,
-  problem,
-  RequestBodies,
-  requireAdmin,
-  withAccess,
-} from "@sse/http";
-import { createHub, type Hub } from "@sse/hub";
+import { answerErrors, NOSNIFF, otherMethods, problem, requireAdmin, withAccess } from "@sse/http";
+import type { Hub } from "@sse/hub";
 import { type AnyElysia, Elysia } from "elysia";
 import { createAuth } from "./auth.ts";
 import { demoRoutes, startDemos } from "./demos.ts";
@@ -22,6 +13,7 @@ import { openapiRoutes } from "./openapi.ts";
 import { openLog } from "./open-log.ts";
 import { OverloadWatch } from "./overload-watch.ts";
 import { pageRoutes } from "./page.ts";
+import { createServed } from "./served.ts";
 import type { Config } from "./settings.ts";
 import { statsStream } from "./stats-stream.ts";
 import { tlsOptions } from "./tls.ts";
@@ -51,54 +43,20 @@ export interface RunningServer {
  * @throws ConfigError when a file that a setting names is not what it should be, or a key or a token cannot be used
  */
 export async function startServer(config: Config, logger: Logger): Promise<RunningServer> {
-  const { heartbeat, retry, writeDeadline, maxEventBytes, corsOrigins: origins } = config;
+  const { corsOrigins: origins } = config;
   const metrics = new Metrics();
   const { authorize, tickets } = await createAuth(config, logger, metrics);
   const tls = tlsOptions(config);
   const log = await openLog(config, logger);
   const durations = new MaximumDurations(metrics.observer);
   const overload = new OverloadWatch(config, logger);
-  const hub = createHub({
-    log,
+  const { hub, bodies, admission } = createServed(config, logger, log, {
     observer: durations,
-    heartbeat,
-    retry,
-    writeDeadline,
-    maxEventBytes,
-    maxBatch: config.maxBatch,
-    maxSelectors: config.maxSelectors,
-    maxStreams: config.maxStreams,
-    maxStreamsPerAddress: config.maxStreamsPerAddress,
-    maxStreamsPerPrincipal: config.maxStreamsPerPrincipal,
-    maxStreamsPerTopic: config.maxStreamsPerTopic,
-    maxAge: config.maxAge,
-    returnWindow: config.returnWindow,
-    onError: (error) =>
-      logger.error("a stream, the log or an observer has failed", { error: Bun.inspect(error) }),
-    onClose: ({ opened, events, bytes, cohort }, reason) => {
-      const seconds = Math.round(performance.now() - opened) / 1000;
-      logger.debug("stream closed", { reason, seconds, events, bytes, topics: cohort.selectors.key });
-    },
-  });
-  const bodies = new RequestBodies({
-    maxBodyBytes: config.maxBodyBytes,
-    maxBytesInFlight: config.maxBodiesBytes,
-    timeout: config.bodyTimeout,
-  });
-  metrics.watch(hub, bodies, () => overload.state);
-  const admission = new Admission(hub, {
-    trustedProxies: config.trustedProxies,
-    onDisregardedProxy: (peer) =>
-      logger.warn(
-        "X-Forwarded-For is not believed: its sender is not in --trusted-proxies; if it is a proxy, all its clients count as one",
-        { peer },
-      ),
-    publishRate: config.publishRate,
     overload: overload.current,
     onRefused: metrics.refused,
-    onError: (error) => logger.error("a request has failed", { error: Bun.inspect(error) }),
     onPublished: metrics.published,
   });
+  metrics.watch(hub, bodies, () => overload.state);
   const answer = answerErrors(admission);
   const stats = statsStream(admission, { authorize, bodies, origins, durations });
   const app = new Elysia({ serve: { development: false, reusePort: false } })

@@ -108,10 +108,7 @@ async function stall(listen: string): Promise<{ printed: string; complete: boole
 
 test.each([
   ["a plain app", "new Elysia().use(sse({ hub })).listen({ port: 0 }).server"],
-  [
-    "a plain server",
-    "Bun.serve({ port: 0, fetch: createHandler({ hub }) })",
-  ],
+  ["a plain server", "Bun.serve({ port: 0, fetch: createHandler({ hub }) })"],
 ])("%s prints nothing for a reader that stalls past the deadline, and resets it", async (_, listen) => {
   expect(await stall(listen)).toEqual({ printed: "", complete: false });
 });

@@ -5,7 +5,7 @@ import { answerErrors } from "./answers/refuse.ts";
 import type { Authorize } from "./auth/access.ts";
 import type { Tickets } from "./auth/tickets.ts";
 import { contextOf, type RequestContext, type ServerContext } from "./context.ts";
-import { allowOrigin, answerPreflight } from "./cors.ts";
+import { Cors } from "./cors.ts";
 import { RequestBodies } from "./request/request-bodies.ts";
 import { drain } from "./routes/drain.ts";
 import { otherMethods } from "./routes/other-methods.ts";
@@ -39,6 +39,8 @@ export interface SseOptions {
 export interface HandlerOptions extends SseOptions {
   /** What the paths begin with, as `/sse`; default: nothing. */
   basePath?: string;
+  /** Header fields that pages of `origins` may send besides those of the contract, as `X-User`; default none. */
+  corsHeaders?: readonly string[];
 }
 
 /** Answers a request; never throws, and never rejects. */
@@ -66,10 +68,12 @@ export function createHandler({
   tickets,
   admission = new Admission(hub),
   basePath = "",
+  corsHeaders = [],
 }: HandlerOptions): Handler {
   if (!/^(\/[^/?#]+)*$/.test(basePath))
     throw new TypeError(`basePath ${JSON.stringify(basePath)} must be like /sse, or empty`);
   const options = { authorize, bodies, origins };
+  const cors = new Cors(origins, corsHeaders);
   const routes = new Map<string, { method: string; route: Route }>();
   const add = (method: "GET" | "POST", path: string, route: Route): void => {
     routes.set(basePath + path, { method, route });
@@ -91,7 +95,7 @@ export function createHandler({
     if (found === undefined) return problem(404, `there is nothing at ${path.slice(0, 256)}`);
     if ((request.method === "HEAD" ? "GET" : request.method) !== found.method) {
       const allow = found.method === "GET" ? "GET, HEAD, OPTIONS" : "POST, OPTIONS";
-      return answerPreflight(request, origins, allow) ?? otherMethods(allow)({ request });
+      return cors.answerPreflight(request, allow) ?? otherMethods(allow)({ request });
     }
     try {
       const response = found.route(request, contextOf(request, given));
@@ -104,8 +108,8 @@ export function createHandler({
     const response = answer(request, given);
     if (origins.length === 0) return response;
     return response instanceof Promise
-      ? response.then((each) => allowOrigin(request, each, origins))
-      : allowOrigin(request, response, origins);
+      ? response.then((each) => cors.allow(request, each))
+      : cors.allow(request, response);
   };
   return Object.assign(handle, { has: (path: string) => routes.has(path) });
 }
