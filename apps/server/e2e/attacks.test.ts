@@ -8,7 +8,7 @@ import { join } from "node:path";
 import { freePort } from "@sse/hub/test/broker-process.ts";
 import { runServer } from "./server-process.ts";
 import { SseClient, until, withGrowingTime } from "./sse-client.ts";
-import { start, type Target, type Transport, TRANSPORTS } from "./target.ts";
+import { isServed, start, type Target, type Transport, TRANSPORTS } from "./target.ts";
 
 /* What attackers try, against the server as a process of its own. Tokens are made here by hand, as attackers do. */
 
@@ -289,13 +289,14 @@ describe.each(TRANSPORTS)("a token, over %s,", (transport) => {
       ["POST", "/drain"],
       ["POST", "/stats/probe"],
     ] as const) {
+      if (!isServed(path)) continue;
       const response = await secretServer.fetch(path, {
         method,
         ...(method === "POST" ? { body: '{"message":"x"}' } : {}),
       });
       expect({ path, ...(await answerOf(response)) }).toEqual({ path, ...missing });
     }
-    for (const path of ["/healthz", "/readyz", "/"]) {
+    for (const path of ["/healthz", "/readyz", "/"].filter(isServed)) {
       expect((await secretServer.fetch(path)).status).toBe(200);
     }
     expect((await listen(secretServer, "?topic=public/1")).status).toBe(200);
@@ -307,6 +308,7 @@ describe.each(TRANSPORTS)("a token, over %s,", (transport) => {
       ["GET", "/metrics"],
       ["POST", "/drain"],
     ] as const) {
+      if (!isServed(path)) continue;
       const ask = (token: string): Promise<Response> =>
         secretServer.fetch(path, { method, headers: bearer(token) });
       expect((await answerOf(await ask(jwt()))).status).toBe(403);
@@ -595,6 +597,7 @@ describe.each(TRANSPORTS)("a cookie, over %s,", (transport) => {
     expect((await listen(secretServer, "?topic=own/1", sent)).status).toBe(status);
     expect((await publish(secretServer, { topic: "own/1", data: "x" }, sent)).status).toBe(status);
     for (const [method, path] of WITH_COOKIE) {
+      if (!isServed(path)) continue;
       const body = path === "/stats/probe" ? '{"tab":"1","number":1}' : '{"message":"x"}';
       const response = await secretServer.fetch(path, {
         method,
@@ -671,7 +674,7 @@ describe.each(TRANSPORTS)("a server without authentication, over %s,", (transpor
       ["GET", "/random"],
       ["POST", "/demo/jobs"],
     ] as const) {
-      expect(await ask(method, path, host)).toBe(status);
+      if (isServed(path.replace(/\?.*/, ""))) expect(await ask(method, path, host)).toBe(status);
     }
   });
 

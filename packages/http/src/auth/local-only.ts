@@ -17,8 +17,9 @@ export function localOnly(hosts: readonly string[] = []): Authorize {
   const names = new Set(hosts.map((each) => each.toLowerCase()));
   let known = "localhost";
   return (request) => {
-    const host = request.headers.get("host");
-    if (host === null || host === known) return FULL_ACCESS; // HTTP/1.0 has none; browsers always send it
+    // Over HTTP/2 some servers have it in the URL only. HTTP/1.0 has none; browsers always send it.
+    const host = request.headers.get("host") ?? URL.parse(request.url)?.host ?? null;
+    if (host === null || host === known) return FULL_ACCESS;
     const name = host.toLowerCase().replace(/:[0-9]*$/, "");
     if (!LOCAL.test(name) && !names.has(name)) {
       throw new Refusal(
