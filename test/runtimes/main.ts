@@ -6,21 +6,26 @@ import type { Outcome } from "./bun-test.ts";
 import { LEFT_OUT, type LeftOut } from "./left-out.ts";
 
 /*
- * Runs the tests of the codec and the hub in other runtimes: `bun run test:runtimes [node@22 node@24 node@latest deno]`. The
- * sources as they are: Node takes the types out by itself, from 22.18 on. Fails when something is skipped that is not in
- * left-out.ts, or is there in vain.
+ * Runs the tests of the codec, the hub and the HTTP contract in other runtimes: `bun run test:runtimes [node@22 node@24
+ * node@latest deno]`. The sources as they are: Node takes the types out by itself, from 22.18 on. Fails when something is skipped
+ * that is not in left-out.ts, or is there in vain.
+ *
+ * The tests of the server that are of its contract, and what attackers try, run in Bun against a server in each of them.
  */
 
 const ROOT = join(import.meta.dirname, "../..");
 const HERE = "test/runtimes";
 const FOLDERS = ["packages/protocol", "packages/hub", "packages/http"];
+/** Run against a server in another runtime; see portable-server.ts. */
+const AGAINST_SERVER = ["apps/server/e2e/contract.test.ts", "apps/server/e2e/attacks.test.ts"];
+const PORTABLE_SERVER = join(ROOT, "apps/server/e2e/portable-server.ts");
 const RUNTIMES = ["node@22", "node@24", "node@latest", "deno"];
 
 /** The command that runs a program with `bun:test` in it. */
 async function commandOf(runtime: string): Promise<string[]> {
   if (runtime === "deno") {
     const flags = ["--allow-all", "--no-check", "--node-modules-dir=manual", "--v8-flags=--expose-gc"];
-    return ["deno", "run", "--quiet", ...flags, `--import-map=${HERE}/imports.json`];
+    return ["deno", "run", "--quiet", ...flags, `--import-map=${join(ROOT, HERE)}/imports.json`];
   }
   const folder = join(tmpdir(), "sse-runtimes", runtime);
   await mkdir(folder, { recursive: true });
@@ -29,7 +34,7 @@ async function commandOf(runtime: string): Promise<string[]> {
   if ((await Bun.spawn(npm, { stdout: "ignore" }).exited) !== 0)
     throw new Error(`${runtime} cannot be installed`);
   const node = join(folder, "node_modules/.bin/node");
-  return [node, "--no-warnings", "--expose-gc", "--import", `./${HERE}/register.mjs`];
+  return [node, "--no-warnings", "--expose-gc", "--import", join(ROOT, HERE, "register.mjs")];
 }
 
 async function testFiles(): Promise<string[]> {
@@ -99,6 +104,22 @@ async function runAll(runtime: string, files: readonly string[], used: Set<LeftO
   return sum;
 }
 
+/** Runs {@link AGAINST_SERVER}, and tells what failed. */
+async function runAgainstServer(runtime: string): Promise<{ passed: number; failed: number }> {
+  const server = [...(await commandOf(runtime)), PORTABLE_SERVER].join(" ");
+  const child = Bun.spawn(["bun", "test", ...AGAINST_SERVER], {
+    cwd: ROOT,
+    stdout: "ignore",
+    stderr: "pipe",
+    env: { ...process.env, NO_COLOR: "1", SSE_TEST_SERVER: server },
+  });
+  const text = await child.stderr.text();
+  const count = (word: string): number => Number(new RegExp(`^ *(\\d+) ${word}$`, "m").exec(text)?.[1] ?? 0);
+  if ((await child.exited) === 0 && count("skip") === 0) return { passed: count("pass"), failed: 0 };
+  console.error(`${runtime}: ${text.replaceAll(/^\(pass\).*\n/gm, "")}`);
+  return { passed: count("pass"), failed: Math.max(1, count("fail") + count("skip")) };
+}
+
 const runtimes = process.argv.length > 2 ? process.argv.slice(2) : RUNTIMES;
 const files = await testFiles();
 const used = new Set<LeftOut>();
@@ -107,6 +128,9 @@ let failed = 0;
 for (const runtime of runtimes) {
   const start = performance.now();
   const sum = await runAll(runtime, files, used);
+  const served = await runAgainstServer(runtime);
+  sum.passed += served.passed;
+  sum.failed += served.failed;
   passed += sum.passed;
   failed += sum.failed;
   const seconds = ((performance.now() - start) / 1000).toFixed(0);

@@ -111,6 +111,12 @@ function readRequest(request: NodeRequest, response: NodeResponse): Request | Re
       duplex: "half",
     } as RequestInit);
   } catch (error) {
+    if (error instanceof BodyIsGone) {
+      console.error(
+        "the body of a request to publish was read before it came here: mount this before what reads bodies",
+      );
+      return problem(500, "the server failed to read the body of this request; its log says why");
+    }
     return problem(400, `this is no request that can be answered: ${(error as Error).message}`);
   }
 }
@@ -123,12 +129,14 @@ function urlOf(request: NodeRequest, headers: Headers): string {
   return `${isTls ? "https" : "http"}://${headers.get("host") ?? "localhost"}${path}`;
 }
 
-/** @throws Error when somebody has read it, and does not say what was in it */
+/** Somebody has read it, and has not left what was in it. */
+class BodyIsGone extends Error {}
+
+/** @throws BodyIsGone */
 function bodyOf(request: NodeRequest): Body {
   if (!request.readableDidRead) return streamOf(request);
   const { body } = request as { body?: unknown };
-  if (body === undefined)
-    throw new Error("its body has been read before; this has to come before whatever parses bodies");
+  if (body === undefined) throw new BodyIsGone();
   if (typeof body === "string" || body instanceof Uint8Array) return body as Body;
   return JSON.stringify(body);
 }
