@@ -10,7 +10,7 @@ import root from "../package.json" with { type: "json" };
  */
 
 /** In the order in which they build on each other. */
-export const PACKED = ["protocol", "client", "hub", "elysia"] as const;
+export const PACKED = ["protocol", "client", "hub", "http", "elysia"] as const;
 
 interface Manifest {
   name: string;

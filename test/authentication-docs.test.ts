@@ -1,7 +1,7 @@
 import { expect, test } from "bun:test";
 import { existsSync } from "node:fs";
 import { dirname, join } from "node:path";
-import { readTokens } from "../packages/elysia/src/index.ts";
+import { readTokens } from "../packages/http/src/index.ts";
 import { ServerProcess } from "../apps/server/e2e/server-process.ts";
 import { until } from "../apps/server/e2e/sse-client.ts";
 import { freePort } from "../packages/hub/test/broker-process.ts";

@@ -122,7 +122,7 @@ describe("a fresh project", () => {
   });
 
   // Those of the client need a server of theirs.
-  test.each(["protocol", "hub", "elysia"])("runs what the readme of %s shows", async (name) => {
+  test.each(["protocol", "hub", "http", "elysia"])("runs what the readme of %s shows", async (name) => {
     const readme = await Bun.file(join(ROOT, "packages", name, "README.md")).text();
     const [, snippet] = /```ts\n([\s\S]*?)```/.exec(readme)!;
     const file = join(path, `${name}.ts`);
@@ -133,16 +133,16 @@ describe("a fresh project", () => {
   });
 });
 
-test("in Node the codec, the client and the hub run, and what cannot says so", async () => {
-  const path = await project("in-node", { node: "22.18.0" }); // the oldest that the hub is for
+test("in Node all of it runs, also in Express, and what misses a package says so", async () => {
+  const path = await project("in-node", { node: "22.18.0", express: "5.3.0" }); // the oldest that the hub is for
   await run(path, "npm", "install", "--silent", "--no-audit", "--no-fund");
-  const [data, subscribed, client, delivered, ...refusals] = JSON.parse(
+  const [data, subscribed, client, published, elsewhere, delivered, ...refusals] = JSON.parse(
     await run(path, join(path, "node_modules/.bin/node"), "--no-warnings", "node.mjs"),
   ) as unknown[];
   expect([data, subscribed, client, delivered]).toEqual(["hello", "subscribed", "function", true]);
+  expect([published, elsewhere]).toEqual(["over Express", 404]);
   expect(refusals).toEqual([
     "a log in Redis needs the package ioredis; install it beside @sse/hub",
     expect.stringContaining("@nats-io/"),
-    "This part of @sse/elysia needs Bun, 1.4.5 or later: run your program with bun.",
   ]);
 });

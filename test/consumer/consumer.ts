@@ -1,6 +1,7 @@
 /* A program of somebody who has installed the packages: type-checked against their declarations, and run in Bun. */
 import { subscribe } from "@sse/client";
-import { type Access, accessOf, sse } from "@sse/elysia";
+import { sse } from "@sse/elysia";
+import { type Access, accessOf } from "@sse/http";
 import { createHub, type Hub, type InputOf, MemoryLog, RecordingSink } from "@sse/hub";
 import { SqliteLog } from "@sse/hub/sqlite";
 import { decodeEvents, encodeEvent, type ServerSentEvent } from "@sse/protocol";

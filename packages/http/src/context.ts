@@ -10,13 +10,17 @@ export interface RequestContext {
 
 /** What `Bun.serve` hands to `fetch` besides the request. */
 export interface BunServer {
+  /** Whether a stream that is cut is told of on standard error. */
   readonly development: boolean;
+  /** The peer's address; null when it has gone. */
   requestIP(request: Request): { readonly address: string } | null;
+  /** How long the connection may be idle, in seconds; 0: for ever. */
   timeout(request: Request, seconds: number): void;
 }
 
 /** What `Deno.serve` hands to its handler besides the request. */
 export interface DenoInfo {
+  /** The peer's. */
   readonly remoteAddr: { readonly transport?: string; readonly hostname?: string };
 }
 
@@ -26,8 +30,8 @@ export type ServerContext = RequestContext | BunServer | DenoInfo | object | nul
 /** What the server's own words say. */
 export function contextOf(request: Request, given: ServerContext): RequestContext {
   if (given === null || given === undefined) return UNKNOWN;
-  if ("requestIP" in given) return new BunContext(request, given as BunServer);
-  if ("remoteAddr" in given) return { address: (given as DenoInfo).remoteAddr.hostname };
+  if ("requestIP" in given) return new BunContext(request, given);
+  if ("remoteAddr" in given) return { address: given.remoteAddr.hostname };
   return given;
 }
 

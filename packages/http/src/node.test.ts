@@ -74,7 +74,11 @@ test("paths that are not the handler's are passed on, and all others answered", 
 test("a body that was parsed before is taken as it was parsed", async () => {
   const hub = makeHub();
   const listener = toNodeListener(createHandler({ hub }));
-  const parsers = [(text: string) => JSON.parse(text) as unknown, (text: string) => text, Buffer.from];
+  const parsers = [
+    (text: string) => JSON.parse(text) as unknown,
+    (text: string) => text,
+    (text: string) => Buffer.from(text),
+  ];
   for (const parse of parsers) {
     const url = await listen((request, response) => {
       let text = "";

@@ -109,7 +109,7 @@ function readRequest(request: NodeRequest, response: NodeResponse): Request | Re
       body,
       signal,
       duplex: "half",
-    } as RequestInit);
+    });
   } catch (error) {
     if (error instanceof BodyIsGone) {
       console.error(
@@ -124,7 +124,7 @@ function readRequest(request: NodeRequest, response: NodeResponse): Request | Re
 function urlOf(request: NodeRequest, headers: Headers): string {
   const { url = "/" } = request;
   if (/^https?:\/\//i.test(url)) return url; // as proxies are asked (RFC 9112, 3.2.2)
-  const isTls = "encrypted" in request.socket && request.socket.encrypted === true;
+  const isTls = "encrypted" in request.socket && request.socket.encrypted;
   const path = url.startsWith("/") ? url : `/${url}`;
   return `${isTls ? "https" : "http"}://${headers.get("host") ?? "localhost"}${path}`;
 }

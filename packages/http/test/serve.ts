@@ -8,7 +8,7 @@ import { toNodeListener } from "../src/node.ts";
 export interface Served {
   readonly port: number;
   readonly url: string;
-  stop(): Promise<unknown>;
+  stop(this: void): Promise<unknown>;
 }
 
 interface Answers {

@@ -28,7 +28,7 @@ function setUp(authorize?: Authorize, { rate = null, log }: { rate?: number | nu
         headers: { "content-type": type, ...headers },
         body,
         duplex: "half",
-      } as RequestInit),
+      }),
     );
     return {
       status: response.status,

@@ -17,7 +17,7 @@ function slowRequest(headers: Record<string, string> = {}) {
     headers,
     body,
     duplex: "half",
-  } as RequestInit);
+  });
   const send = async (text: string): Promise<void> => (await sent.promise).enqueue(Buffer.from(text));
   const end = async (): Promise<void> => (await sent.promise).close();
   const fail = async (): Promise<void> => (await sent.promise).error(new DOMException("gone", "AbortError"));
