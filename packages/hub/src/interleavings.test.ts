@@ -436,6 +436,7 @@ test("a topic that has begun anew in the log, and not yet here, closes no stream
   await clock.settle();
   void hub.open({ topics: ["t"] }); // has its place in the cohort
   const { sink: first } = connect(hub);
+  await clock.settle();
   isAnew = true;
   const { sink } = connect(hub);
   await clock.settle();

@@ -92,8 +92,15 @@ export const LOG: readonly Mutant[] = [
   {
     name: "replay counts one event too few",
     file: RECENT,
-    find: "return nth === undefined ? null : nth - 1;",
-    replace: "return nth === undefined ? null : nth;",
+    find: "return this.#at(low).seq - 1;",
+    replace: "return this.#at(low).seq;",
+    log: "memory",
+  },
+  {
+    name: "what comes while the events of patterns are counted is counted, too",
+    file: RECENT,
+    find: "if (seq > upTo) break;",
+    replace: "",
     log: "memory",
   },
   {
