@@ -97,9 +97,9 @@ export const LOG: readonly Mutant[] = [
     log: "memory",
   },
   {
-    name: "what comes while the events of patterns are counted is counted, too",
+    name: "events of patterns are counted on from where they were left off, though those are evicted by then",
     file: RECENT,
-    find: "if (seq > upTo) break;",
+    find: "place = Math.max(place, this.#start - 1);",
     replace: "",
     log: "memory",
   },
