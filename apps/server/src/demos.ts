@@ -144,16 +144,15 @@ export function demoRoutes(
     if (jobs >= MAX_JOBS)
       throw new Refusal(429, `${MAX_JOBS} jobs are at work; start another when one is done`, {}, "jobs");
     const publisher = admission.publisherOf(request, server, access);
-    return admission.chargeFor(publisher, JOB_STEPS + 1, async () => {
-      jobs++;
-      lastJob = number;
-      await new Promise<void>((started, failed) => {
-        void runJob(hub, topic, started)
-          .catch(failed)
-          .finally(() => jobs--);
-      });
-      return jsonAnswer({ topic });
+    admission.charge(publisher, JOB_STEPS + 1);
+    jobs++;
+    lastJob = number;
+    const started = new Promise<void>((resolve, reject) => {
+      void runJob(hub, topic, resolve)
+        .catch(reject)
+        .finally(() => jobs--);
     });
+    return admission.refund(publisher, JOB_STEPS + 1, started).then(() => jsonAnswer({ topic }));
   };
 
   return new Elysia({ name: "demos" })

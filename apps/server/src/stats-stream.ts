@@ -122,14 +122,17 @@ export function statsStream(
     if (namespace.closing || namespace.listeners(TOPIC) === 0) return;
     namespace.publish(TOPIC, { event: "stats", data: sample(latency) }).catch(() => {}); // the next one is due soon
   }, PERIOD);
-  const probe = (request: Request): Promise<Response> => {
+  const probe = async (request: Request): Promise<Response> => {
     const admit = (): void => requireKnownOrigin(request, origins);
     const how = { bodies, authorize: authorizeAdmin, admit, maxBytes: MAX_PROBE };
-    return receive(request, how, async ({ text }) => {
-      const data = requireFields(await readJson(text), PROBE_FIELDS, "the body");
+    const body = await receive(request, how);
+    try {
+      const data = requireFields(await readJson(body.text), PROBE_FIELDS, "the body");
       await namespace.publish(TOPIC, { event: "probe", data });
       return emptyAnswer();
-    });
+    } finally {
+      body.release();
+    }
   };
   const routes = new Elysia({ name: "stats-stream" })
     .onError(answerErrors(admission))

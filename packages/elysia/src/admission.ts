@@ -122,18 +122,22 @@ export class Admission {
   }
 
   /**
-   * Publishes so many events, and counts them before, so that no two requests pass for the same; those that cannot be
-   * published after all are not counted.
+   * Counts so many events that are to be published at once, so that no two requests pass for the same. Then {@link refund}.
    *
    * @param publisher see {@link publisherOf}
-   * @throws Refusal 429. What `publish` rejects with, as a rejection
+   * @throws Refusal 429
    */
-  chargeFor<Answer>(publisher: string, count: number, publish: () => Promise<Answer>): Promise<Answer> {
+  charge(publisher: string, count: number): void {
+    if (this.#rate !== null) this.#takeEvents(this.#rate, publisher, count);
+  }
+
+  /** Counts those no more of which nothing was published after all. */
+  refund<Ids>(publisher: string, count: number, published: Promise<Ids>): Promise<Ids> {
     const rate = this.#rate;
-    if (rate === null) return publish();
-    this.#takeEvents(rate, publisher, count);
-    return publish().catch((error: unknown) => {
-      rate.giveBack(publisher, count);
+    if (rate === null) return published;
+    return published.catch((error: unknown) => {
+      const mayBeKept = error instanceof HubError && error.code === "log-unanswered";
+      if (!mayBeKept) rate.giveBack(publisher, count);
       throw error;
     });
   }

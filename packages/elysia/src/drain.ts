@@ -18,7 +18,7 @@ const MAX_BYTES = 64 * 1024;
  * @throws Refusal 400, 408 or 413 for a wrong body, 401 or 403 without the right to, 403 for a page of another origin.
  *   HubError `bad-selector` or `bad-request`
  */
-export function drain(
+export async function drain(
   hub: Hub,
   request: Request,
   { authorize, bodies, origins }: PublishOptions,
@@ -28,8 +28,10 @@ export function drain(
     requireKnownOrigin(request, origins);
   };
   const maxBytes = Math.min(MAX_BYTES, bodies.maxBodyBytes);
-  return receive(request, { bodies, authorize, admit, maxBytes }, async ({ text }) => {
-    const { topics, within } = text === "" ? {} : requireFields(await readJson(text), FIELDS, "the body");
+  const body = await receive(request, { bodies, authorize, admit, maxBytes });
+  try {
+    const { topics, within } =
+      body.text === "" ? {} : requireFields(await readJson(body.text), FIELDS, "the body");
     if (topics !== undefined && !isTexts(topics))
       throw new Refusal(400, 'topics must be a list of selectors, as ["orders/*"]');
     if (within !== undefined && typeof within !== "number")
@@ -37,7 +39,9 @@ export function drain(
     return jsonAnswer({
       streams: hub.drain({ ...(topics && { topics }), ...(within !== undefined && { within }) }),
     });
-  });
+  } finally {
+    body.release();
+  }
 }
 
 function isTexts(value: unknown): value is string[] {

@@ -118,43 +118,128 @@ export async function readJson(text: string, where?: string): Promise<unknown> {
   return inSlices(parseJson(text, where));
 }
 
-/**
- * The texts of an array's elements, without a look at what they are; null for what is no array. They have passed
- * what {@link parseJson} looks for.
- *
- * @param most elements; what comes after is not looked at
- * @throws Refusal 400 or 413
- */
-export function* splitArray(text: string, most: number): Sliced<string[] | null> {
+/** Some of several events, parsed together. */
+export interface Part {
+  readonly values: readonly unknown[];
+  /** Which one the first is, counted as messages name it. */
+  readonly first: number;
+  /** Characters of their text. */
+  readonly length: number;
+}
+
+/** Several events, in parts, for {@link inSlices}: each takes about as much time, however the events are divided. */
+export type Parts = Iterable<Part | undefined>;
+
+/** Where the array of a text begins, after its bracket; null when it is no array. */
+export function startOfArray(text: string): number | null {
   const start = text.search(/[^ \t\r\n]/);
-  if (start === -1 || text.charCodeAt(start) !== OPEN_ARRAY) return null;
-  const elements: string[] = [];
-  const where = (): string => `event ${elements.length}`;
-  const scan = new Scan(text, start, MAX_DEPTH + 1);
-  for (let from = start + 1; scan.at < text.length;) {
-    const unit = scan.step(where, true);
-    if (unit === 0) yield;
-    else {
-      if (elements.length === most) throw tooMany(most);
-      elements.push(text.slice(from, scan.at - 1));
-      from = scan.at;
-      if (unit === COMMA) continue;
-      const isEnd = unit === CLOSE_ARRAY && isBlank(text.slice(scan.at));
-      if (!isEnd) break;
-      return elements.length === 1 && isBlank(elements[0]!) ? [] : elements;
+  return start !== -1 && text.charCodeAt(start) === OPEN_ARRAY ? start + 1 : null;
+}
+
+/**
+ * Characters of an array's text that are parsed together. No element in it can be too deep or have too many parts: a level of
+ * objects takes 5 characters (`{"":}`) and has two parts, and arrays are counted.
+ */
+const PART = 39_000;
+/** Arrays in a part. */
+const ARRAYS = 500;
+
+/**
+ * The elements of an array, as they are parsed.
+ *
+ * @param from where its first element begins
+ * @throws Refusal 400 saying where the JSON breaks off, or what is too deep; 413 when an element has too many parts
+ */
+export function* parseArray(text: string, from: number): Generator<Part | undefined, void, undefined> {
+  let scan: Scan | null = null;
+  let until = 0;
+  for (let at = from, first = 0; ;) {
+    let part = scan === null ? parsePart(text, at, first) : null;
+    if (part === null) {
+      // Each for itself: one is wrong, or so long, or of such a form that the end of a part was not found.
+      if (scan === null) {
+        scan = new Scan(text, at, MAX_DEPTH + 1);
+        scan.depth = 1;
+        until = at + PART;
+      }
+      part = yield* parseElement(text, scan, first);
     }
+    yield part;
+    if (part.isLast) return;
+    first += part.values.length;
+    at += part.length;
+    if (at >= until) scan = null;
   }
-  throw new Refusal(400, "the body is not JSON: the array does not end where the body does");
+}
+
+interface ArrayPart extends Part {
+  /** Whether the array ends with it, and the text with the array. */
+  readonly isLast: boolean;
+}
+
+/** Elements that are whole if the parser says so; null if not. */
+function parsePart(text: string, at: number, first: number): ArrayPart | null {
+  const isLast = text.length - at <= PART;
+  const end = isLast ? text.length : probableEnd(text, at);
+  if (end === -1) return null;
+  const json = `[${text.slice(at, end)}${isLast ? "" : "]"}`;
+  if (hasManyArrays(json)) return null;
+  try {
+    // A text that is cut off within a string, an object or an array is no JSON.
+    const values = JSON.parse(json) as unknown[];
+    if (values.length === 0 && first > 0) return null; // there is a comma before it
+    return { values, first, length: (isLast ? end : text.indexOf(",", end) + 1) - at, isLast };
+  } catch {
+    return null;
+  }
+}
+
+function hasManyArrays(json: string): boolean {
+  let count = 0;
+  for (let at = json.indexOf("["); at !== -1; at = json.indexOf("[", at + 1))
+    if (++count > ARRAYS) return true;
+  return false;
+}
+
+/** Where an element ends that is followed by one more; -1 if that is not to be seen easily. */
+function probableEnd(text: string, at: number): number {
+  let end = at + PART;
+  for (let attempt = 0; attempt < 8; attempt++) {
+    end = text.lastIndexOf("}", end - 1);
+    if (end <= at) return -1;
+    NEXT_OBJECT.lastIndex = end + 1;
+    if (NEXT_OBJECT.test(text)) return end + 1;
+  }
+  return -1;
+}
+
+const NEXT_OBJECT = /[ \t\r\n]{0,64},[ \t\r\n]{0,64}\{/y;
+
+/** @param scan where the element begins */
+function* parseElement(text: string, scan: Scan, first: number): Sliced<ArrayPart> {
+  const from = scan.at;
+  const where = (): string => `event ${first}`;
+  let unit = 0;
+  while (unit === 0) {
+    if (scan.at === text.length) throw unended();
+    unit = scan.step(where, true);
+    if (unit === 0) yield;
+  }
+  const element = text.slice(from, scan.at - 1);
+  const isLast = unit !== COMMA;
+  if (isLast && (unit !== CLOSE_ARRAY || !isBlank(text.slice(scan.at)))) throw unended();
+  const isEmpty = isLast && first === 0 && isBlank(element);
+  const values = isEmpty ? [] : [parseShortJson(element, where())];
+  return { values, first, length: (isLast ? text.length : scan.at) - from, isLast };
+}
+
+function unended(): Refusal {
+  return new Refusal(400, "the body is not JSON: the array does not end where the body does");
 }
 
 /** What JSON takes for white space (RFC 8259, 2). */
 function isBlank(text: string): boolean {
   return /^[ \t\r\n]*$/.test(text);
-}
-
-/** @param most events of a request */
-export function tooMany(most: number): Refusal {
-  return new Refusal(413, `there are more than ${most} events, the limit; send them in parts`);
 }
 
 /** Fields of a JSON object: an object without a prototype, in which a name is looked up for half of what a Set takes. */
@@ -166,16 +251,24 @@ export function fieldNames(...names: string[]): FieldNames {
   return Object.assign(Object.create(null) as object, fields);
 }
 
-/** @throws Refusal 400 when it is no JSON object, or has a field that is not in the list */
-export function requireFields(value: unknown, fields: FieldNames, where: string): Record<string, unknown> {
+/**
+ * @param where how a message calls it; a function where there are thousands
+ * @throws Refusal 400 when it is no JSON object, or has a field that is not in the list
+ */
+export function requireFields(
+  value: unknown,
+  fields: FieldNames,
+  where: string | (() => string),
+): Record<string, unknown> {
+  const name = (): string => (typeof where === "string" ? where : where());
   if (typeof value !== "object" || value === null || Array.isArray(value)) {
-    throw new Refusal(400, `${where} must be a JSON object with ${Object.keys(fields).join(", ")}`);
+    throw new Refusal(400, `${name()} must be a JSON object with ${Object.keys(fields).join(", ")}`);
   }
   for (const field in value) {
     if (fields[field]) continue;
     throw new Refusal(
       400,
-      `${where} has an unknown field ${JSON.stringify(field.slice(0, 64))}; known are ${Object.keys(fields).join(", ")}`,
+      `${name()} has an unknown field ${JSON.stringify(field.slice(0, 64))}; known are ${Object.keys(fields).join(", ")}`,
     );
   }
   return value as Record<string, unknown>;

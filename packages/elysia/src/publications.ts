@@ -2,11 +2,13 @@ import type { MaybePromise, Message } from "@sse/hub";
 import {
   fieldNames,
   isShort,
+  parseArray,
   parseJson,
   parseShortJson,
+  type Part,
+  type Parts,
   requireFields,
-  splitArray,
-  tooMany,
+  startOfArray,
 } from "./json.ts";
 import { mediaType } from "./media-type.ts";
 import { memoiseLast } from "./memoise-last.ts";
@@ -17,29 +19,28 @@ import { inSlices, type Sliced } from "./slices.ts";
 /** An event as a request has it. The hub checks the values of its fields. */
 export type Publication = Message & { topic: string };
 
-/** One of several events: as its JSON text, or as the value that it was parsed to with the others. */
-export interface Element {
-  /** How messages call it. */
-  readonly where: string;
-  readonly text?: string;
-  readonly value?: unknown;
+/** Several events, none of which has been looked at. */
+export interface Several {
+  /** What messages call one of them. */
+  readonly unit: "event" | "line";
+  readonly parts: Parts;
 }
 
-/**
- * Finds the events of a body: one, or several, which are counted first, and looked at when they are known not to be too many.
- *
- * @param most how many there may be
- */
-export type PublicationParser = (text: string, most: number) => MaybePromise<Publication | Element[]>;
+/** Finds the events of a body. */
+export type PublicationParser = (text: string) => MaybePromise<Publication | Several>;
 
 const FIELDS = fieldNames("topic", "data", "event", "key", "id", "end");
 const FIELD_NAMES = Object.keys(FIELDS);
 const TEXT_PARAMETERS = ["topic", "event", "key", "id"];
 
-/** @throws Refusal 400 */
-export function publicationOf(value: unknown, where: string): Publication {
+/**
+ * @param where see {@link requireFields}
+ * @throws Refusal 400
+ */
+export function publicationOf(value: unknown, where: string | (() => string)): Publication {
   const fields = requireFields(value, FIELDS, where);
-  if (!("topic" in fields)) throw new Refusal(400, `${where} has no topic`);
+  if (!("topic" in fields))
+    throw new Refusal(400, `${typeof where === "string" ? where : where()} has no topic`);
   return fields as unknown as Publication;
 }
 
@@ -70,41 +71,38 @@ export function parserOf(request: Request): PublicationParser {
     );
   }
   if (query !== "") readQuery(query, [], FIELD_NAMES); // what belongs into the body must not be lost here
-  return type === "application/json" ? parseJsonBody : (text, most) => inSlices(splitLines(text, most));
+  return type === "application/json" ? parseJsonBody : (text) => ({ unit: "line", parts: parseLines(text) });
 }
 
 /** `application/json`: an event, or an array of them. */
-function parseJsonBody(text: string, most: number): MaybePromise<Publication | Element[]> {
-  return isShort(text) ? publicationsOf(parseShortJson(text)) : inSlices(parseLongBody(text, most));
+export function parseJsonBody(text: string): MaybePromise<Publication | Several> {
+  if (isShort(text)) {
+    const body = parseShortJson(text);
+    if (!Array.isArray(body)) return publicationOf(body, "the event");
+    return { unit: "event", parts: [{ values: body, first: 0, length: text.length }] };
+  }
+  const start = startOfArray(text);
+  return start === null ? inSlices(parseLongEvent(text)) : { unit: "event", parts: parseArray(text, start) };
 }
 
-function* parseLongBody(text: string, most: number): Sliced<Publication | Element[]> {
-  const texts = yield* splitArray(text, most);
-  if (texts === null) return publicationsOf(yield* parseJson(text));
-  return texts.map((each, index) => ({ text: each, where: `event ${index}` }));
-}
-
-function publicationsOf(body: unknown): Publication | Element[] {
-  if (!Array.isArray(body)) return publicationOf(body, "the event");
-  return body.map((value: unknown, index) => ({ value, where: `event ${index}` }));
+function* parseLongEvent(text: string): Sliced<Publication> {
+  return publicationOf(yield* parseJson(text), "the event");
 }
 
 /** Blank lines between two turns of the event loop. */
 const LINES = 1000;
 
 /** `application/x-ndjson`: an event in each line that is not blank. */
-function* splitLines(text: string, most: number): Sliced<Element[]> {
-  const lines: Element[] = [];
+function* parseLines(text: string): Generator<Part | undefined, void, undefined> {
   for (let start = 0, number = 1; start < text.length; number++) {
     const found = text.indexOf("\n", start);
     const end = found === -1 ? text.length : found;
     const line = end === start ? "" : text.slice(start, end);
     if (line.trim() !== "") {
-      if (lines.length === most) throw tooMany(most);
-      lines.push({ text: line, where: `line ${number}` });
-    }
-    if (number % LINES === 0) yield;
+      const where = `line ${number}`;
+      const value = isShort(line) ? parseShortJson(line, where) : yield* parseJson(line, where);
+      yield { values: [value], first: number, length: line.length };
+    } else if (number % LINES === 0) yield;
     start = end + 1;
   }
-  return lines;
 }

@@ -5,17 +5,17 @@ import type { Admission } from "./admission.ts";
 import { type Access, type Authorize, requirePublish, requirePublisher } from "./auth/access.ts";
 import { requireKnownOrigin } from "./origin.ts";
 import {
-  type Element,
+  parseJsonBody,
   parserOf,
   type Publication,
   publicationOf,
   type PublicationParser,
+  type Several,
 } from "./publications.ts";
 import { receive } from "./receive.ts";
 import type { RequestBodies } from "./request-bodies.ts";
 import { inSlices, type Sliced } from "./slices.ts";
-import { isShort, parseJson, parseShortJson } from "./json.ts";
-import { tracePublish } from "./tracing.ts";
+import { isTraced, tracePublish } from "./tracing.ts";
 
 /** What bounds a request to publish. */
 export interface PublishOptions {
@@ -39,7 +39,7 @@ const JSON_ANSWER: ResponseInit = {
  *
  * @param parse finds the parser of a request's body; default: as `/publish` takes it
  */
-export function publish(
+export async function publish(
   admission: Admission,
   request: Request,
   server: Server<unknown> | null,
@@ -47,22 +47,29 @@ export function publish(
   parse: (request: Request) => PublicationParser = parserOf,
 ): Promise<Response> {
   const since = performance.now();
+  let access: Access | undefined;
   let publisher: string | null = null;
-  const admit = (access: Access | undefined): PublicationParser => {
+  let parseBody = parseJsonBody;
+  const admit = (found: Access | undefined): void => {
+    access = found;
     requireKnownOrigin(request, origins);
     if (access !== undefined) requirePublisher(access);
     publisher ??= admission.publisherOf(request, server, access);
-    return parse(request);
+    parseBody = parse(request);
   };
-  return receive(request, { bodies, authorize, admit }, async ({ text, access, admitted: parseBody }) => {
-    const parsed = parseBody(text, admission.hub.maxBatch);
+  const body = await receive(request, { bodies, authorize, admit });
+  try {
+    const parsed = parseBody(body.text);
     const given = parsed instanceof Promise ? await parsed : parsed;
-    const ids = Array.isArray(given)
-      ? await publishAll(admission, request, publisher!, access, given)
-      : await publishOne(admission, request, publisher!, access, given);
+    const ids =
+      "parts" in given
+        ? await publishAll(admission, request, publisher!, access, given)
+        : await publishOne(admission, request, publisher!, access, given);
     admission.onPublished(performance.now() - since);
     return new Response(`{${typeof ids === "string" ? `"id":"${ids}"` : idList(ids)}}\n`, JSON_ANSWER);
-  });
+  } finally {
+    body.release();
+  }
 }
 
 function publishOne(
@@ -74,9 +81,11 @@ function publishOne(
 ): Promise<EventId> {
   const { topic } = event;
   if (access !== undefined) requirePublish(access, topic);
-  return admission.chargeFor(publisher, 1, () =>
-    tracePublish(request, [topic], 1, () => admission.hub.publish(topic, event)),
-  );
+  admission.charge(publisher, 1);
+  const published = isTraced()
+    ? tracePublish(request, [topic], 1, () => admission.hub.publish(topic, event))
+    : admission.hub.publish(topic, event);
+  return admission.refund(publisher, 1, published);
 }
 
 async function publishAll(
@@ -84,46 +93,55 @@ async function publishAll(
   request: Request,
   publisher: string,
   access: Access | undefined,
-  elements: readonly Element[],
+  several: Several,
 ): Promise<readonly EventId[]> {
-  const batch = admission.hub.batch(elements.length);
+  const batch = admission.hub.batch();
   const topics = new Set<string>();
-  const checking = inSlices(checkAll(elements, access, batch, topics));
+  const checking = inSlices(checkAll(several, access, batch, topics));
   if (checking instanceof Promise) await checking;
-  return admission.chargeFor(publisher, elements.length, () =>
-    tracePublish(request, topics, elements.length, () => batch.publish()),
-  );
+  admission.charge(publisher, batch.size);
+  const published = isTraced()
+    ? tracePublish(request, topics, batch.size, () => batch.publish())
+    : batch.publish();
+  return admission.refund(publisher, batch.size, published);
 }
 
 /**
  * @param topics filled with those that there are, each of which is checked once
- * @throws Refusal 400, 401 or 403. HubError for what cannot be published
+ * @throws Refusal 400, 401 or 403. HubError for what cannot be published, and for too many
  */
 function* checkAll(
-  elements: readonly Element[],
+  { unit, parts }: Several,
   access: Access | undefined,
   batch: ReturnType<Hub["batch"]>,
   topics: Set<string>,
 ): Sliced<void> {
   let cost = 0;
+  let index = 0;
   let last: unknown; // events that come together are often of one topic
-  for (const element of elements) {
-    const { text, where } = element;
-    let { value } = element;
-    if (text !== undefined)
-      value = isShort(text) ? parseShortJson(text, where) : yield* parseJson(text, where);
-    const event = publicationOf(value, where);
-    const { topic } = event;
-    if (topic !== last && !topics.has(topic)) {
-      if (access !== undefined) requirePublish(access, topic);
-      topics.add(topic);
+  const where = (): string => `${unit} ${index}`;
+  for (const part of parts) {
+    if (part === undefined) {
+      yield;
+      continue;
     }
-    last = topic;
-    batch.add(event);
-    cost += EVENT_COST + (text?.length ?? 0);
-    if (cost < STEP_COST) continue;
-    cost = 0;
-    yield;
+    cost += part.length;
+    index = part.first;
+    for (const value of part.values) {
+      const event = publicationOf(value, where);
+      const { topic } = event;
+      if (topic !== last && !topics.has(topic)) {
+        if (access !== undefined) requirePublish(access, topic);
+        topics.add(topic);
+      }
+      last = topic;
+      batch.add(event);
+      index++;
+      cost += EVENT_COST;
+      if (cost < STEP_COST) continue;
+      cost = 0;
+      yield;
+    }
   }
 }
 

@@ -163,6 +163,18 @@ describe("what is refused costs nothing of the rate", () => {
     await hub.close();
   });
 
+  test("but what the log may have kept is counted", async () => {
+    const log = new MemoryLog();
+    log.append = () => {
+      throw new HubError("log-unanswered", "no answer: it may have been published");
+    };
+    const { hub, post } = setUp(undefined, { rate: 1, log });
+    const statuses = [];
+    for (let at = 0; at < 3; at++) statuses.push((await post(EVENT)).status);
+    expect(statuses).toEqual([503, 503, 429]);
+    await hub.close();
+  });
+
   test("and a hundred at once do not pass for the same", async () => {
     const { hub, post } = setUp(undefined, { rate: 5 });
     const began = performance.now();

@@ -13,6 +13,7 @@ const STATUS_OF: Record<HubErrorCode, ProblemStatus> = {
   "bad-request": 400,
   "too-large": 413,
   "log-failed": 503,
+  "log-unanswered": 503,
   "too-many-streams": 503,
   "too-many-streams-of-topic": 503,
   "too-many-streams-of-address": 429,

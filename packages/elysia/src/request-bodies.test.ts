@@ -110,6 +110,17 @@ test("what no room is left for is 503, and what was refused makes room", async (
   expect(bodies.bytesInFlight).toBe(0);
 });
 
+test("those who declare much and send nothing take no more than half of the room", async () => {
+  const bodies = new RequestBodies({ maxBodyBytes: 200_000, maxBytesInFlight: 1_000_000 });
+  const declared = { "content-length": "200000" };
+  const slow = Array.from({ length: 20 }, () => slowRequest(declared));
+  for (const { request } of slow) void bodies.read(request).catch(() => {});
+  expect(bodies.bytesInFlight).toBe(20 * OVERHEAD + 2 * 200_000);
+  const body = await bodies.read(whole("x".repeat(200_000)));
+  expect(bodies.bytesInFlight).toBe(21 * OVERHEAD + 3 * 200_000);
+  body.release();
+});
+
 test("requests with hardly a body are bounded too", async () => {
   const bodies = new RequestBodies({ maxBodyBytes: 10, maxBytesInFlight: 3 * (OVERHEAD + 10) });
   const held = [await bodies.read(whole("1")), await bodies.read(whole("2")), await bodies.read(whole("3"))];

@@ -24,6 +24,9 @@ export const BODY_DEFAULTS = Object.freeze({
 const OVERHEAD = 4096;
 /** A body that is declared no longer than this is read at one go, and counts from the beginning. */
 const SMALL = 16 * 1024;
+/** So is one of this length while {@link RESERVED} of the room is not taken: many who declare much and send nothing take no more. */
+const MEDIUM = 256 * 1024;
+const RESERVED = 1 / 2;
 /** Chunks of a body that are read before everything else has its turn. */
 const CHUNKS = 64;
 
@@ -49,12 +52,7 @@ export interface Body {
 export class RequestBodies {
   /** See {@link BodyOptions}. */
   readonly maxBodyBytes: number;
-  readonly #maxBytesInFlight: number;
-  readonly #timeout: number;
-  /** Those that are still arriving, the oldest first. */
-  readonly #arriving = new Set<ArrivingBody>();
-  #timer: ReturnType<typeof setTimeout> | null = null;
-  #bytes = 0;
+  readonly #room: Room;
 
   /** @throws RangeError when there would be no room for the longest body */
   constructor(options: BodyOptions = {}) {
@@ -66,13 +64,12 @@ export class RequestBodies {
       );
     }
     this.maxBodyBytes = maxBodyBytes;
-    this.#maxBytesInFlight = maxBytesInFlight;
-    this.#timeout = timeout;
+    this.#room = new Room(maxBytesInFlight, timeout);
   }
 
   /** Bytes of bodies that are there and not answered yet, and {@link OVERHEAD} for each. */
   get bytesInFlight(): number {
-    return this.#bytes;
+    return this.#room.taken;
   }
 
   /**
@@ -85,34 +82,56 @@ export class RequestBodies {
   read(request: Request, maxBytes: number = this.maxBodyBytes): Promise<Body> {
     // One promise, and no async function: a small body costs hardly more than without any of this.
     return new Promise((resolve, reject) => {
-      const header = request.headers.get("content-length");
-      const declared = header === null ? Infinity : Number(header);
-      if (header !== null && declared > maxBytes) throw tooLarge(maxBytes);
-      const body: ArrivingBody = new ArrivingBody(
-        (bytes) => this.#take(bytes),
-        (error) => {
-          this.#arriving.delete(body);
-          if (error === null) return resolve(body);
-          body.release();
-          reject(refusalOf(error));
-        },
-      );
-      this.#arriving.add(body);
-      if (this.#timer === null) this.#timer = this.#timerFor(body);
-      body.read(request, declared, maxBytes);
+      new ArrivingBody(this.#room, resolve, reject).read(request, maxBytes);
     });
   }
+}
 
-  #take(bytes: number): void {
-    if (bytes > 0 && this.#bytes + bytes > this.#maxBytesInFlight) {
+/** The room for bodies, and those that are still arriving. */
+class Room {
+  readonly #bytes: number;
+  readonly #timeout: number;
+  /** The oldest first, and among them some that have arrived: they are taken out together. */
+  #bodies: ArrivingBody[] = [];
+  /** How many are still arriving. */
+  #arriving = 0;
+  #timer: ReturnType<typeof setTimeout> | null = null;
+  /** Bytes. */
+  taken = 0;
+
+  /** @param timeout milliseconds */
+  constructor(bytes: number, timeout: number) {
+    this.#bytes = bytes;
+    this.#timeout = timeout;
+  }
+
+  /** @throws Refusal 503 when there is none */
+  take(bytes: number): void {
+    if (this.taken + bytes > this.#bytes) {
       throw new Refusal(
         503,
-        `the bodies of all requests are over the limit of ${this.#maxBytesInFlight} bytes; send it again later`,
+        `the bodies of all requests are over the limit of ${this.#bytes} bytes; send it again later`,
         {},
         "bodies",
       );
     }
-    this.#bytes += bytes;
+    this.taken += bytes;
+  }
+
+  /** Whether so many may be counted although they are not there yet. */
+  reserves(bytes: number): boolean {
+    return bytes <= SMALL || (bytes <= MEDIUM && this.taken + bytes <= this.#bytes * RESERVED);
+  }
+
+  enter(body: ArrivingBody): void {
+    this.#arriving++;
+    if (this.#bodies.push(body) > 2 * this.#arriving + 64)
+      this.#bodies = this.#bodies.filter(({ isDone }) => !isDone);
+    if (this.#timer === null) this.#timer = this.#timerFor(body);
+  }
+
+  leave(): void {
+    this.#arriving--;
   }
 
   /** One timer for all: set for the oldest, and, when that has arrived meanwhile, for the one that is the oldest then. */
@@ -121,7 +140,8 @@ export class RequestBodies {
     const timer = setTimeout(() => {
       this.#timer = null;
       const latest = performance.now() - this.#timeout;
-      for (const body of this.#arriving) {
+      for (const body of this.#bodies) {
+        if (body.isDone) continue;
         if (body.since > latest) {
           this.#timer = this.#timerFor(body);
           return;
@@ -144,46 +164,52 @@ interface ChunkReader {
 class ArrivingBody implements Body {
   readonly since: number = performance.now();
   text = "";
-  readonly #take: (bytes: number) => void;
-  readonly #done: (error: unknown) => void;
+  readonly #room: Room;
+  readonly #resolve: (body: Body) => void;
+  readonly #reject: (error: unknown) => void;
   #taken = 0;
   #reader: ChunkReader | null = null;
-  #isDone = false;
+  /** Whether it has arrived, or never will. */
+  isDone = false;
 
-  /**
-   * @param take counts bytes, and throws where there is no room for them
-   * @param done told once, of the error, or null when the text is there
-   */
-  constructor(take: (bytes: number) => void, done: (error: unknown) => void) {
-    this.#take = take;
-    this.#done = done;
-  }
-
-  /** Ends the reading. */
-  abandon(error: unknown): void {
-    if (this.#isDone) return;
-    this.#isDone = true;
-    this.#reader?.cancel().catch(() => {});
-    this.#done(error);
+  constructor(room: Room, resolve: (body: Body) => void, reject: (error: unknown) => void) {
+    this.#room = room;
+    this.#resolve = resolve;
+    this.#reject = reject;
   }
 
   release(): void {
-    this.#take(-this.#taken);
+    this.#room.taken -= this.#taken;
     this.#taken = 0;
     this.text = "";
   }
 
-  read(request: Request, declared: number, maxBytes: number): void {
+  read(request: Request, maxBytes: number): void {
     const fail = (error: unknown): void => this.abandon(error);
     try {
-      this.#count(declared <= SMALL ? OVERHEAD + declared : OVERHEAD);
+      const header = request.headers.get("content-length");
+      const declared = header === null ? Infinity : Number(header);
+      if (header !== null && declared > maxBytes) throw tooLarge(maxBytes);
       // What is short has come with its headers nearly always, and costs less at one go.
-      if (declared <= SMALL) request.arrayBuffer().then((bytes) => this.#decode(bytes), fail);
+      const isReserved = this.#room.reserves(declared);
+      this.#count(isReserved ? OVERHEAD + declared : OVERHEAD);
+      this.#room.enter(this);
+      if (isReserved) request.arrayBuffer().then((bytes) => this.#decode(bytes), fail);
       else if (request.body === null) this.#finish("");
       else this.#readChunks(request.body.getReader(), maxBytes).then((text) => this.#finish(text), fail);
     } catch (error) {
       fail(error);
     }
+  }
+
+  /** Ends the reading. */
+  abandon(error: unknown): void {
+    if (this.isDone) return;
+    this.isDone = true;
+    this.#reader?.cancel().catch(() => {});
+    this.#room.leave();
+    this.release();
+    this.#reject(refusalOf(error));
   }
 
   #decode(bytes: ArrayBuffer): void {
@@ -197,10 +223,11 @@ class ArrivingBody implements Body {
   }
 
   #finish(text: string): void {
-    if (this.#isDone) return;
-    this.#isDone = true;
+    if (this.isDone) return;
+    this.isDone = true;
+    this.#room.leave();
     this.text = text;
-    this.#done(null);
+    this.#resolve(this);
   }
 
   async #readChunks(reader: ChunkReader, maxBytes: number): Promise<string> {
@@ -212,7 +239,7 @@ class ArrivingBody implements Body {
       // Chunks of a few bytes each would hold the loop, as long as they are there already: what comes meanwhile is joined.
       if (chunks % CHUNKS === 0) await new Promise((resolve) => setImmediate(resolve));
       const { done, value } = await reader.read();
-      if (this.#isDone) return "";
+      if (this.isDone) return "";
       if (done || value === undefined) return text + chunkDecoder.decode();
       total += value.byteLength;
       if (total > maxBytes) throw tooLarge(maxBytes);
@@ -222,7 +249,7 @@ class ArrivingBody implements Body {
   }
 
   #count(bytes: number): void {
-    this.#take(bytes);
+    this.#room.take(bytes);
     this.#taken += bytes;
   }
 }

@@ -14,8 +14,8 @@ export class HubError extends Error {
  * Why the hub refuses, as a closed set:
  * - `bad-topic`, `bad-selector`, `bad-event`, `bad-request`: the value was refused, nothing was published or opened.
  * - `too-large`: the event is over `maxEventBytes`.
- * - `log-failed`: the log could not keep the events, for the reason in the message. Nothing of them was published, unless
- *   it says that they may have been: then publish again with the same ids.
+ * - `log-failed`: the log could not keep the events, for the reason in the message. Nothing of them was published.
+ * - `log-unanswered`: the log did not answer in time. The events may have been published: publish again, with the same ids.
  * - `too-many-streams`, and with what of: a limit of streams is reached, and this one was not opened.
  * - `closed`: the hub is closing or closed; try another node, or this one when it is back.
  */
@@ -26,6 +26,7 @@ export type HubErrorCode =
   | "bad-request"
   | "too-large"
   | "log-failed"
+  | "log-unanswered"
   | "too-many-streams"
   | "too-many-streams-of-address"
   | "too-many-streams-of-principal"

@@ -91,7 +91,7 @@ describe("publishing", () => {
         { topic: "t", data: "1" },
         { topic: "no topic", data: "2" },
       ]),
-    ).rejects.toThrow("event 1 of 2: topic");
+    ).rejects.toThrow("event 1: topic");
     const ids = hub.publishMany([
       { topic: "t", data: "1", id: "p" },
       { topic: "t", data: "2", end: true },
@@ -104,7 +104,7 @@ describe("publishing", () => {
     expect(dataOf(sink)).toEqual(["1", "2"]);
     expect(await hub.publishMany([])).toEqual([]);
     const tooMany = Array.from({ length: 10_001 }, () => ({ topic: "t", data: "x" }));
-    await expect(hub.publishMany(tooMany)).rejects.toThrow("10001 events are more than the limit of 10000");
+    await expect(hub.publishMany(tooMany)).rejects.toThrow("there are more than 10000 events");
   });
 
   test("come in several turns when they are very many, each publication whole and in its order", async () => {
@@ -132,9 +132,6 @@ describe("publishing", () => {
     await clock.settle();
     expect(await published).toHaveLength(1);
     expect(hub.listeners("b")).toBe(0);
-    const batch = hub.batch(1);
-    batch.add({ topic: "a", data: 1 });
-    expect(() => batch.add({ topic: "a", data: 2 })).toThrow(RangeError);
   });
 
   test("carries data as it is or as JSON, and the type", async () => {

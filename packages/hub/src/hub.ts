@@ -5,7 +5,7 @@ import { OpenStreams } from "./deliver/open-streams.ts";
 import { Turns } from "./event-loop-turns.ts";
 import { HubError } from "./errors.ts";
 import { Batch } from "./publish/batch.ts";
-import { parseMessage } from "./publish/message.ts";
+import { type Message, parseMessage } from "./publish/message.ts";
 import type { NewEvent } from "./log/new-event.ts";
 import { EventIterator, type IterateRequest } from "./subscribe/event-iterator.ts";
 import type { HubEvent } from "./subscribe/hub-event.ts";
@@ -68,21 +68,34 @@ class EventHub {
    * @throws HubError (as a rejection) for a bad topic or message, or when the hub is closing; and what a schema throws,
    *   other than that it has issues with the data
    */
-  async publish<const Name extends TopicOf<MapOf<this>>>(
+  publish<const Name extends TopicOf<MapOf<this>>>(
     topic: Name & Known<MapOf<this>, Name>,
     message: MessageFor<MapOf<this>, Name>,
   ): Promise<EventId> {
-    const checked = this.#schemas === null ? message : this.#schemas.check(topic, message);
-    // No wait where there is none: events keep the order in which they are published.
-    const ready = checked instanceof Promise ? await checked : checked;
-    return (await this.#submit(parseMessage(topic, ready, this.#settings.maxEventBytes)))[0]!;
+    // No wait where there is none, and no promise but one: events keep the order in which they are published.
+    try {
+      const checked = this.#schemas === null ? message : this.#schemas.check(topic, message);
+      return checked instanceof Promise
+        ? checked.then((ready) => this.#publish(topic, ready))
+        : this.#publish(topic, checked);
+    } catch (error) {
+      return Promise.reject(error);
+    }
+  }
+
+  #publish(topic: unknown, message: Message): Promise<EventId> {
+    const events = parseMessage(topic, message, this.#settings.maxEventBytes);
+    this.#requireOpen();
+    const id = this.#groupCommit.addMessage(events);
+    this.#turns.take();
+    return id;
   }
 
   /** Publishes all or nothing, in this order, and resolves with an id for each message. */
   async publishMany<const Names extends readonly TopicOf<MapOf<this>>[]>(
     messages: MessagesFor<MapOf<this>, Names>,
   ): Promise<EventId[]> {
-    const batch = this.batch(messages.length);
+    const batch = this.batch();
     for (const message of messages) batch.add(message);
     return batch.publish();
   }
@@ -90,23 +103,11 @@ class EventHub {
   /**
    * As {@link publishMany}, in steps: for so many messages that checking them all at once would hold up the event loop.
    *
-   * @param count how many messages there will be
-   * @throws HubError `too-large` for more than `maxBatch`
+   * At most `maxBatch` can be added.
    */
-  batch(count: number): Batch {
+  batch(): Batch {
     const { maxBatch, maxEventBytes } = this.#settings;
-    if (count > maxBatch) {
-      throw new HubError(
-        "too-large",
-        `${count} events are more than the limit of ${maxBatch}; send them in parts`,
-      );
-    }
-    return new Batch(count, this.#schemas, maxEventBytes, (events) => this.#submit(events));
-  }
-
-  /** The most messages that are published together. */
-  get maxBatch(): number {
-    return this.#settings.maxBatch;
+    return new Batch(maxBatch, this.#schemas, maxEventBytes, (events) => this.#submit(events));
   }
 
   /** Ends a topic. Its streams are told, and close once all their topics have ended. */
@@ -114,9 +115,13 @@ class EventHub {
     return this.publish(topic, { end: true });
   }
 
-  #submit(events: readonly NewEvent[]): Promise<readonly EventId[]> {
+  #requireOpen(): void {
     if (this.#closing !== null)
       throw new HubError("closed", "the server is shutting down; publish again later");
+  }
+
+  #submit(events: readonly NewEvent[]): Promise<readonly EventId[]> {
+    this.#requireOpen();
     const ids = this.#groupCommit.add(events);
     this.#turns.take();
     return ids;

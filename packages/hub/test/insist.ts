@@ -6,8 +6,8 @@ export async function insist<T>(publish: () => Promise<T>): Promise<T> {
     try {
       return await publish();
     } catch (error) {
-      if (!(error instanceof HubError) || error.code !== "log-failed" || performance.now() > deadline)
-        throw error;
+      const isTemporary = error instanceof HubError && error.code.startsWith("log-");
+      if (!isTemporary || performance.now() > deadline) throw error;
       await new Promise((resolve) => setTimeout(resolve, 5));
     }
   }

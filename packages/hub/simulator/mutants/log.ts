@@ -126,13 +126,13 @@ export const PUBLISH: readonly Mutant[] = [
     file: "packages/hub/src/publish/group-commit.ts",
     find: "for (const { reject } of publications) reject(error);",
     replace:
-      'for (const { reject, resolve, events } of publications) if (error.code === "closed") reject(error); else resolve(events.map((_, at) => `${log.bounds().epoch}-${log.bounds().last + 1 + at}` as EventId));',
+      'for (const { reject, acknowledge, events } of publications) if (error.code === "closed") reject(error); else acknowledge(events.map((_, at) => `${log.bounds().epoch}-${log.bounds().last + 1 + at}` as EventId), 0);',
     log: "memory",
   },
   {
     name: "publishers of one turn are given each other's ids",
     file: "packages/hub/src/publish/group-commit.ts",
-    find: "place += events.length;",
+    find: "place += publication.events.length;",
     replace: "place += 1;",
     log: "memory",
   },

@@ -32,7 +32,7 @@ export interface EventLog {
    * log promises, with an id for each; for an event whose topic and `idempotencyKey` the log already holds, the id it has there.
    *
    * @throws HubError `log-failed` when the log cannot keep them now, and the same append may do later: nothing of the
-   *   batch is in it, unless the message says that it may be; `too-large`; `closed`
+   *   batch is in it; `log-unanswered` when it may be; `too-large`; `closed`
    */
   append(batch: readonly NewEvent[]): MaybePromise<readonly EventId[]>;
   /**

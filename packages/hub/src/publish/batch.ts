@@ -1,6 +1,7 @@
 import type { EventId } from "../log/event-id.ts";
 import type { MaybePromise } from "../log/event-log.ts";
 import type { NewEvent } from "../log/new-event.ts";
+import { HubError } from "../errors.ts";
 import { inEvent, type Message, parseMessage } from "./message.ts";
 import type { Schemas } from "./schemas.ts";
 
@@ -9,7 +10,7 @@ import type { Schemas } from "./schemas.ts";
  * loop go on between two of them. Made by `hub.batch`.
  */
 export class Batch {
-  readonly #count: number;
+  readonly #most: number;
   readonly #schemas: Schemas | null;
   readonly #maxEventBytes: number;
   readonly #submit: (events: readonly NewEvent[]) => Promise<readonly EventId[]>;
@@ -19,26 +20,36 @@ export class Batch {
   /** From the first message on that a schema takes its time for: the events of each. */
   readonly #late: MaybePromise<NewEvent[]>[] = [];
 
+  /** @param most messages */
   constructor(
-    count: number,
+    most: number,
     schemas: Schemas | null,
     maxEventBytes: number,
     submit: (events: readonly NewEvent[]) => Promise<readonly EventId[]>,
   ) {
-    this.#count = count;
+    this.#most = most;
     this.#schemas = schemas;
     this.#maxEventBytes = maxEventBytes;
     this.#submit = submit;
   }
 
+  /** Messages that were added. */
+  get size(): number {
+    return this.#places.length + this.#late.length;
+  }
+
   /**
    * Checks the next message. A schema that takes its time is waited for by {@link publish}.
    *
-   * @throws HubError for a message that cannot be published, naming its place
+   * @throws HubError for a message that cannot be published, naming its place; `too-large` for more than `maxBatch`
    */
   add(message: Message & { topic: string }): void {
-    const index = this.#places.length + this.#late.length;
-    if (index >= this.#count) throw new RangeError(`the batch has its ${this.#count} messages`);
+    const index = this.size;
+    if (index === this.#most)
+      throw new HubError(
+        "too-large",
+        `there are more than ${this.#most} events, the limit; send them in parts`,
+      );
     const { topic } = message; // its owner may change it while a schema takes its time
     try {
       const checked: MaybePromise<Message> =
@@ -51,7 +62,7 @@ export class Batch {
         this.#places.push(place);
       }
     } catch (error) {
-      throw inEvent(index, this.#count, error);
+      throw inEvent(index, error);
     }
   }
 
@@ -59,7 +70,7 @@ export class Batch {
     const events = checked
       .then((message) => parseMessage(topic, message, this.#maxEventBytes))
       .catch((error: unknown) => {
-        throw inEvent(index, this.#count, error);
+        throw inEvent(index, error);
       });
     events.catch(() => {}); // nobody waits for it when a later message is refused first
     this.#late.push(events);
@@ -68,7 +79,7 @@ export class Batch {
   /**
    * Publishes what was added, in this order, and resolves with an id for each message.
    *
-   * @throws HubError as a rejection: what {@link add} throws, from schemas that take their time; `log-failed` or `closed`
+   * @throws HubError as a rejection: what {@link add} throws, from schemas that take their time; `log-failed`, `log-unanswered` or `closed`
    */
   async publish(): Promise<EventId[]> {
     const events = this.#events;

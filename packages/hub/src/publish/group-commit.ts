@@ -23,9 +23,22 @@ export class GroupCommit {
   /** Resolves with an id for each event, once they are kept. */
   add(events: readonly NewEvent[]): Promise<readonly EventId[]> {
     return new Promise((resolve, reject) => {
-      if (this.#waiting.length === 0) this.#since = this.#settings.clock.now();
-      this.#waiting.push({ events, resolve, reject });
+      const acknowledge = (ids: readonly EventId[], place: number): void =>
+        resolve(ids.length === events.length ? ids : ids.slice(place, place + events.length));
+      this.#push({ events, acknowledge, reject });
     });
+  }
+
+  /** Resolves with the id of the first of the events, once they are kept. */
+  addMessage(events: readonly NewEvent[]): Promise<EventId> {
+    return new Promise((resolve, reject) => {
+      this.#push({ events, acknowledge: (ids, place) => resolve(ids[place]!), reject });
+    });
+  }
+
+  #push(publication: Publication): void {
+    if (this.#waiting.length === 0) this.#since = this.#settings.clock.now();
+    this.#waiting.push(publication);
   }
 
   /** Whether something waits for the next turn. */
@@ -106,9 +119,9 @@ export class GroupCommit {
     const acknowledge = (ids: readonly EventId[]): void => {
       this.published += hasKeys ? this.#countNew(ids, last) : ids.length;
       let place = 0;
-      for (const { events, resolve } of publications) {
-        resolve(publications.length === 1 ? ids : ids.slice(place, place + events.length));
-        place += events.length;
+      for (const publication of publications) {
+        publication.acknowledge(ids, place);
+        place += publication.events.length;
       }
       observer.committed(clock.now() - since);
     };
@@ -129,6 +142,7 @@ const TURN_EVENTS = 2000;
 
 interface Publication {
   readonly events: readonly NewEvent[];
-  readonly resolve: (ids: readonly EventId[]) => void;
+  /** @param place where its events begin */
+  readonly acknowledge: (ids: readonly EventId[], place: number) => void;
   readonly reject: (error: unknown) => void;
 }

@@ -65,9 +65,9 @@ export function parseMessage(
 }
 
 /** The error of one of several messages, which says of which. */
-export function inEvent(index: number, count: number, error: unknown): unknown {
+export function inEvent(index: number, error: unknown): unknown {
   if (!(error instanceof HubError)) return error;
-  return new HubError(error.code, `event ${index} of ${count}: ${error.message}`);
+  return new HubError(error.code, `event ${index}: ${error.message}`);
 }
 
 function name(field: "event" | "key" | "id", value: unknown): string {

@@ -61,7 +61,7 @@ describe.each(Object.entries(ORDERS))("with a schema of %s", (_, order) => {
     });
     await expect(hub.publishMany([right, wrong])).rejects.toMatchObject({
       code: "bad-event",
-      message: expect.stringMatching(/^event 1 of 2: data\.items\[1\]\.n: .*number/),
+      message: expect.stringMatching(/^event 1: data\.items\[1\]\.n: .*number/),
     });
     expect(await heard()).toEqual([]);
   });
@@ -126,7 +126,7 @@ describe("schemas", () => {
     ]);
     expect(await heard()).toEqual([]);
     release.resolve();
-    await expect(none).rejects.toThrow("event 1 of 2: data: no number");
+    await expect(none).rejects.toThrow("event 1: data: no number");
     expect(await heard()).toEqual(["4", "1", "6"]);
     expect([await kept, ...(await all)]).toHaveLength(3);
   });

@@ -83,7 +83,7 @@ export class Appends {
       ? "publish again with the same id to be sure"
       : "publish again, with the same id where there was one; what had none may be there twice then";
     return new HubError(
-      "log-failed",
+      "log-unanswered",
       `no answer from the log (${words(error)}): it may have been published; ${advice}`,
       { cause: error },
     );

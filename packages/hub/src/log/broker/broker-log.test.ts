@@ -257,7 +257,7 @@ describe("BrokerLog", () => {
       broker.isMute = true;
       const events = ids.map((idempotencyKey) => newEvent("t", "1", { idempotencyKey }));
       await expect(log.append(events)).rejects.toMatchObject({
-        code: "log-failed",
+        code: "log-unanswered",
         message: expect.stringMatching(new RegExp(`it may have been published; ${advice}$`)) as unknown,
       });
     },
