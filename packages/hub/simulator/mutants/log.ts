@@ -97,10 +97,10 @@ export const LOG: readonly Mutant[] = [
     log: "memory",
   },
   {
-    name: "events of patterns are counted on from where they were left off, though those are evicted by then",
-    file: RECENT,
-    find: "place = Math.max(place, this.#start - 1);",
-    replace: "",
+    name: "a search among the events that is left off for the next turn is not gone on with",
+    file: "packages/hub/src/log/time-sliced-queue.ts",
+    find: "if (!goOn()) this.#waiting.push(goOn);",
+    replace: "goOn();",
     log: "memory",
   },
   {
