@@ -9,7 +9,7 @@ export class FanOut {
   readonly #host: StreamHost;
   /** Closes a stream whose topics have all ended. */
   readonly #end: (stream: Stream) => void;
-  #sending: Cohort<Stream>[] = [];
+  readonly #sending: Cohort<Stream>[] = [];
   /** Whose topics have all ended. */
   readonly #over = new Set<Cohort<Stream>>();
   #frameMemo: { entries: readonly StoredEvent[]; frame: Frame } | null = null;
@@ -43,8 +43,9 @@ export class FanOut {
   run(writes: number, isRouted: boolean): void {
     const part = Math.ceil(writes / COHORT_PART);
     let left = writes;
-    while (this.#sending.length > 0 && left > 0) {
-      const cohort = this.#sending.shift()!;
+    let at = 0;
+    while (at < this.#sending.length && left > 0) {
+      const cohort = this.#sending[at++]!;
       left -= this.#send(cohort, Math.min(left, part));
       if (cohort.frame !== null || cohort.hasPending) this.#sending.push(cohort);
       else {
@@ -52,6 +53,7 @@ export class FanOut {
         if (cohort.isOver) this.#over.add(cohort);
       }
     }
+    this.#sending.splice(0, at);
     if (isRouted) this.#closeSome(Math.max(left, part));
     this.#frameMemo = null;
   }

@@ -90,14 +90,17 @@ export class Router {
     this.#left = match.goOn(this.#left);
     if (!match.isDone) return false;
     const { found } = match;
-    while (this.#next < found.length) {
-      if (this.#left <= 0) return false;
-      this.#left -= MATCH_STEPS;
-      const cohort = found[this.#next++]!;
+    let next = this.#next;
+    let left = this.#left;
+    for (; next < found.length && left > 0; left -= MATCH_STEPS) {
+      const cohort = found[next++]!;
       if (!cohort.take(entry, maxPendingBytes, since) || cohort.queued) continue;
       cohort.queued = true;
       this.#queue(cohort);
     }
+    this.#next = next;
+    this.#left = left;
+    if (next < found.length) return false;
     this.#next = 0;
     return true;
   }
