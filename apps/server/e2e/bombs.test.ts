@@ -221,5 +221,52 @@ describe.skipIf(!isLinux)(
         expect(longest).toBeLessThan(50);
       }
     });
+
+    const authorization = `Bearer ${ALL}`;
+    const publish = async (body: string): Promise<void> => {
+      const headers = { authorization, "content-type": "application/json" };
+      const answer = await fetch(`${server.url}/publish`, { method: "POST", headers, body });
+      expect([answer.status, (await answer.text()).slice(0, 6)]).toEqual([200, `{"ids"`]);
+    };
+    const open = async (topics: readonly string[], query: string, { signal }: AbortController) => {
+      const url = `${server.url}/events?topic=${topics.join("&topic=")}${query}`;
+      const answer = await fetch(url, { headers: { authorization }, signal });
+      expect(answer.status).toBe(200);
+      return answer;
+    };
+    const deep = (at: number): string => `${"a/".repeat(250)}${at}`;
+
+    test("topics of hundreds of segments, for streams that ask for patterns of hundreds", async () => {
+      const abort = new AbortController();
+      // No two begin alike.
+      const begin = (at: number): string =>
+        Array.from({ length: 7 }, (_, bit) => ((at >> bit) % 2 === 0 ? "*/" : "a/")).join("");
+      const patterns = Array.from({ length: 128 }, (_, at) => `${begin(at)}${"a/".repeat(243)}b`);
+      const streams = await Promise.all(patterns.map((pattern) => open([pattern], "", abort)));
+      const longest = await gapBeside(() =>
+        publish(numbered((at) => `{"topic":"${deep(at)}","data":1}`, "[", "]", 300)),
+      );
+      const { streams: left } = (await (
+        await fetch(`${server.url}/stats`, { headers: { authorization } })
+      ).json()) as { streams: number };
+      expect(left).toBe(streams.length); // which are kept for as long as they are used here
+      abort.abort();
+      expect(longest).toBeLessThan(50);
+    });
+
+    test("the last events of many patterns, among many that none of them selects", async () => {
+      for (let array = 0; array < 20; array++)
+        await publish(
+          numbered((at) => `{"topic":"${"a/".repeat(100)}${array}/${at}","data":1}`, "[", "]", 2000),
+        );
+      const patterns = Array.from({ length: 60 }, (_, at) => `a/*/b${at}/**`);
+      const longest = await gapBeside(async () => {
+        const abort = new AbortController();
+        const { body } = await open(patterns, "&replay=5", abort);
+        await body!.getReader().read();
+        abort.abort();
+      });
+      expect(longest).toBeLessThan(50);
+    });
   },
 );

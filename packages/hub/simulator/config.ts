@@ -60,6 +60,8 @@ export interface Config {
   readonly misfortunes: readonly Misfortune[];
   /** How often each kind of step is taken, in proportion. */
   readonly weights: Readonly<Record<StepKind, number>>;
+  /** Of the clocks: how soon long work is left off for the next turn. */
+  readonly turnSteps: number;
 }
 
 export type StepKind =
@@ -200,5 +202,6 @@ export function configOf(log: LogKind, seed: number): Config {
       crash: random.chance(0.5) ? restarts : 0,
       store: often(0.8, random.pick(log === "broker" ? [1, 3, 6] : [0.5, 2, 5])),
     },
+    turnSteps: random.pick([1, 10, 50, 400_000]),
   };
 }

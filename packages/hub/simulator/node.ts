@@ -49,7 +49,7 @@ export class SimulatedNode implements Owner, Publishing {
     this.#run = run;
     this.#store = store;
     this.onStopped = onStopped;
-    this.clock = new SimulatedClock(run.scheduler, this, run.random.below(100_000));
+    this.clock = new SimulatedClock(run.scheduler, this, run.random.below(100_000), run.config.turnSteps);
   }
 
   /** It has told a publisher that these are kept. */

@@ -9,13 +9,15 @@ export class SimulatedClock implements Clock {
   readonly #offset: number;
   readonly #turns: Line;
   readonly #timers: Line;
+  readonly turnSteps: number;
   /** What was asked for and has neither happened nor been cancelled. */
   readonly pending = new Set<{ readonly milliseconds: number }>();
 
-  constructor(scheduler: Scheduler, owner: Owner, offset: number) {
+  constructor(scheduler: Scheduler, owner: Owner, offset: number, turnSteps: number) {
     this.#scheduler = scheduler;
     this.#owner = owner;
     this.#offset = offset;
+    this.turnSteps = turnSteps;
     this.#turns = scheduler.line();
     this.#timers = scheduler.line();
   }

@@ -8,6 +8,7 @@ import {
   MemoryLog,
   type Opening,
   parseTopic,
+  type Position,
   RecordingSink,
   type TailListener,
 } from "./index.ts";
@@ -394,7 +395,10 @@ test("a log that goes on in another epoch tells no end again", async () => {
   const log: EventLog = {
     ...changed(memory, {
       position: (request) => ({
-        ...memory.position({ ...request, lastEventId: request.lastEventId.replace(/^[^-]+/, first) }),
+        ...(memory.position({
+          ...request,
+          lastEventId: request.lastEventId.replace(/^[^-]+/, first),
+        }) as Position),
         epoch,
       }),
     }),
@@ -424,7 +428,7 @@ test("a topic that has begun anew in the log, and not yet here, closes no stream
   let isAnew = false;
   // As a broker answers: it has an event of the topic that has yet to come.
   const position: EventLog["position"] = (request) => {
-    const found = memory.position(request);
+    const found = memory.position(request) as Position;
     return isAnew ? { ...found, ends: [0] } : found;
   };
   const hub = createHub({ clock, log: changed(memory, { position }) });
@@ -432,6 +436,7 @@ test("a topic that has begun anew in the log, and not yet here, closes no stream
   await clock.settle();
   void hub.open({ topics: ["t"] }); // has its place in the cohort
   const { sink: first } = connect(hub);
+  await clock.settle();
   isAnew = true;
   const { sink } = connect(hub);
   await clock.settle();

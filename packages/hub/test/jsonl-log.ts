@@ -4,6 +4,7 @@ import {
   type Clock,
   type EventLog,
   HubError,
+  type MaybePromise,
   type Page,
   type Position,
   type PositionRequest,
@@ -57,6 +58,7 @@ export class JsonlLog implements EventLog {
     const first = parsed.find((line) => "seq" in line)?.seq;
     this.#recent = new RecentEvents(
       limits,
+      this.#clock,
       first === undefined ? (parsed.findLast(isEpoch)?.begun ?? 0) : first - 1,
     );
     for (const line of parsed) {
@@ -120,14 +122,14 @@ export class JsonlLog implements EventLog {
     return this.#recent;
   }
 
-  position(request: PositionRequest): Position {
+  position(request: PositionRequest): MaybePromise<Position> {
     const bounds = this.bounds();
     const inherits = (epoch: string): Cursor | undefined => {
       const place = this.#epochs.findIndex((each) => each.epoch === epoch);
       return place === -1 ? undefined : this.#epochs[place + 1]?.begun;
     };
     const lastSeen = parseLastEventId(request.lastEventId, bounds, inherits);
-    return this.#recent.position(lastSeen, request, bounds, true)!;
+    return this.#recent.position(lastSeen, request, bounds, null);
   }
 
   read(after: Cursor, selectors: SelectorSet, limits: ReadLimits): Page {

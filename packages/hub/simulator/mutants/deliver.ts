@@ -60,8 +60,8 @@ export const DELIVER: readonly Mutant[] = [
   {
     name: "the edge of what is pending is one event too far",
     file: COHORT,
-    find: "return this.#overrunFrom ?? (this.#pending.length > 0 ? this.#pending[0]!.seq - 1 : head);",
-    replace: "return this.#overrunFrom ?? (this.#pending.length > 0 ? this.#pending[0]!.seq : head);",
+    find: "return this.#pending.length > 0 ? this.#pending[0]!.seq - 1 :",
+    replace: "return this.#pending.length > 0 ? this.#pending[0]!.seq :",
     log: "memory",
   },
   {
@@ -116,8 +116,43 @@ export const DELIVER: readonly Mutant[] = [
   {
     name: "streams stay open when all their topics have ended",
     file: FAN_OUT,
-    find: "if (!cohort.hasPending && cohort.hasEnded) for",
-    replace: "if (cohort.members < 0) for",
+    find: "if (cohort.isOver) this.#over.add(cohort);",
+    replace: "",
+    log: "memory",
+  },
+  {
+    name: "streams are closed at an end while events wait to be handed out",
+    file: FAN_OUT,
+    find: "if (isRouted) this.#closeSome(",
+    replace: "this.#closeSome(",
+    log: "memory",
+  },
+  {
+    name: "an end closes only as many streams as one turn can",
+    file: FAN_OUT,
+    find: "if (writes <= 0) return;",
+    replace: "if (writes <= 0) break;",
+    log: "memory",
+  },
+  {
+    name: "a stream with new selectors misses the event that is being handed out",
+    file: "packages/hub/src/deliver/cohorts.ts",
+    find: "if (topic !== null && selectors.matches(topic)) found.push(cohort);",
+    replace: "",
+    log: "memory",
+  },
+  {
+    name: "a stream goes live without the event that its cohort was sent, and others have yet to be",
+    file: COHORT,
+    find: "Math.max(head, this.#lastTaken)",
+    replace: "head",
+    log: "memory",
+  },
+  {
+    name: "events that wait are handed out after the log has begun anew",
+    file: OPEN_STREAMS,
+    find: "this.#router.clear(head);",
+    replace: "this.#router.head = head;",
     log: "memory",
   },
   {

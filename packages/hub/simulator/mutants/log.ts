@@ -92,8 +92,15 @@ export const LOG: readonly Mutant[] = [
   {
     name: "replay counts one event too few",
     file: RECENT,
-    find: "return nth === undefined ? null : nth - 1;",
-    replace: "return nth === undefined ? null : nth;",
+    find: "return this.#at(low).seq - 1;",
+    replace: "return this.#at(low).seq;",
+    log: "memory",
+  },
+  {
+    name: "a search among the events that is left off for the next turn is not gone on with",
+    file: "packages/hub/src/log/time-sliced-queue.ts",
+    find: "if (!goOn()) this.#waiting.push(goOn);",
+    replace: "goOn();",
     log: "memory",
   },
   {

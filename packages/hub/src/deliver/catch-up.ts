@@ -57,7 +57,7 @@ export class CatchUp {
     stream.state = "live";
     stream.fellBehind = false;
     stream.cohort.join(stream);
-    if (stream.cohort.hasEnded && !stream.cohort.hasPending) this.#host.end(stream, "ended");
+    if (stream.cohort.isOver) this.#host.over(stream.cohort);
   }
 
   #read(stream: Stream): void {
@@ -143,7 +143,9 @@ export interface CatchUpHost extends StreamHost {
   /** Ends the stream, and tells the client why. */
   close(stream: Stream, reason: "slow"): void;
   /** Ends the stream without a word more. */
-  end(stream: Stream, reason: "error" | "ended", error?: unknown): void;
+  end(stream: Stream, reason: "error", error: unknown): void;
+  /** Closes the live streams of the cohort, which have had everything. */
+  over(cohort: Cohort<Stream>): void;
   /** Asks the log where the stream goes on. @param from not before this */
   relocate(stream: Stream, from?: Cursor): void;
 }

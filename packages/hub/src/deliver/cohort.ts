@@ -69,10 +69,9 @@ export class Cohort<Stream extends Member> {
   }
 
   #learn({ topic, seq, end }: StoredEvent): void {
-    if (end && this.selectors.topics.includes(topic)) (this.#ends ??= new Map()).set(topic, seq);
+    if (end && this.selectors.hasTopic(topic)) (this.#ends ??= new Map()).set(topic, seq);
     else this.#ends?.delete(topic);
-    if (this.#asking > 0 && this.selectors.topics.includes(topic))
-      (this.#newest ??= new Map()).set(topic, seq);
+    if (this.#asking > 0 && this.selectors.hasTopic(topic)) (this.#newest ??= new Map()).set(topic, seq);
   }
 
   /** Whether it was given events of its topics that a view of the log does not have, since streams ask. */
@@ -114,7 +113,9 @@ export class Cohort<Stream extends Member> {
 
   /** The edge of what is pending: a stream that joins must have had all events up to here, and none after it. */
   covered(head: Cursor): Cursor {
-    return this.#overrunFrom ?? (this.#pending.length > 0 ? this.#pending[0]!.seq - 1 : head);
+    if (this.#overrunFrom !== null) return this.#overrunFrom;
+    // An event that is not handed to all cohorts yet can have been sent to this one.
+    return this.#pending.length > 0 ? this.#pending[0]!.seq - 1 : Math.max(head, this.#lastTaken);
   }
 
   /** Up to where a live stream has had, or need not have, every event. */
@@ -182,7 +183,13 @@ export class Cohort<Stream extends Member> {
 
   /** True when nothing can come any more: every selector is a topic, and every topic has ended. */
   get hasEnded(): boolean {
-    return this.selectors.patterns.length === 0 && this.#ends?.size === this.selectors.topics.length;
+    if (this.#ends === null) return false;
+    return this.#ends.size === this.selectors.topics.length && this.selectors.patterns.length === 0;
+  }
+
+  /** True when its live streams have been sent everything: they are to be closed. */
+  get isOver(): boolean {
+    return this.frame === null && !this.hasPending && this.hasEnded && this.live.length > 0;
   }
 }
 

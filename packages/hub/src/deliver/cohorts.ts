@@ -1,6 +1,7 @@
 import type { Stream } from "./stream.ts";
 import type { Pattern, SelectorSet, Topic } from "../topics/topic.ts";
 import { Cohort as CohortOf } from "./cohort.ts";
+import { createNode, type PatternNode, TopicMatch } from "./topic-match.ts";
 
 /** The cohorts. Finds those that want a topic, at a cost in proportion to those that match, however many there are. */
 export class Cohorts {
@@ -9,6 +10,8 @@ export class Cohorts {
   readonly #patterns = createNode();
   #patternCount = 0;
   readonly #cohorts = new Map<string, Cohort>();
+  /** The last match, until it is forgotten: one for all events, as most are done with at once. */
+  readonly #match = new TopicMatch();
 
   get size(): number {
     return this.#cohorts.size;
@@ -20,10 +23,11 @@ export class Cohorts {
 
   /** How many streams want the topic. */
   members(topic: Topic): number {
-    const cohorts = new Set<Cohort>();
-    this.match(topic, (cohort) => cohorts.add(cohort));
+    const match = new TopicMatch();
+    this.#begin(match, topic);
+    match.goOn(Infinity);
     let members = 0;
-    for (const cohort of cohorts) members += cohort.members;
+    for (const cohort of new Set(match.found)) members += cohort.members;
     return members;
   }
 
@@ -34,6 +38,9 @@ export class Cohorts {
     cohort = new CohortOf(selectors);
     this.#cohorts.set(selectors.key, cohort);
     this.#add(cohort);
+    // A match that is under way may have passed its place.
+    const { topic, found } = this.#match;
+    if (topic !== null && selectors.matches(topic)) found.push(cohort);
     return cohort;
   }
 
@@ -71,7 +78,7 @@ export class Cohorts {
     }
   }
 
-  #removePattern(node: Node, pattern: Pattern, depth: number, cohort: Cohort): void {
+  #removePattern(node: PatternNode, pattern: Pattern, depth: number, cohort: Cohort): void {
     const segment = pattern.segments[depth];
     if (segment === undefined) {
       (pattern.rest ? node.rest : node.here).delete(cohort);
@@ -82,40 +89,20 @@ export class Cohorts {
     if (child.children.size + child.here.size + child.rest.size === 0) node.children.delete(segment);
   }
 
-  /** Calls back with each cohort that wants the topic; more than once with a cohort that has several reasons to. */
-  match(topic: Topic, found: (cohort: Cohort) => void): void {
-    const cohorts = this.#topics.get(topic);
-    if (cohorts instanceof Set) for (const cohort of cohorts) found(cohort);
-    else if (cohorts !== undefined) found(cohorts);
-    if (this.#patternCount > 0) this.#matchPatterns(this.#patterns, topic.split("/"), 0, found);
+  /** Those that want the topic: a match to be gone on with, the same one until it is forgotten or another topic's is asked for. */
+  match(topic: Topic): TopicMatch {
+    if (this.#match.topic !== topic) this.#begin(this.#match, topic);
+    return this.#match;
   }
 
-  #matchPatterns(
-    node: Node,
-    segments: readonly string[],
-    depth: number,
-    found: (cohort: Cohort) => void,
-  ): void {
-    if (depth === segments.length) {
-      for (const cohort of node.here) found(cohort);
-      return;
-    }
-    for (const cohort of node.rest) found(cohort);
-    const exact = node.children.get(segments[depth]!);
-    if (exact !== undefined) this.#matchPatterns(exact, segments, depth + 1, found);
-    const star = node.children.get("*");
-    if (star !== undefined) this.#matchPatterns(star, segments, depth + 1, found);
+  /** Lets go of the cohorts that were found. */
+  forgetMatch(): void {
+    this.#match.clear();
+  }
+
+  #begin(match: TopicMatch, topic: Topic): void {
+    match.begin(topic, this.#topics.get(topic), this.#patternCount > 0 ? this.#patterns : null);
   }
 }
 
 type Cohort = CohortOf<Stream>;
-
-interface Node {
-  readonly children: Map<string, Node>;
-  /** Cohorts with a pattern that ends here. */
-  readonly here: Set<Cohort>;
-  /** Cohorts with a pattern that goes on with `**`. */
-  readonly rest: Set<Cohort>;
-}
-
-const createNode = (): Node => ({ children: new Map(), here: new Set(), rest: new Set() });

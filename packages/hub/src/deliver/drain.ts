@@ -1,4 +1,4 @@
-import type { Clock } from "../clock.ts";
+import { type Clock, turnStepsOf } from "../clock.ts";
 import type { OpenStreams } from "./open-streams.ts";
 import type { Stream } from "./stream.ts";
 
@@ -18,7 +18,7 @@ export class Drain {
    * Tells each to come back at a time of its own. Resolves when the last is closed.
    *
    * @param streams is emptied
-   * @param within milliseconds; 0 is at once
+   * @param within milliseconds; 0 is at once, in as few turns of the event loop as they take
    */
   async close(streams: Stream[], within: number): Promise<void> {
     await Promise.resolve(); // not within a write to one of them: nobody could say which id its client has by then
@@ -36,7 +36,11 @@ export class Drain {
         this.#timers.add(stop);
       });
     }
-    this.#closeSome(streams, streams.length);
+    for (;;) {
+      this.#closeSome(streams, Math.ceil(turnStepsOf(this.#clock) / CLOSING_STEPS));
+      if (streams.length === 0) return;
+      await new Promise<void>((resolve) => this.#clock.defer(resolve));
+    }
   }
 
   #closeSome(streams: Stream[], count: number): void {
@@ -58,3 +62,5 @@ export class Drain {
 const CLOSING_PARTS = 20;
 /** The most streams of one part: some milliseconds, in which nothing else is done. */
 const CLOSING_PART = 256;
+/** What a close takes, in steps of {@link Clock.turnSteps}. */
+const CLOSING_STEPS = 1600;

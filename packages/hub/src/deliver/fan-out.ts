@@ -2,61 +2,59 @@ import type { HubSettings } from "../options.ts";
 import type { StoredEvent } from "../log/stored-event.ts";
 import type { Stream, StreamHost } from "./stream.ts";
 import type { Cohort, Frame } from "./cohort.ts";
-import type { Cohorts } from "./cohorts.ts";
 
 /** Sends new events to live streams, cohort by cohort: one frame for all, one write for each stream and turn. */
 export class FanOut {
   readonly #settings: HubSettings;
   readonly #host: StreamHost;
-  readonly #cohorts: Cohorts;
   /** Closes a stream whose topics have all ended. */
   readonly #end: (stream: Stream) => void;
-  #sending: Cohort<Stream>[] = [];
+  readonly #sending: Cohort<Stream>[] = [];
+  /** Whose topics have all ended. */
+  readonly #over = new Set<Cohort<Stream>>();
   #frameMemo: { entries: readonly StoredEvent[]; frame: Frame } | null = null;
 
-  constructor(settings: HubSettings, host: StreamHost, cohorts: Cohorts, end: (stream: Stream) => void) {
+  constructor(settings: HubSettings, host: StreamHost, end: (stream: Stream) => void) {
     this.#settings = settings;
     this.#host = host;
-    this.#cohorts = cohorts;
     this.#end = end;
   }
 
   get hasWork(): boolean {
-    return this.#sending.length > 0;
+    return this.#sending.length > 0 || this.#over.size > 0;
   }
 
-  /** Hands new events of the log to the cohorts that want them. */
-  route(entries: readonly StoredEvent[]): void {
-    const maxPendingBytes = this.#settings.maxFrameBytes * PENDING_FRAMES;
-    const now = this.#settings.clock.now();
-    let entry = entries[0]!;
-    const hand = (cohort: Cohort<Stream>): void => {
-      if (!cohort.take(entry, maxPendingBytes, now) || cohort.queued) return;
-      cohort.queued = true;
-      this.#sending.push(cohort);
-    };
-    // Events that come together are often of one topic, and patterns cost more to match than all the rest.
-    let topic: string | null = null;
-    const wanted: Cohort<Stream>[] = [];
-    for (entry of entries) {
-      if (entry.topic !== topic) {
-        topic = entry.topic;
-        wanted.length = 0;
-        this.#cohorts.match(entry.topic, (cohort) => wanted.push(cohort));
-      }
-      for (const cohort of wanted) hand(cohort);
-    }
+  /** The cohort has something to send. */
+  add(cohort: Cohort<Stream>): void {
+    this.#sending.push(cohort);
   }
 
-  /** One turn's work, of as many writes. */
-  run(writes: number): void {
+  /** Closes the cohort's live streams, unless one of its topics begins anew before that. */
+  close(cohort: Cohort<Stream>): void {
+    this.#over.add(cohort);
+  }
+
+  /**
+   * One turn's work, of as many writes.
+   *
+   * @param isRouted whether the cohorts have been handed all events of the log. While they have not, they can take a topic to have
+   *   ended that has begun anew: where a stream has read that, it was not told of the end
+   */
+  run(writes: number, isRouted: boolean): void {
     const part = Math.ceil(writes / COHORT_PART);
-    for (let left = writes; this.#sending.length > 0 && left > 0;) {
-      const cohort = this.#sending.shift()!;
+    let left = writes;
+    let at = 0;
+    while (at < this.#sending.length && left > 0) {
+      const cohort = this.#sending[at++]!;
       left -= this.#send(cohort, Math.min(left, part));
       if (cohort.frame !== null || cohort.hasPending) this.#sending.push(cohort);
-      else cohort.queued = false;
+      else {
+        cohort.queued = false;
+        if (cohort.isOver) this.#over.add(cohort);
+      }
     }
+    this.#sending.splice(0, at);
+    if (isRouted) this.#closeSome(Math.max(left, part));
     this.#frameMemo = null;
   }
 
@@ -80,8 +78,18 @@ export class FanOut {
     cohort.frame = null;
     cohort.lastWrite = clock.now();
     observer.fannedOut(cohort.lastWrite - cohort.frameSince);
-    if (!cohort.hasPending && cohort.hasEnded) for (const stream of cohort.live.slice()) this.#end(stream);
     return written;
+  }
+
+  /** @param writes as many of them as closes count for */
+  #closeSome(writes: number): void {
+    for (const cohort of this.#over) {
+      for (; cohort.isOver; writes -= CLOSE_COST) {
+        if (writes <= 0) return;
+        this.#end(cohort.live.at(-1)!);
+      }
+      this.#over.delete(cohort);
+    }
   }
 
   /** Makes the cohort's next frame. False when there is none. */
@@ -120,7 +128,7 @@ export class FanOut {
 const COHORT_PART = 4;
 /** A write of more bytes than 2 to this power, 16 KiB, counts as several. */
 const WRITE_SHIFT = 14;
-/** Frames that may wait for a cohort; what is more is read from the log. */
-const PENDING_FRAMES = 16;
+/** As many writes a close counts for. */
+const CLOSE_COST = 2;
 
 const encoder = new TextEncoder();

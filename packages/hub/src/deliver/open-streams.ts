@@ -11,8 +11,10 @@ import type { StreamRequest } from "../subscribe/request.ts";
 import { Resumer } from "../subscribe/resume.ts";
 import type { Topic } from "../topics/topic.ts";
 import { CatchUp, type CatchUpHost } from "./catch-up.ts";
+import type { Cohort } from "./cohort.ts";
 import { Cohorts } from "./cohorts.ts";
 import { FanOut } from "./fan-out.ts";
+import { Router } from "./router.ts";
 import { Stream } from "./stream.ts";
 
 /**
@@ -32,10 +34,9 @@ export class OpenStreams implements CatchUpHost, TailListener {
   readonly resumer: Resumer;
   /** The epoch of the log that streams are in. */
   epoch: string;
-  /** The last event that was routed: what a live stream has had, or is about to have from its cohort. */
-  head: Cursor;
   readonly #settings: HubSettings;
   readonly #cohorts = new Cohorts();
+  readonly #router: Router;
   readonly #fanOut: FanOut;
   readonly #catchUp: CatchUp;
   /** Asks for a turn: {@link run}. */
@@ -48,10 +49,9 @@ export class OpenStreams implements CatchUpHost, TailListener {
     this.counters = sibling?.counters ?? createCounters();
     this.quotas = new Quotas(settings, sibling?.quotas ?? null);
     this.#wake = wake;
-    const { epoch, last } = settings.log.bounds();
-    this.epoch = epoch;
-    this.head = last;
-    this.#fanOut = new FanOut(settings, this, this.#cohorts, (stream) => this.end(stream, "ended"));
+    this.epoch = settings.log.bounds().epoch;
+    this.#fanOut = new FanOut(settings, this, (stream) => this.end(stream, "ended"));
+    this.#router = new Router(settings, this.#cohorts, (cohort) => this.#fanOut.add(cohort));
     this.#catchUp = new CatchUp(settings, this);
     this.resumer = new Resumer(settings, this, this.#catchUp);
   }
@@ -59,6 +59,16 @@ export class OpenStreams implements CatchUpHost, TailListener {
   /** How many sets of selectors they have. */
   get cohorts(): number {
     return this.#cohorts.size;
+  }
+
+  /** The last event that was routed: what a live stream has had, or is about to have from its cohort. */
+  get head(): Cursor {
+    return this.#router.head;
+  }
+
+  /** Whether events of the cohort's topics came, or may have come, that a view of the log does not have. */
+  hasNewsSince(cohort: Cohort<Stream>, upTo: Cursor): boolean {
+    return cohort.hasNewsSince(upTo) || this.#router.hasAfter(upTo);
   }
 
   id(cursor: Cursor): EventId {
@@ -101,27 +111,24 @@ export class OpenStreams implements CatchUpHost, TailListener {
   /** New events of the log. */
   append(entries: readonly StoredEvent[]): void {
     for (const { bytes } of entries) this.bytesTaken += bytes;
-    this.#fanOut.route(entries);
-    this.head = entries[entries.length - 1]!.seq;
     this.resumer.forgetAsked(); // an answer of before may call a topic ended that has begun anew
-    if (this.#fanOut.hasWork) this.#wake();
+    if (!this.#router.append(entries)) this.#change(entries[entries.length - 1]!.seq);
+    if (this.#router.hasWork || this.#fanOut.hasWork) this.#wake();
   }
 
   /** The log has begun a new epoch: nothing of the old one is delivered any more, and every stream asks where it goes on. */
   reset(): void {
-    this.#change();
     const { epoch, last } = this.#settings.log.bounds();
-    this.epoch = epoch;
-    this.head = last;
+    this.#change(last, epoch);
   }
 
   /** Events are gone that were never routed. */
   skip(): void {
-    this.#change();
-    this.head = this.#settings.log.bounds().last;
+    this.#change(this.#settings.log.bounds().last);
   }
 
-  #change(): void {
+  /** Every stream asks the log where it goes on. */
+  #change(head: Cursor, epoch = this.epoch): void {
     this.resumer.logChanged();
     this.#catchUp.logChanged();
     for (const stream of this.all) {
@@ -135,18 +142,21 @@ export class OpenStreams implements CatchUpHost, TailListener {
       if (stream.state === "catching-up") this.#catchUp.add(stream);
     }
     for (const cohort of this.#cohorts.all()) cohort.reset();
+    this.#router.clear(head);
+    this.epoch = epoch;
     this.#wake();
   }
 
   /** Whether a turn has anything to do. */
   get hasWork(): boolean {
-    return this.#fanOut.hasWork || this.#catchUp.hasWork;
+    return this.#router.hasWork || this.#fanOut.hasWork || this.#catchUp.hasWork;
   }
 
   /** One turn's work. True when some is left for the next turn. */
   run(): boolean {
     const { writesPerTurn } = this.#settings;
-    this.#fanOut.run(writesPerTurn);
+    this.#router.run();
+    this.#fanOut.run(writesPerTurn, !this.#router.hasWork);
     this.#catchUp.run(Math.ceil(writesPerTurn / SLICE_PART));
     this.resumer.forgetAsked();
     return this.hasWork;
@@ -161,6 +171,12 @@ export class OpenStreams implements CatchUpHost, TailListener {
   /** Asks the log where the stream goes on. */
   relocate(stream: Stream, from?: Cursor): void {
     this.resumer.relocate(stream, from);
+  }
+
+  /** The topics of the cohort have all ended: its streams are closed in one of the next turns. */
+  over(cohort: Cohort<Stream>): void {
+    this.#fanOut.close(cohort);
+    this.#wake();
   }
 
   /** A comment for a stream that was quiet for long. */

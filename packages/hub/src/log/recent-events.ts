@@ -1,11 +1,13 @@
+import type { Clock } from "../clock.ts";
 import type { Cursor } from "./event-id.ts";
 import type { StoredEvent } from "./stored-event.ts";
-import type { Bounds, Page, Position, PositionRequest, ReadLimits } from "./event-log.ts";
+import type { Bounds, MaybePromise, Page, Position, PositionRequest, ReadLimits } from "./event-log.ts";
 import type { SelectorSet, Topic } from "../topics/topic.ts";
 import { idempotencyName } from "./numbering.ts";
 import { PageBuilder } from "./page-builder.ts";
 import { type LastSeen, toPosition } from "./last-event-id.ts";
 import { ENDS, type Limits, sizeOf } from "./retention.ts";
+import { type Sliced, TimeSlicedQueue } from "./time-sliced-queue.ts";
 import { merge, TopicIndex } from "./topic-index.ts";
 
 /**
@@ -16,6 +18,7 @@ import { merge, TopicIndex } from "./topic-index.ts";
  */
 export class RecentEvents {
   readonly #limits: Limits;
+  readonly #slices: TimeSlicedQueue;
   /** A ring: the event at place p, kept since `#times[p & mask]`, is at `p & mask`. */
   #ring: (StoredEvent | undefined)[] = Array.from({ length: 1024 });
   #times = new Float64Array(1024);
@@ -39,8 +42,9 @@ export class RecentEvents {
   readonly #ended = new Map<Topic, { readonly seq: Cursor; readonly time: number }>();
 
   /** @param last the event before the first that will be pushed */
-  constructor(limits: Limits, last: Cursor = 0) {
+  constructor(limits: Limits, clock: Clock, last: Cursor = 0) {
     this.#limits = limits;
+    this.#slices = new TimeSlicedQueue(clock);
     this.#first = last + 1;
     this.#last = last;
     this.#forgottenUpTo = last;
@@ -217,7 +221,7 @@ export class RecentEvents {
     limits: Omit<ReadLimits, "bytes">,
   ): Cursor {
     const byTopic = selectors.patterns.length === 0;
-    const most = this.#place(from + 1) + MAX_LOOKED_AT;
+    const most = this.#place(from + 1) + Math.ceil(Math.min(MAX_LOOKED_AT, MAX_READ_STEPS / selectors.cost));
     const upTo = Math.min(limits.upTo, byTopic || most > this.#end ? this.#last : this.#at(most - 1).seq);
     for (const seq of byTopic ? this.#walkTopics(from, selectors, upTo) : this.#scan(from, selectors, upTo)) {
       const entry = this.#entry(seq);
@@ -234,58 +238,120 @@ export class RecentEvents {
   }
 
   /**
-   * As `EventLog.position`, where what is here suffices; else null.
+   * As `EventLog.position`, from the bounds of this moment. What takes long, looking for the last events and counting, follows in
+   * slices, and looks at nothing that comes meanwhile. Events that are evicted meanwhile are not counted; the first read from
+   * the cursor says that they are gone.
    *
-   * @param isWhole whether this is all that the log holds
+   * @param elsewhere where the log holds more; null: nowhere
    */
-  position(
+  position<Other>(
+    lastSeen: LastSeen,
+    request: PositionRequest,
+    bounds: Bounds,
+    elsewhere: Elsewhere<Other> | null,
+  ): MaybePromise<Position | Other> {
+    const { selectors, replay } = request;
+    const { cursor } = lastSeen;
+    const distance = cursor === null ? (replay === 0 ? 0 : this.events) : this.#end - this.#place(cursor + 1);
+    const steps = isScanned(selectors) ? distance * selectors.cost : 0;
+    return this.#slices.run(this.#position(lastSeen, request, bounds, elsewhere), steps);
+  }
+
+  *#position<Other>(
     lastSeen: LastSeen,
     { selectors, replay, counted }: PositionRequest,
     bounds: Bounds,
-    isWhole: boolean,
-  ): Position | null {
-    const asked = lastSeen.cursor ?? this.rewind(replay, selectors) ?? (isWhole ? 0 : null);
-    if (asked === null) return null;
-    const from = this.floor(asked, selectors);
-    if (from > asked && !isWhole) return null;
+    elsewhere: Elsewhere<Other> | null,
+  ): Sliced<MaybePromise<Position | Other>> {
+    const { last: upTo } = bounds;
+    const isWhole = (): boolean => elsewhere === null || elsewhere.isEmpty();
     const ends: Cursor[] = [];
     for (const topic of selectors.topics) {
-      const end = this.end(topic) ?? (isWhole ? 0 : undefined);
-      if (end === undefined) return null;
-      ends.push(end);
+      const end = this.end(topic) ?? (isWhole() ? 0 : undefined);
+      if (end !== undefined) ends.push(end);
     }
-    return toPosition(lastSeen, bounds, { from, replayed: counted ? this.count(from, selectors) : 0, ends });
+    const asked = lastSeen.cursor ?? (yield* this.#beforeLast(replay, selectors, upTo));
+    if (asked === null && !isWhole()) return elsewhere!.position(null);
+    const after = asked ?? 0;
+    const from = Math.min(this.floor(after, selectors), Math.max(after, upTo));
+    const isHere = ends.length === selectors.topics.length && (from === after || isWhole());
+    if (!isHere) return elsewhere!.position(asked);
+    const replayed = counted ? yield* this.#count(from, selectors, upTo) : 0;
+    return toPosition(lastSeen, bounds, { from, replayed, ends });
   }
 
-  /** How many selected events follow a cursor. */
-  count(after: Cursor, selectors: SelectorSet): number {
-    const indexes = this.#indexesOf(selectors, this.#end - this.#place(after + 1));
+  /** How many selected events there are in (after, upTo]. */
+  *#count(after: Cursor, selectors: SelectorSet, upTo: Cursor): Sliced<number> {
+    if (selectors.selectsAll) return this.#place(upTo + 1) - this.#place(after + 1);
     let events = 0;
-    if (indexes === null) for (const _ of this.#scan(after, selectors, this.#last)) events++;
-    else for (const index of indexes) events += index.seqs.length - index.after(after);
+    const count = (index: TopicIndex): void => {
+      events += index.after(upTo) - index.after(after);
+    };
+    if (selectors.patterns.length === 0) {
+      for (const topic of selectors.topics) {
+        const index = this.#indexes.get(topic);
+        if (index !== undefined) count(index);
+      }
+      return events;
+    }
+    let topics = this.#indexes.size;
+    if (this.#end - this.#place(after + 1) > topics * 2) {
+      for (const [topic, index] of this.#indexes) {
+        if (topics-- === 0) break; // the others have come since
+        if (selectors.matches(topic)) count(index);
+        if (this.#slices.spend(selectors.cost)) yield;
+      }
+      return events;
+    }
+    for (let place = this.#place(after + 1); place < this.#end; place++) {
+      const { topic, seq } = this.#at(place);
+      if (seq > upTo) break;
+      if (selectors.matches(topic)) events++;
+      if (!this.#slices.spend(selectors.cost)) continue;
+      yield;
+      place = Math.max(place, this.#start - 1);
+    }
     return events;
   }
 
-  /** The cursor before the last `count` selected events; null when there are fewer here. */
-  rewind(count: number, selectors: SelectorSet): Cursor | null {
-    if (count === 0) return this.#last;
+  /** The cursor before the last `count` selected events up to this one; null when there are fewer here. */
+  *#beforeLast(count: number, selectors: SelectorSet, upTo: Cursor): Sliced<Cursor | null> {
+    if (count === 0) return upTo;
     if (count > this.events) return null;
-    const indexes = this.#indexesOf(selectors, this.events);
-    const lasts: Cursor[] = [];
-    if (indexes === null) {
-      for (let place = this.#end - 1; place >= this.#start && lasts.length < count; place--) {
-        const { topic, seq } = this.#at(place);
-        if (selectors.matches(topic)) lasts.push(seq);
+    if (selectors.selectsAll) return this.#at(this.#end - count).seq - 1;
+    if (selectors.patterns.length === 0) return this.#beforeLastOf(selectors.topics, count);
+    const known = this.events > this.#indexes.size * 2 ? new Map<Topic, boolean>() : null;
+    for (let place = this.#end - 1; place >= this.#start; place--) {
+      const { topic, seq } = this.#at(place);
+      let isSelected = known?.get(topic);
+      const isLooked = isSelected === undefined;
+      if (isSelected === undefined) {
+        isSelected = selectors.matches(topic);
+        known?.set(topic, isSelected);
       }
-    } else {
-      for (const { seqs, start } of indexes) {
-        for (let place = Math.max(start, seqs.length - count); place < seqs.length; place++)
-          lasts.push(seqs[place]!);
-      }
-      lasts.sort((a, b) => b - a);
+      if (isSelected && --count === 0) return seq - 1;
+      if (this.#slices.spend(isLooked ? selectors.cost : 1)) yield;
     }
-    const nth = lasts[count - 1];
-    return nth === undefined ? null : nth - 1;
+    return null;
+  }
+
+  #beforeLastOf(topics: readonly Topic[], count: number): Cursor | null {
+    const indexes = topics.map((topic) => this.#indexes.get(topic)).filter((index) => index !== undefined);
+    const hasEnough = (place: number): boolean => {
+      const after = this.#at(place).seq - 1;
+      let events = 0;
+      for (const index of indexes) events += index.seqs.length - index.after(after);
+      return events >= count;
+    };
+    if (!hasEnough(this.#start)) return null;
+    let low = this.#start; // from here on there are enough
+    let high = this.#end;
+    while (high - low > 1) {
+      const middle = Math.floor((low + high) / 2);
+      if (hasEnough(middle)) low = middle;
+      else high = middle;
+    }
+    return this.#at(low).seq - 1;
   }
 
   /** The number of the event that ended the topic, 0 when it has not ended; undefined when that is not known here. */
@@ -296,21 +362,6 @@ export class RecentEvents {
     if (ended !== undefined) return ended;
     // An end that is too old to be remembered here may still be in the log.
     return (this.#forgotten.get(topic) ?? 0) > 0 ? 0 : undefined;
-  }
-
-  /** The indexes that hold all that is selected; null when walking `distance` events is cheaper than finding them. */
-  #indexesOf(selectors: SelectorSet, distance: number): TopicIndex[] | null {
-    const indexes: TopicIndex[] = [];
-    if (selectors.patterns.length === 0) {
-      for (const topic of selectors.topics) {
-        const index = this.#indexes.get(topic);
-        if (index !== undefined) indexes.push(index);
-      }
-      return indexes;
-    }
-    if (distance <= this.#indexes.size * 2) return null;
-    for (const [topic, index] of this.#indexes) if (selectors.matches(topic)) indexes.push(index);
-    return indexes;
   }
 
   /** The numbers of the events of the selected topics in (from, upTo], ascending. */
@@ -330,5 +381,20 @@ export class RecentEvents {
 
 /** How many topics without a retained event are remembered by the number of their last evicted one. */
 const MAX_FORGOTTEN = 16_384;
+/** The rest of a log. */
+interface Elsewhere<Other> {
+  /** True while all that the log holds is among the recent events. */
+  isEmpty: () => boolean;
+  /** Answers instead. @param after the cursor that was asked for, where that is known */
+  position: (after: Cursor | null) => MaybePromise<Other>;
+}
+
+/** Whether topics have to be matched one by one to find what is selected. */
+function isScanned(selectors: SelectorSet): boolean {
+  return selectors.patterns.length > 0 && !selectors.selectsAll;
+}
+
 /** How many events one read looks at, selected or not: a pattern that matches little must not hold up the process. */
 const MAX_LOOKED_AT = 4096;
+/** The most steps of one read for many patterns, as of a time-sliced queue: less than a millisecond. */
+const MAX_READ_STEPS = 65_536;

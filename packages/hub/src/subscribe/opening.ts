@@ -33,7 +33,8 @@ export class Opening {
     this.gap = position.gap;
     this.replayed = position.replayed;
     // A topic may have begun anew since the log looked.
-    this.over = isOver(stream.cohort.selectors, position) && !stream.cohort.hasNewsSince(position.upTo);
+    this.over =
+      isOver(stream.cohort.selectors, position) && !streams.hasNewsSince(stream.cohort, position.upTo);
     if (this.over) this.cancel();
   }
 

@@ -1,10 +1,16 @@
-import type { Clock } from "../clock.ts";
+import { type Clock, turnStepsOf } from "../clock.ts";
 
 /** Time that passes when told to, and an event loop that turns when told to. */
 export class ManualClock implements Clock {
+  /** See {@link Clock.turnSteps}. */
+  readonly turnSteps: number;
   #now = 0;
   #deferred: (() => void)[] = [];
   readonly #timers = new Set<{ due: number; task: () => void; period: number | null }>();
+
+  constructor(options: Pick<Clock, "turnSteps"> = {}) {
+    this.turnSteps = turnStepsOf(options);
+  }
 
   now(): number {
     return this.#now;

@@ -45,7 +45,7 @@ export class Follower implements SessionUser {
     this.#broker = broker;
     this.#settings = settings;
     this.#state = beginning;
-    this.#recent = new RecentEvents(settings.limits, beginning.cursor);
+    this.#recent = new RecentEvents(settings.limits, settings.clock, beginning.cursor);
     this.#mark = beginning.mark;
     this.connection = new BrokerConnection(broker, session, settings.clock, this);
     this.connection.start();
@@ -158,7 +158,8 @@ export class Follower implements SessionUser {
   #enter(beginning: Beginning): void {
     this.#settings.epochs.leave(this.#state.epoch);
     this.#learn(beginning);
-    this.#recent = new RecentEvents(this.#settings.limits, beginning.cursor);
+    const { limits, clock } = this.#settings;
+    this.#recent = new RecentEvents(limits, clock, beginning.cursor);
     this.#mark = beginning.mark;
     this.#isLost = false;
     this.#acknowledged.clear();
@@ -195,7 +196,8 @@ export class Follower implements SessionUser {
 
   /** What stood before this cursor came too late, or never: it is evicted. */
   #skip(from: Cursor): void {
-    this.#recent = new RecentEvents(this.#settings.limits, from);
+    const { limits, clock } = this.#settings;
+    this.#recent = new RecentEvents(limits, clock, from);
     this.#mark = null;
     this.#arrived();
     this.tail.skip();

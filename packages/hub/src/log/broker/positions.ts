@@ -18,12 +18,17 @@ export class Positions {
 
   /** As `EventLog.position`. */
   find(request: PositionRequest): MaybePromise<Position> {
-    if (!this.#isAhead(request.lastEventId)) {
-      const bounds = this.#follower.bounds();
-      const lastSeen = parseLastEventId(request.lastEventId, bounds);
-      const here = this.#follower.recent.position(lastSeen, request, bounds, false);
-      if (here !== null && !haveAllEnded(here)) return here;
-    }
+    if (this.#isAhead(request.lastEventId)) return this.#fromBroker(request);
+    const bounds = this.#follower.bounds();
+    const lastSeen = parseLastEventId(request.lastEventId, bounds);
+    const elsewhere = { isEmpty: () => false, position: () => null };
+    const here = this.#follower.recent.position(lastSeen, request, bounds, elsewhere);
+    const use = (found: Position | null): MaybePromise<Position> =>
+      found === null || haveAllEnded(found) ? this.#fromBroker(request) : found;
+    return here instanceof Promise ? here.then(use) : use(here);
+  }
+
+  #fromBroker(request: PositionRequest): Promise<Position> {
     const deadline = this.#clock.now() + OPENED_WITHIN;
     const ask = (session: BrokerSession) => this.#position(session, request, deadline);
     return this.#follower.connection.ask(ask, OPENED_WITHIN);
@@ -53,18 +58,21 @@ export class Positions {
     const bounds = this.#follower.bounds();
     const lastSeen = parseLastEventId(request.lastEventId, bounds);
     const { recent } = this.#follower;
-    const here = recent.position(lastSeen, request, bounds, false);
-    if (here !== null) return { position: here, floor: 0 };
     const { epoch, last: upTo } = bounds;
     const { selectors, replay, counted } = request;
-    const after = lastSeen.cursor ?? recent.rewind(replay, selectors);
     const known = selectors.topics.map((topic) => recent.end(topic));
-    const found = await session.position(epoch, { selectors, after, last: replay, upTo, counted });
+    const here = await recent.position(lastSeen, request, bounds, {
+      isEmpty: () => false,
+      position: async (after) => {
+        const found = await session.position(epoch, { selectors, after, last: replay, upTo, counted });
+        const ends = known.map((end, at) => end ?? (found.ends[at]! > upTo ? 0 : found.ends[at]!));
+        const { from: floor, replayed } = found;
+        const position = toPosition(lastSeen, bounds, { from: Math.min(floor, upTo), replayed, ends });
+        return { position, floor };
+      },
+    });
     if (this.#follower.epoch !== epoch) return await this.#ask(session, request);
-    const ends = known.map((end, at) => end ?? (found.ends[at]! > upTo ? 0 : found.ends[at]!));
-    const { from: floor, replayed } = found;
-    const position = toPosition(lastSeen, bounds, { from: Math.min(floor, upTo), replayed, ends });
-    return { position, floor };
+    return "floor" in here ? here : { position: here, floor: 0 };
   }
 
   #isAhead(lastEventId: string): boolean {

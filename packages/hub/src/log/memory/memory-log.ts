@@ -5,6 +5,7 @@ import type { NewEvent } from "../new-event.ts";
 import type {
   Bounds,
   EventLog,
+  MaybePromise,
   Page,
   Position,
   PositionRequest,
@@ -20,7 +21,8 @@ import { RecentEvents } from "../recent-events.ts";
 
 /**
  * The log of one process's memory: nothing survives the process, and every start is a new epoch. Bounded by count,
- * bytes and age; see {@link MEMORY_LOG_DEFAULTS}. Every operation answers at once.
+ * bytes and age; see {@link MEMORY_LOG_DEFAULTS}. Every operation answers at once,
+ * but the question where a stream with many patterns begins.
  */
 export class MemoryLog implements EventLog {
   readonly fault = null;
@@ -36,8 +38,8 @@ export class MemoryLog implements EventLog {
 
   /** @throws RangeError when a bound is not a positive number */
   constructor(options: Retention & { clock?: Clock; random?: () => number } = {}) {
-    this.#recent = new RecentEvents(limitsOf(options, MEMORY_LOG_DEFAULTS));
     this.#clock = options.clock ?? systemClock;
+    this.#recent = new RecentEvents(limitsOf(options, MEMORY_LOG_DEFAULTS), this.#clock);
     this.#epoch = createEpoch(options.random ?? Math.random);
   }
 
@@ -62,9 +64,10 @@ export class MemoryLog implements EventLog {
     return this.#evicted.read(after, selectors, limits);
   }
 
-  position(request: PositionRequest): Position {
+  position(request: PositionRequest): MaybePromise<Position> {
     const bounds = this.bounds();
-    return this.#recent.position(parseLastEventId(request.lastEventId, bounds), request, bounds, true)!;
+    const lastSeen = parseLastEventId(request.lastEventId, bounds);
+    return this.#recent.position(lastSeen, request, bounds, null);
   }
 
   tail(listener: TailListener): () => void {

@@ -109,6 +109,7 @@ export class SqliteLog implements EventLog {
     }
     const recent = new RecentEvents(
       { maxEvents, maxBytes, maxAge: Infinity },
+      this.#clock,
       this.#store.last - found.length,
     );
     for (const { entry, time } of found.toReversed()) recent.push(entry, time);
@@ -242,8 +243,10 @@ export class SqliteLog implements EventLog {
       return { bounds, lastSeen: parseLastEventId(request.lastEventId, bounds, (id) => epochs.end(id)) };
     };
     const { bounds, lastSeen } = view();
-    const isWhole = this.#isFromStart && this.#isAllRecent;
-    return this.#recent.position(lastSeen, request, bounds, isWhole) ?? this.#reader.position(request, view);
+    return this.#recent.position(lastSeen, request, bounds, {
+      isEmpty: () => this.#isFromStart && this.#isAllRecent,
+      position: () => this.#reader.position(request, view),
+    });
   }
 
   tail(listener: TailListener): () => void {
