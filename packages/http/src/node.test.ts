@@ -9,6 +9,7 @@ import { Refusal } from "./answers/problem.ts";
 import { events } from "./events.ts";
 import { createHandler } from "./handler.ts";
 import { toNodeListener } from "./node.ts";
+import { RequestBodies } from "./request/request-bodies.ts";
 
 const stops: (() => unknown)[] = [];
 afterEach(async () => {
@@ -89,6 +90,21 @@ test("a body that was parsed before is taken as it was parsed", async () => {
     expect((await fetch(`${url}/publish`, { method: "POST", headers: json, body })).status).toBe(200);
   }
   expect(hub.stats().published).toBe(3);
+});
+
+test("a parsed body is bounded by what it is, and not by the length that was sent", async () => {
+  const hub = makeHub();
+  const listener = toNodeListener(createHandler({ hub, bodies: new RequestBodies({ maxBodyBytes: 1000 }) }));
+  const url = await listen((request, response) => {
+    request.resume();
+    // As express.json() does with a body that was compressed.
+    request.on("end", () =>
+      listener(Object.assign(request, { body: { topic: "t", data: "x".repeat(2000) } }), response),
+    );
+  });
+  for (const headers of [json, { ...json, "content-encoding": "gzip" }])
+    expect((await fetch(`${url}/publish`, { method: "POST", headers, body: "short" })).status).toBe(413);
+  expect(hub.stats().published).toBe(0);
 });
 
 test("a body that somebody has read, and says nothing of, is the server's fault", async () => {

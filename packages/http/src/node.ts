@@ -98,7 +98,7 @@ function readRequest(request: NodeRequest, response: NodeResponse): Request | Re
     }
     const authority = "authority" in request ? request.authority : undefined;
     if (authority !== undefined && !headers.has("host")) headers.set("host", authority);
-    if (!isBodyless(request)) body = bodyOf(request);
+    if (!isBodyless(request)) body = bodyOf(request, headers);
     const aborter = new AbortController();
     response.on("close", () => aborter.abort());
     const { signal } = aborter;
@@ -133,10 +133,13 @@ function urlOf(request: NodeRequest, headers: Headers): string {
 class BodyIsGone extends Error {}
 
 /** @throws BodyIsGone */
-function bodyOf(request: NodeRequest): Body {
+function bodyOf(request: NodeRequest, headers: Headers): Body {
   if (!request.readableDidRead) return streamOf(request);
   const { body } = request as { body?: unknown };
   if (body === undefined) throw new BodyIsGone();
+  // They describe what was sent: a parser has decompressed it, and JSON written anew has another length.
+  headers.delete("content-encoding");
+  headers.delete("content-length");
   if (typeof body === "string" || body instanceof Uint8Array) return body as Body;
   return JSON.stringify(body);
 }
