@@ -10,7 +10,11 @@ import { packAll, PACKED } from "../packages/pack.ts";
 let folder: string;
 beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), "sse-documentation-"));
-  await packAll(folder);
+  const tarballs = await packAll(folder);
+  for (const name of PACKED) {
+    const archive = new Bun.Archive(await Bun.file(tarballs[`@sse/${name}`]!).bytes());
+    await archive.extract(join(folder, name));
+  }
 });
 afterAll(() => rm(folder, { recursive: true }));
 
@@ -34,7 +38,7 @@ function exported(path: string, names?: ReadonlySet<string>): [name: string, dec
     if (ts.isExportDeclaration(statement)) {
       const source = statement.moduleSpecifier as ts.StringLiteral | undefined;
       if (source === undefined || !source.text.startsWith(".")) continue;
-      const target = join(dirname(path), source.text.replace(/\.js$/, ".d.ts"));
+      const target = join(dirname(path), source.text.replace(/\.ts$/, ".d.ts"));
       const { exportClause } = statement;
       if (exportClause === undefined || !ts.isNamedExports(exportClause))
         throw new Error(`${path} exports all of a file`);
@@ -92,7 +96,7 @@ function inherited(node: ts.ClassDeclaration | ts.InterfaceDeclaration): Readonl
       if (!ts.isImportDeclaration(statement) || !new RegExp(`\\b${parent}\\b`).test(statement.getText()))
         continue;
       const { text } = statement.moduleSpecifier as ts.StringLiteral;
-      sources.push(join(dirname(node.getSourceFile().fileName), text.replace(/\.js$/, ".d.ts")));
+      sources.push(join(dirname(node.getSourceFile().fileName), text.replace(/\.ts$/, ".d.ts")));
     }
     const parents = sources.flatMap((path) => exported(path, new Set([parent])));
     const found = parents.flatMap(([, nodes]) => nodes.flatMap(members)).filter(isDocumented);
@@ -102,21 +106,22 @@ function inherited(node: ts.ClassDeclaration | ts.InterfaceDeclaration): Readonl
 }
 
 test.each(PACKED)("every public symbol of the package %s has a doc comment", async (name) => {
-  const { exports } = (await Bun.file(join(folder, name, "package.json")).json()) as {
+  const place = join(folder, name, "package");
+  const { exports } = (await Bun.file(join(place, "package.json")).json()) as {
     exports: Record<string, { types: string }>;
   };
   const missing = new Set<string>();
-  const place = (node: ts.Node): string => relative(folder, node.getSourceFile().fileName);
+  const fileOf = (node: ts.Node): string => relative(folder, node.getSourceFile().fileName);
   let symbols = 0;
   for (const { types } of Object.values(exports)) {
-    for (const [symbol, nodes] of exported(join(folder, name, types))) {
+    for (const [symbol, nodes] of exported(join(place, types))) {
       symbols++;
       expect(`${symbol} ${nodes.length > 0}`).toBe(`${symbol} true`);
-      if (!nodes.some(isDocumented)) missing.add(`${place(nodes[0]!)}: ${symbol}`);
+      if (!nodes.some(isDocumented)) missing.add(`${fileOf(nodes[0]!)}: ${symbol}`);
       const shown = nodes.flatMap(members);
       for (const { name: member } of shown) {
         const overloads = shown.filter((each) => each.name!.getText() === member!.getText());
-        if (!overloads.some(isDocumented)) missing.add(`${place(member!)}: ${symbol}.${member!.getText()}`);
+        if (!overloads.some(isDocumented)) missing.add(`${fileOf(member!)}: ${symbol}.${member!.getText()}`);
       }
     }
   }
