@@ -14,18 +14,20 @@ import type {
   TailListener,
 } from "../event-log.ts";
 import type { SelectorSet } from "../../topics/topic.ts";
-import { numberBatch } from "../numbering.ts";
+import { BatchNumbering } from "../numbering.ts";
 import { type LastSeen, parseLastEventId } from "../last-event-id.ts";
 import { limitsOf, type Retention, sizeOf } from "../retention.ts";
 import { TailListeners } from "../tail-listeners.ts";
 import { RecentEvents } from "../recent-events.ts";
+import type { Sliced } from "../time-sliced-queue.ts";
+import { AppendQueue } from "./append-queue.ts";
 import { type Disk, systemDisk } from "./disk.ts";
 import { DiskRoom } from "./disk-room.ts";
 import { isPassing, reason } from "./failure.ts";
 import { type Durability, SqliteFile } from "./file.ts";
 import { SqliteReader } from "./reader.ts";
 import { ReadQueue } from "./read-queue.ts";
-import { SqliteStore } from "./store.ts";
+import { EVICTED_PER_SLICE, SqliteStore } from "./store.ts";
 
 /**
  * A log in a SQLite file, which only one process can open at a time. Whoever opens it again goes on where it stopped, with the
@@ -35,7 +37,8 @@ import { SqliteStore } from "./store.ts";
  * On a full disk a file that is there is opened for its readers, with a {@link fault} until there is room. Until then it goes
  * on in the epoch of before; when its own begins, the tail's listeners are told of a `reset` that keeps everything.
  *
- * An append is one commit, made before it answers. The newest events are in memory too; what is older is read from the
+ * An append is one commit, made before it answers; of one with more events than a turn of the event loop takes, the transaction
+ * stays open over several turns, in which nothing is read from the file, and what comes behind waits. The newest events are in memory too; what is older is read from the
  * file, in slices of some milliseconds between which the process does everything else. Eviction comes in slices as
  * well, so that for a while there may be more in the log than its bounds allow.
  */
@@ -48,6 +51,7 @@ export class SqliteLog implements EventLog {
   readonly #file: SqliteFile;
   readonly #room: DiskRoom;
   readonly #store: SqliteStore;
+  readonly #appends: AppendQueue;
   readonly #reads: ReadQueue;
   readonly #reader: SqliteReader;
   readonly #recent: RecentEvents;
@@ -59,6 +63,8 @@ export class SqliteLog implements EventLog {
   #fault: string | null = null;
   /** True after the file was found to be gone, or taken for another. */
   #isAstray = false;
+  /** Whether a round has come while something was appended. */
+  #isRoundDue = false;
   #closed = false;
 
   /**
@@ -73,6 +79,7 @@ export class SqliteLog implements EventLog {
     const window = limitsOf(options.window ?? {}, WINDOW);
     this.#onFault = options.onFault ?? (() => {});
     this.#clock = clock;
+    this.#appends = new AppendQueue(clock);
     this.#reads = new ReadQueue(clock, isPassing);
     this.#file = new SqliteFile(path, durability, disk);
     this.#room = new DiskRoom(this.#file);
@@ -138,41 +145,82 @@ export class SqliteLog implements EventLog {
     return Math.floor(this.#clock.now() + this.#dateOffset);
   }
 
-  append(batch: readonly NewEvent[]): readonly EventId[] {
+  append(batch: readonly NewEvent[]): MaybePromise<readonly EventId[]> {
     if (this.#closed) throw new HubError("closed", "the log is closed");
     if (this.#isAstray) throw new HubError("log-failed", this.#fault!);
     const now = this.#now();
-    let numbered = this.#number(batch, now);
-    // Nothing is written for repeats, which so say nothing of whether the log can keep events.
-    if (numbered.entries.length === 0) return numbered.ids;
-    if (!this.#store.epochs.hasBegun) {
-      this.#probe();
-      numbered = this.#number(batch, now);
-    }
+    if (this.#appends.isBusy || this.#appends.isLong(batch.length))
+      return this.#appends.run<readonly EventId[]>((answer) => this.#appendInSlices(batch, now, answer));
+    const numbered = this.#attempt(() => drain(this.#number(batch, now)));
     const { entries, events, ids } = numbered;
+    // Nothing is written for repeats, which so say nothing of whether the log can keep events.
+    if (entries.length === 0) return ids;
     this.#attempt(() => {
       this.#room.takeFor(entries);
       this.#store.append(entries, events, now);
     });
+    this.#show(entries, now);
+    return ids;
+  }
+
+  /** The same in slices; then what it has put over the bounds is evicted, so that those that follow do not add up. */
+  *#appendInSlices(
+    batch: readonly NewEvent[],
+    now: number,
+    answer: (ids: readonly EventId[]) => void,
+  ): Sliced<void> {
+    const { entries, events, ids } = yield* this.#attemptSliced(this.#number(batch, now));
+    if (entries.length > 0) {
+      this.#attempt(() => this.#room.takeFor(entries));
+      this.#reads.hold();
+      try {
+        yield* this.#attemptSliced(this.#store.appendInSlices(entries, events, now));
+        this.#show(entries, now);
+      } finally {
+        this.#reads.release();
+      }
+    }
+    answer(ids);
+    yield;
+    this.#attempt(() => this.#file.writeBack());
+    yield;
+    for (
+      let left = entries.length;
+      left > 0 && this.#attempt(() => this.#store.evict(now));
+      left -= EVICTED_PER_SLICE
+    )
+      yield;
+    this.#recent.evictUpTo(this.#store.first - 1);
+    if (this.#isRoundDue) this.#round(true);
+  }
+
+  /** What was appended is in memory too, and told. */
+  #show(entries: readonly StoredEvent[], now: number): void {
     for (const entry of entries) this.#recent.push(entry, now);
     this.#recent.evict(-Infinity); // what is too old, the file says, also of ends
     this.#recent.evictUpTo(this.#store.first - 1);
     this.#tail.append(entries);
     this.#setFault(null);
-    return ids;
   }
 
-  #number(batch: readonly NewEvent[], now: number): ReturnType<typeof numberBatch> {
-    const { epochs, last } = this.#store;
-    return this.#attempt(() =>
-      numberBatch(batch, epochs.current, last, (topic, idempotencyKey) => {
+  /** Begins this opening's epoch, where something is new. */
+  *#number(batch: readonly NewEvent[], now: number): Sliced<BatchNumbering> {
+    const { epochs } = this.#store;
+    for (;;) {
+      const numbering = new BatchNumbering(epochs.current, this.#store.last, (topic, idempotencyKey) => {
         const seq =
           this.#recent.published(topic, idempotencyKey) ??
           (this.#isAllRecent ? undefined : this.#store.published(topic, idempotencyKey));
         // After a long downtime there are events that are past their age: to be evicted, and no answer to a repeat.
         return seq === undefined || this.#store.isDue(seq, now) ? undefined : epochs.id(seq);
-      }),
-    );
+      });
+      for (const event of batch) {
+        numbering.add(event);
+        yield;
+      }
+      if (numbering.entries.length === 0 || epochs.hasBegun) return numbering;
+      this.#probe();
+    }
   }
 
   /** @throws HubError `log-failed`, which {@link fault} repeats until something is written */
@@ -183,6 +231,16 @@ export class SqliteLog implements EventLog {
       const fault = error instanceof HubError ? error.message : reason(error, this.#file.name);
       this.#setFault(fault);
       throw new HubError("log-failed", fault, { cause: error });
+    }
+  }
+
+  *#attemptSliced<T>(work: Sliced<T>): Sliced<T> {
+    try {
+      return yield* work;
+    } catch (error) {
+      return this.#attempt(() => {
+        throw error;
+      });
     }
   }
 
@@ -211,8 +269,10 @@ export class SqliteLog implements EventLog {
     }
   }
 
-  #round(): void {
-    if (this.#closed) return;
+  /** @param isAlone whether nothing is being appended */
+  #round(isAlone = !this.#appends.isBusy): void {
+    this.#isRoundDue = !isAlone;
+    if (this.#closed || !isAlone) return;
     this.#reads.retry();
     try {
       this.#attempt(() => this.#checkPlace());
@@ -262,8 +322,17 @@ export class SqliteLog implements EventLog {
     if (this.#closed) return;
     this.#closed = true;
     this.#stopRounds();
+    this.#appends.close();
     this.#reads.close();
     this.#file.close();
+  }
+}
+
+/** Does all of the work at once. */
+function drain<T>(work: Sliced<T>): T {
+  for (;;) {
+    const step = work.next();
+    if (step.done === true) return step.value;
   }
 }
 

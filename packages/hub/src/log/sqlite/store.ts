@@ -2,6 +2,7 @@ import type { Cursor } from "../event-id.ts";
 import { type StoredEvent, storedEvent } from "../stored-event.ts";
 import type { NewEvent } from "../new-event.ts";
 import type { Topic } from "../../topics/topic.ts";
+import type { Sliced } from "../time-sliced-queue.ts";
 import { ENDS, type Limits, sizeOf } from "../retention.ts";
 import { SqliteEpochs } from "./epochs.ts";
 import type { SqliteFile } from "./file.ts";
@@ -70,28 +71,68 @@ export class SqliteStore {
   /** Keeps the events, which are numbered from `last` + 1 on, and evicts what is over the bounds then. */
   append(entries: readonly StoredEvent[], events: readonly NewEvent[], now: number): void {
     this.#transaction((state) => {
-      const { insert, renew } = this.#sql;
-      // By topic: the newest event of each key, of which there is one, as a rule, the empty one.
-      const newest = new Map<number, Map<string, Cursor>>();
-      for (let at = 0; at < entries.length; at++) {
-        const entry = entries[at]!;
-        const { seq, end, key, idempotencyKey } = entry;
-        const { type, data } = events[at]!;
-        const topic = this.topics.use(entry.topic, state.forgotten);
-        const size = sizeOf(entry);
-        insert.run(seq, topic, now, size, end ? 1 : 0, key, idempotencyKey, type, data);
-        state.bytes += size;
-        if (end) continue; // no news of what the topic is about
+      for (const _ of this.#insert(state, entries, events, now));
+      this.#look(state);
+      this.#evict(state, now, entries.length + EVICTED_PER_SLICE);
+    });
+  }
+
+  /** {@link append} in parts, without evicting. What is in the file is not to be read between them; a part of it is seen nowhere else. */
+  *appendInSlices(entries: readonly StoredEvent[], events: readonly NewEvent[], now: number): Sliced<void> {
+    const state = { ...this.#state };
+    let isDone = false;
+    try {
+      yield* this.#file.slicedTransaction(this.#insertAndCommit(state, entries, events, now));
+      isDone = true;
+    } finally {
+      if (!isDone) this.topics.rollBack();
+    }
+    this.#state = state;
+  }
+
+  *#insertAndCommit(
+    state: State,
+    entries: readonly StoredEvent[],
+    events: readonly NewEvent[],
+    now: number,
+  ): Sliced<void> {
+    yield* this.#insert(state, entries, events, now);
+    this.#write(state);
+  }
+
+  *#insert(
+    state: State,
+    entries: readonly StoredEvent[],
+    events: readonly NewEvent[],
+    now: number,
+  ): Sliced<void> {
+    const { insert, renew } = this.#sql;
+    // By topic: the newest event of each key, of which there is one, as a rule, the empty one.
+    const newest = new Map<number, Map<string, Cursor>>();
+    for (let at = 0; at < entries.length; at++) {
+      const entry = entries[at]!;
+      const { seq, end, key, idempotencyKey } = entry;
+      const { type, data } = events[at]!;
+      const topic = this.topics.use(entry.topic, state.forgotten);
+      const size = sizeOf(entry);
+      insert.run(seq, topic, now, size, end ? 1 : 0, key, idempotencyKey, type, data);
+      state.bytes += size;
+      if (!end) {
+        // An end is no news of what the topic is about.
         const keys = newest.get(topic);
         if (keys === undefined) newest.set(topic, new Map([[key, seq]]));
         else keys.set(key, seq);
       }
-      state.last = entries.at(-1)!.seq;
-      for (const [topic, keys] of newest) for (const [key, seq] of keys) renew.run(topic, key, seq);
-      state.oldest = Math.min(state.oldest, now);
-      this.#look(state);
-      this.#evict(state, now, entries.length + EVICTED_PER_SLICE);
-    });
+      yield;
+    }
+    state.last = entries.at(-1)!.seq;
+    for (const [topic, keys] of newest) {
+      for (const [key, seq] of keys) {
+        renew.run(topic, key, seq);
+        yield;
+      }
+    }
+    state.oldest = Math.min(state.oldest, now);
   }
 
   /** Evicts some of what is over the bounds. True when there is more. */
@@ -125,13 +166,17 @@ export class SqliteStore {
     try {
       this.#file.transaction(() => {
         change(state);
-        this.#sql.state.run(state.last, state.bytes, state.forgotten);
+        this.#write(state);
       });
     } catch (error) {
       this.topics.rollBack();
       throw error;
     }
     this.#state = state;
+  }
+
+  #write({ last, bytes, forgotten }: State): void {
+    this.#sql.state.run(last, bytes, forgotten);
   }
 
   /** Looks how large the file is, when it can be too large. */
@@ -244,7 +289,7 @@ const MAX_FORGOTTEN = 16_384;
 /** A file is not kept smaller than this, in bytes. */
 const LEAST_FILE = 1024 * 1024;
 /** Events that are evicted in one go, besides as many as come in. */
-const EVICTED_PER_SLICE = 500;
+export const EVICTED_PER_SLICE = 500;
 
 /** What a commit changes besides rows: kept beside the file only once the file has it. */
 interface State {
