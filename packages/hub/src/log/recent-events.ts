@@ -125,22 +125,26 @@ export class RecentEvents {
     return low;
   }
 
-  /** Drops what is over the bounds at this time. */
-  evict(now: number): void {
+  /** Drops what is over the bounds at this time, or so many events of it. True when there may be more. */
+  evict(now: number, atMost = Infinity): boolean {
     const { maxEvents, maxBytes, maxAge } = this.#limits;
+    let left = atMost;
     while (
+      left > 0 &&
       this.#start < this.#end &&
       (this.events > maxEvents ||
         this.#bytes > maxBytes ||
         now - this.#times[this.#start & (this.#ring.length - 1)]! > maxAge)
     ) {
       this.#evictFirst();
+      left--;
     }
     for (let oldest; (oldest = this.#ended.oldest()) !== undefined;) {
       const [topic, { time }] = oldest;
       if (now - time <= ENDS.age) break;
       this.#ended.delete(topic);
     }
+    return left === 0;
   }
 
   /** Drops what the log itself no longer holds. */
@@ -279,8 +283,8 @@ export class RecentEvents {
     const isHere = ends.length === selectors.topics.length && (from === after || isWhole());
     if (!isHere) return elsewhere!.position(asked);
     const replayed = counted ? yield* this.#count(from, selectors, upTo) : 0;
-    // What has been dropped here while it was counted, the log still has.
-    if (!isWhole() && this.floor(from, selectors) > from) return elsewhere!.position(asked);
+    // What has left this meanwhile is elsewhere, and was not counted.
+    if (this.floor(from, selectors) > from && !isWhole()) return elsewhere!.position(asked);
     return toPosition(lastSeen, bounds, { from, replayed, ends });
   }
 

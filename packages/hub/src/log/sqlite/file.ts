@@ -125,13 +125,22 @@ export class SqliteFile {
     let isDone = false;
     try {
       yield* change;
-      this.ask("PRAGMA wal_autocheckpoint = 0");
+      this.holdCheckpoints();
       this.#finish();
       isDone = true;
     } finally {
       if (!isDone) this.#undo();
-      this.ask(`PRAGMA wal_autocheckpoint = ${this.#checkpointPages}`);
+      this.releaseCheckpoints();
     }
+  }
+
+  /** No commit writes the `-wal` into the file any more: {@link writeBack} has to be called. */
+  holdCheckpoints(): void {
+    this.ask("PRAGMA wal_autocheckpoint = 0");
+  }
+
+  releaseCheckpoints(): void {
+    this.ask(`PRAGMA wal_autocheckpoint = ${this.#checkpointPages}`);
   }
 
   /** Writes what is in the `-wal` into the file where that is due, as a commit does otherwise. */

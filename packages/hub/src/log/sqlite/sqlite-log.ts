@@ -27,7 +27,7 @@ import { isPassing, reason } from "./failure.ts";
 import { type Durability, SqliteFile } from "./file.ts";
 import { SqliteReader } from "./reader.ts";
 import { ReadQueue } from "./read-queue.ts";
-import { EVICTED_PER_SLICE, SqliteStore } from "./store.ts";
+import { SqliteStore } from "./store.ts";
 
 /**
  * A log in a SQLite file, which only one process can open at a time. Whoever opens it again goes on where it stopped, with the
@@ -160,6 +160,8 @@ export class SqliteLog implements EventLog {
       this.#store.append(entries, events, now);
     });
     this.#show(entries, now);
+    this.#recent.evict(-Infinity); // what is too old, the file says, also of ends
+    this.#recent.evictUpTo(this.#store.first - 1);
     return ids;
   }
 
@@ -169,6 +171,7 @@ export class SqliteLog implements EventLog {
     now: number,
     answer: (ids: readonly EventId[]) => void,
   ): Sliced<void> {
+    if (this.#isAstray) throw new HubError("log-failed", this.#fault!); // found since it began to wait
     const { entries, events, ids } = yield* this.#attemptSliced(this.#number(batch, now));
     if (entries.length > 0) {
       this.#attempt(() => this.#room.takeFor(entries));
@@ -181,24 +184,35 @@ export class SqliteLog implements EventLog {
       }
     }
     answer(ids);
+    yield* this.#tidy(entries.length, now);
+    if (this.#isRoundDue) this.#round(true);
+  }
+
+  /** Evicts in slices as much as came in, in memory and in the file, whose `-wal` is written back in slices of their own. */
+  *#tidy(events: number, now: number): Sliced<void> {
     yield;
+    while (this.#recent.evict(-Infinity, FORGOTTEN_PER_TURN)) yield;
+    this.#attempt(() => this.#file.writeBack());
+    yield;
+    this.#file.holdCheckpoints();
     try {
-      this.#attempt(() => this.#file.writeBack());
-      for (let left = entries.length; left > 0; left -= EVICTED_PER_SLICE) {
+      for (let slice = 0; slice * EVICTED_PER_TURN < events; slice++) {
+        if (!this.#attempt(() => this.#store.evict(now, EVICTED_PER_TURN))) break;
+        this.#recent.evictUpTo(this.#store.first - 1);
         yield;
-        if (!this.#attempt(() => this.#store.evict(now))) break;
+        if (slice % WRITTEN_BACK_TOGETHER !== WRITTEN_BACK_TOGETHER - 1) continue;
+        this.#attempt(() => this.#file.writeBack());
+        yield;
       }
     } finally {
-      this.#recent.evictUpTo(this.#store.first - 1);
+      this.#file.releaseCheckpoints();
     }
-    if (this.#isRoundDue) this.#round(true);
+    this.#recent.evictUpTo(this.#store.first - 1);
   }
 
   /** What was appended is in memory too, and told. */
   #show(entries: readonly StoredEvent[], now: number): void {
     for (const entry of entries) this.#recent.push(entry, now);
-    this.#recent.evict(-Infinity); // what is too old, the file says, also of ends
-    this.#recent.evictUpTo(this.#store.first - 1);
     this.#tail.append(entries);
     this.#setFault(null);
   }
@@ -362,6 +376,12 @@ export const SQLITE_LOG_DEFAULTS = Object.freeze({
 }) satisfies Retention;
 
 const WINDOW = Object.freeze({ maxEvents: 65_536, maxBytes: 32 * 1024 * 1024, maxAge: null });
+
+/** Events that a turn of an append in slices evicts: from the file, and from memory alone. */
+const EVICTED_PER_TURN = 250;
+const FORGOTTEN_PER_TURN = 2500;
+/** Turns whose evicting is written from the `-wal` into the file together. */
+const WRITTEN_BACK_TOGETHER = 8;
 
 /** How often events are looked for that are too old, and a file that failed is tried again, in milliseconds. */
 const ROUND = 1000;

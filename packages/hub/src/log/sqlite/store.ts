@@ -136,10 +136,10 @@ export class SqliteStore {
   }
 
   /** Evicts some of what is over the bounds. True when there is more. */
-  evict(now: number): boolean {
+  evict(now: number, atMost = EVICTED_PER_SLICE): boolean {
     this.#look(this.#state);
     if (!this.#isOver(this.#state, now)) return false;
-    this.#transaction((state) => this.#evict(state, now, EVICTED_PER_SLICE));
+    this.#transaction((state) => this.#evict(state, now, atMost));
     this.#look(this.#state);
     return this.#isOver(this.#state, now);
   }
@@ -306,7 +306,7 @@ const MAX_FORGOTTEN = 16_384;
 /** A file is not kept smaller than this, in bytes. */
 const LEAST_FILE = 1024 * 1024;
 /** Events that are evicted in one go, besides as many as come in. */
-export const EVICTED_PER_SLICE = 500;
+const EVICTED_PER_SLICE = 500;
 
 /** What a commit changes besides rows: kept beside the file only once the file has it. */
 interface State {
