@@ -26,6 +26,8 @@ export class SqliteStore implements StoreUnderTest {
   #log: SqliteLog | null = null;
   #model: RetentionModel | null = null;
   #now = (): number => 0;
+  /** When the log was given what it has yet to answer: its events are that old, at most, when they are seen. */
+  readonly #given = new Set<{ readonly time: number }>();
   /** A copy of the files, and whether a power cut or a copy has taken something away since they were last looked at. */
   #copy: string | null = null;
   #isTorn = false;
@@ -61,6 +63,8 @@ export class SqliteStore implements StoreUnderTest {
     this.#now = () => Math.floor(node.clock.now() + offset);
     this.#node = node;
     this.#log = log;
+    this.#given.clear();
+    this.#watchAppends(log);
     this.#begin();
     log.tail({ append: () => {}, skip: () => {}, reset: () => this.#begin() });
     const model = new RetentionModel(config.retention, log.bounds().first - 1);
@@ -70,7 +74,7 @@ export class SqliteStore implements StoreUnderTest {
     this.#failed = false;
     followTail(log, this.#registry, chronicle, {
       before: () => this.#evict(),
-      time: () => this.#now(),
+      time: () => Math.min(this.#now(), ...[...this.#given].map(({ time }) => time)),
       each: (event) => model.add(event),
       after: () => {
         this.#evict();
@@ -79,6 +83,24 @@ export class SqliteStore implements StoreUnderTest {
     });
     this.#evict();
     return new LateLog(log, this.#run, node);
+  }
+
+  #watchAppends(log: SqliteLog): void {
+    const append = log.append.bind(log);
+    log.append = (batch) => {
+      const given = { time: this.#now() };
+      this.#given.add(given);
+      const done = (): void => void this.#given.delete(given);
+      try {
+        const answer = append(batch);
+        if (answer instanceof Promise) answer.then(done, done);
+        else done();
+        return answer;
+      } catch (error) {
+        done();
+        throw error;
+      }
+    };
   }
 
   /** The epoch in which the log gives numbers now; it is that of before for as long as the disk is full. */

@@ -106,7 +106,7 @@ export const LOG: readonly Mutant[] = [
   {
     name: "an id is published twice in one batch",
     file: "packages/hub/src/log/numbering.ts",
-    find: "fresh.set(idempotencyName(topic, idempotencyKey), formatEventId(epoch, last + 1));",
+    find: "this.#fresh.set(idempotencyName(topic, idempotencyKey), formatEventId(this.#epoch, this.#last + 1));",
     replace: "",
     log: "memory",
   },

@@ -11,9 +11,30 @@ export const SQLITE: readonly Mutant[] = [
   {
     name: "an append is acknowledged before its commit",
     file: FILE,
-    find: "    this.#begin.run();\n    try {\n      change();\n      this.#disk.beforeWrite();\n      this.#commit.run();",
+    find: "    this.#begin.run();\n    try {\n      change();\n      this.#finish();",
     replace:
-      '    if (!this.#database.isTransaction) this.#begin.run();\n    try {\n      change();\n      this.#disk.beforeWrite();\n      if ((this.ask("SELECT last FROM log") as number) % 3 !== 1) this.#commit.run();',
+      '    if (!this.#database.isTransaction) this.#begin.run();\n    try {\n      change();\n      if ((this.ask("SELECT last FROM log") as number) % 3 !== 1) this.#finish();',
+    log: "sqlite",
+  },
+  {
+    name: "a part of an append is read from the file before the rest is there",
+    file: LOG,
+    find: "      this.#reads.hold();\n",
+    replace: "",
+    log: "sqlite",
+  },
+  {
+    name: "an append overtakes one that takes several turns",
+    file: LOG,
+    find: "if (this.#appends.isBusy || this.#appends.isLong(batch.length))",
+    replace: "if (this.#appends.isLong(batch.length))",
+    log: "sqlite",
+  },
+  {
+    name: "an append that fails after some turns leaves in the file what it has written",
+    file: FILE,
+    find: "      if (!isDone) this.#undo();",
+    replace: "      if (!isDone) this.#finish();",
     log: "sqlite",
   },
   {
@@ -48,9 +69,8 @@ export const SQLITE: readonly Mutant[] = [
   {
     name: "a repeat of what is kept clears the fault of a full disk",
     file: LOG,
-    find: "if (numbered.entries.length === 0) return numbered.ids;",
-    replace:
-      "if (numbered.entries.length === 0) {\n      this.#setFault(null);\n      return numbered.ids;\n    }",
+    find: "    if (entries.length === 0) return ids;",
+    replace: "    if (entries.length === 0) {\n      this.#setFault(null);\n      return ids;\n    }",
     log: "sqlite",
   },
   {

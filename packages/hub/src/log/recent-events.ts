@@ -4,6 +4,7 @@ import type { StoredEvent } from "./stored-event.ts";
 import type { Bounds, MaybePromise, Page, Position, PositionRequest, ReadLimits } from "./event-log.ts";
 import type { SelectorSet, Topic } from "../topics/topic.ts";
 import { idempotencyName } from "./numbering.ts";
+import { OldestFirstMap } from "./oldest-first-map.ts";
 import { PageBuilder } from "./page-builder.ts";
 import { type LastSeen, toPosition } from "./last-event-id.ts";
 import { ENDS, type Limits, sizeOf } from "./retention.ts";
@@ -36,10 +37,10 @@ export class RecentEvents {
    * Last evicted numbers of topics that have no index, negative for events that ended their topic; the oldest knowledge goes
    * first, into `#forgottenUpTo`.
    */
-  readonly #forgotten = new Map<Topic, Cursor>();
+  readonly #forgotten = new OldestFirstMap<Topic, Cursor>();
   #forgottenUpTo: Cursor;
   /** Topics whose last event ended them, and is evicted: its number and its time. The oldest knowledge goes first. */
-  readonly #ended = new Map<Topic, { readonly seq: Cursor; readonly time: number }>();
+  readonly #ended = new OldestFirstMap<Topic, { readonly seq: Cursor; readonly time: number }>();
 
   /** @param last the event before the first that will be pushed */
   constructor(limits: Limits, clock: Clock, last: Cursor = 0) {
@@ -124,21 +125,26 @@ export class RecentEvents {
     return low;
   }
 
-  /** Drops what is over the bounds at this time. */
-  evict(now: number): void {
+  /** Drops what is over the bounds at this time, or so many events of it. True when there may be more. */
+  evict(now: number, atMost = Infinity): boolean {
     const { maxEvents, maxBytes, maxAge } = this.#limits;
+    let left = atMost;
     while (
+      left > 0 &&
       this.#start < this.#end &&
       (this.events > maxEvents ||
         this.#bytes > maxBytes ||
         now - this.#times[this.#start & (this.#ring.length - 1)]! > maxAge)
     ) {
       this.#evictFirst();
+      left--;
     }
-    for (const [topic, { time }] of this.#ended) {
+    for (let oldest; (oldest = this.#ended.oldest()) !== undefined;) {
+      const [topic, { time }] = oldest;
       if (now - time <= ENDS.age) break;
       this.#ended.delete(topic);
     }
+    return left === 0;
   }
 
   /** Drops what the log itself no longer holds. */
@@ -164,7 +170,7 @@ export class RecentEvents {
   /** The topic ended with an event that is not here any more. @param time when the log took that event */
   learnEnd(topic: Topic, seq: Cursor, time: number): void {
     this.#ended.set(topic, { seq, time });
-    if (this.#ended.size > ENDS.topics) this.#ended.delete(this.#ended.keys().next().value!);
+    if (this.#ended.size > ENDS.topics) this.#ended.delete(this.#ended.oldest()![0]);
   }
 
   #unpublish(key: string, seq: Cursor): void {
@@ -175,7 +181,7 @@ export class RecentEvents {
     this.#indexes.delete(topic);
     this.#forgotten.set(topic, evicted);
     if (this.#forgotten.size <= MAX_FORGOTTEN) return;
-    const [oldest, upTo] = this.#forgotten.entries().next().value!;
+    const [oldest, upTo] = this.#forgotten.oldest()!;
     this.#forgotten.delete(oldest);
     this.#forgottenUpTo = Math.abs(upTo);
   }
@@ -277,6 +283,8 @@ export class RecentEvents {
     const isHere = ends.length === selectors.topics.length && (from === after || isWhole());
     if (!isHere) return elsewhere!.position(asked);
     const replayed = counted ? yield* this.#count(from, selectors, upTo) : 0;
+    // What has left this meanwhile is elsewhere, and was not counted.
+    if (this.floor(from, selectors) > from && !isWhole()) return elsewhere!.position(asked);
     return toPosition(lastSeen, bounds, { from, replayed, ends });
   }
 

@@ -1,6 +1,7 @@
 import type { Topic } from "../../topics/topic.ts";
 import type { BrokerRecord } from "../broker/broker.ts";
 import type { Cursor } from "../event-id.ts";
+import { OldestFirstMap } from "../oldest-first-map.ts";
 import { ENDS } from "../retention.ts";
 
 /**
@@ -27,7 +28,7 @@ import { ENDS } from "../retention.ts";
 export class EndedTopics {
   readonly epoch: string;
   /** Oldest first. */
-  readonly #ends = new Map<Topic, { readonly seq: Cursor; readonly time: number }>();
+  readonly #ends = new OldestFirstMap<Topic, { readonly seq: Cursor; readonly time: number }>();
   /** What ended up to here and is not in the table may have ended all the same. */
   #since: Cursor;
   /** Everything up to here has been read. */
@@ -90,9 +91,10 @@ export class EndedTopics {
   #change(topic: Topic, seq: Cursor, time: number): void {
     this.#ends.delete(topic);
     if (time > 0) this.#ends.set(topic, { seq, time });
-    for (const oldest of this.#ends.values()) {
-      if (this.#ends.size <= ENDS.topics && time - oldest.time <= ENDS.age) break;
-      this.#forget(oldest.seq);
+    for (let oldest; (oldest = this.#ends.oldest()) !== undefined;) {
+      const [, first] = oldest;
+      if (this.#ends.size <= ENDS.topics && time - first.time <= ENDS.age) break;
+      this.#forget(first.seq);
     }
     this.#unsaved.delete(topic);
     this.#unsaved.set(topic, seq);
@@ -104,7 +106,8 @@ export class EndedTopics {
 
   #forget(upTo: Cursor): void {
     this.#since = Math.max(this.#since, upTo);
-    for (const [topic, { seq }] of this.#ends) {
+    for (let oldest; (oldest = this.#ends.oldest()) !== undefined;) {
+      const [topic, { seq }] = oldest;
       if (seq > this.#since) break;
       this.#ends.delete(topic);
     }

@@ -1,6 +1,8 @@
+import { statSync } from "node:fs";
 import { dirname } from "node:path";
 import { DatabaseSync, type SQLInputValue } from "node:sqlite";
 import { HubError } from "../../errors.ts";
+import type { Sliced } from "../time-sliced-queue.ts";
 import type { Disk } from "./disk.ts";
 import { reason } from "./failure.ts";
 import { absolutePath, checkAccess, identity, makePrivate, realPath } from "./path.ts";
@@ -23,6 +25,8 @@ export class SqliteFile {
   readonly #begin: Statement;
   readonly #commit: Statement;
   readonly #rollback: Statement;
+  /** From how many pages on the `-wal` is written into the file itself, after a commit. */
+  readonly #checkpointPages: number;
   /** Which file was opened; its name may come to stand for another. */
   readonly #identity: string;
 
@@ -45,9 +49,8 @@ export class SqliteFile {
       this.ask("PRAGMA journal_mode = WAL");
       this.ask("PRAGMA journal_size_limit = 16777216"); // what one huge transaction took is given back
       // All of the -wal may become a part of the file, for which the reserve has to do.
-      this.ask(
-        `PRAGMA wal_autocheckpoint = ${Math.min(1000, Math.max(16, Math.floor(this.#space().reserve / 2 / PAGE)))}`,
-      );
+      this.#checkpointPages = Math.min(1000, Math.max(16, Math.floor(this.#space().reserve / 2 / PAGE)));
+      this.ask(`PRAGMA wal_autocheckpoint = ${this.#checkpointPages}`);
       // Thousands of topics in turn are as many pages of the index: reading them anew took a fifth of evicting.
       this.ask("PRAGMA cache_size = -32768"); // KiB
       this.ask(`PRAGMA synchronous = ${durability}`);
@@ -106,15 +109,58 @@ export class SqliteFile {
     this.#begin.run();
     try {
       change();
-      this.#disk.beforeWrite();
-      this.#commit.run();
+      this.#finish();
     } catch (error) {
-      try {
-        this.#rollback.run();
-      } catch {
-        // SQLite has done it already, as it does when the disk is full.
-      }
+      this.#undo();
       throw error;
+    }
+  }
+
+  /**
+   * {@link transaction} of a change that is made in parts. Nothing else may be asked of the file between two of them. One that is
+   * left (`return()` of the generator) has changed nothing. Then {@link writeBack} has to be called.
+   */
+  *slicedTransaction(change: Sliced<void>): Sliced<void> {
+    this.#begin.run();
+    let isDone = false;
+    try {
+      yield* change;
+      this.holdCheckpoints();
+      this.#finish();
+      isDone = true;
+    } finally {
+      if (!isDone) this.#undo();
+      this.releaseCheckpoints();
+    }
+  }
+
+  /** No commit writes the `-wal` into the file any more: {@link writeBack} has to be called. */
+  holdCheckpoints(): void {
+    this.ask("PRAGMA wal_autocheckpoint = 0");
+  }
+
+  releaseCheckpoints(): void {
+    this.ask(`PRAGMA wal_autocheckpoint = ${this.#checkpointPages}`);
+  }
+
+  /** Writes what is in the `-wal` into the file where that is due, as a commit does otherwise. */
+  writeBack(): void {
+    const size = statSync(`${this.#path}-wal`, { throwIfNoEntry: false })?.size ?? 0;
+    if (size < this.#checkpointPages * PAGE) return;
+    this.#disk.beforeWrite();
+    this.ask("PRAGMA wal_checkpoint(PASSIVE)");
+  }
+
+  #finish(): void {
+    this.#disk.beforeWrite();
+    this.#commit.run();
+  }
+
+  #undo(): void {
+    try {
+      this.#rollback.run();
+    } catch {
+      // SQLite has done it already, as it does when the disk is full.
     }
   }
 

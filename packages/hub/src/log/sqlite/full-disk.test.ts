@@ -1,4 +1,5 @@
 import { afterAll, describe, expect, spyOn, test } from "bun:test";
+import { appendAtOnce } from "../../../test/append-at-once.ts";
 import { spawnSync } from "node:child_process";
 import { mkdirSync, mkdtempSync, rmSync, statfsSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -78,18 +79,18 @@ describe("the fault of a full disk", () => {
     const { clock, disk, faults, open } = setUp();
     const log = open();
     const repeat = newEvent("t", "1", { idempotencyKey: "a" });
-    const ids = log.append([repeat]);
+    const ids = appendAtOnce(log, [repeat]);
     disk.free = 0;
     await clock.advance(1000);
-    expect(() => log.append([newEvent("t", "x".repeat(60_000))])).toThrow("is full");
-    expect(log.append([repeat])).toEqual(ids);
-    expect(log.append([repeat, repeat])).toEqual([ids[0]!, ids[0]!]);
-    expect(log.append([])).toEqual([]);
+    expect(() => appendAtOnce(log, [newEvent("t", "x".repeat(60_000))])).toThrow("is full");
+    expect(appendAtOnce(log, [repeat])).toEqual(ids);
+    expect(appendAtOnce(log, [repeat, repeat])).toEqual([ids[0]!, ids[0]!]);
+    expect(appendAtOnce(log, [])).toEqual([]);
     await log.read(0, new SelectorSet(["t"]), { bytes: Infinity, upTo: Infinity });
     await clock.advance(5000);
     expect([log.fault, faults]).toEqual([FULL, [FULL]]);
     disk.makeRoom();
-    expect(log.append([repeat])).toEqual(ids);
+    expect(appendAtOnce(log, [repeat])).toEqual(ids);
     expect(log.fault).not.toBeNull();
     await clock.advance(1000);
     expect(faults).toEqual([FULL, null]);
@@ -99,12 +100,12 @@ describe("the fault of a full disk", () => {
   test("keeps nothing of a batch, and leaves no hole where it was", async () => {
     const { path, clock, disk, faults, tailed, open } = setUp(newPath(), { window: { maxEvents: 1 } });
     let log = open();
-    log.append([newEvent("t", "1"), newEvent("u", "2", { end: true })]);
+    appendAtOnce(log, [newEvent("t", "1"), newEvent("u", "2", { end: true })]);
     for (const failure of ["SQLITE_FULL", "SQLITE_IOERR_WRITE", "SQLITE_IOERR_FSYNC"]) {
       disk.failure = failure;
       const before = log.bounds();
       const batch = [newEvent("u", "3", { idempotencyKey: "p" }), newEvent("new", "4", { key: "k" })];
-      expect(() => log.append(batch)).toThrow(expect.objectContaining({ code: "log-failed" }));
+      expect(() => appendAtOnce(log, batch)).toThrow(expect.objectContaining({ code: "log-failed" }));
       expect(log.bounds()).toEqual(before);
       expect(log.fault).not.toBeNull();
       disk.makeRoom();
@@ -112,7 +113,7 @@ describe("the fault of a full disk", () => {
       expect(log.fault).toBeNull();
     }
     expect(faults).toHaveLength(6);
-    const ids = log.append([newEvent("u", "3", { idempotencyKey: "p" })]);
+    const ids = appendAtOnce(log, [newEvent("u", "3", { idempotencyKey: "p" })]);
     expect(ids[0]).toEndWith("-3");
     expect(tailed).toEqual([1, 2, 3]);
     log.close();
@@ -133,7 +134,7 @@ describe("the fault of a full disk", () => {
         throw new Error("a mistake in a callback");
       },
     ],
-    ["publishes", (log) => void log.append([newEvent("t", "2")])],
+    ["publishes", (log) => void appendAtOnce(log, [newEvent("t", "2")])],
   ])("told to a callback that %s: what is kept stays kept, and is answered so", async (_, call) => {
     const { path, disk, tailed, open } = setUp(undefined, {
       onFault: (fault) => fault === null && call(log),
@@ -142,10 +143,10 @@ describe("the fault of a full disk", () => {
     const log: SqliteLog = open();
     try {
       disk.fill();
-      expect(() => log.append([newEvent("t", "1")])).toThrow("is full");
+      expect(() => appendAtOnce(log, [newEvent("t", "1")])).toThrow("is full");
       disk.makeRoom();
-      expect(log.append([newEvent("t", "1")])[0]).toEndWith("-1");
-      expect(log.append([newEvent("t", "3")])[0]).toEndWith(`-${log.bounds().last}`);
+      expect(appendAtOnce(log, [newEvent("t", "1")])[0]).toEndWith("-1");
+      expect(appendAtOnce(log, [newEvent("t", "3")])[0]).toEndWith(`-${log.bounds().last}`);
     } finally {
       printed.mockRestore();
     }
@@ -169,7 +170,10 @@ describe("a log that is opened on a full disk", () => {
   /** A file with 100 events, and the id of the last. */
   const withEvents = (path: string): string => {
     const log = new SqliteLog(path);
-    const ids = log.append(numbers(100).map((at) => newEvent("t", `${at + 1}`)));
+    const ids = appendAtOnce(
+      log,
+      numbers(100).map((at) => newEvent("t", `${at + 1}`)),
+    );
     log.close();
     return ids.at(-1)!;
   };
@@ -192,12 +196,12 @@ describe("a log that is opened on a full disk", () => {
       const refused = hub.publish("t", { data: "no" });
       await clock.settle();
       await expect(refused).rejects.toThrow();
-      expect(log.append([])).toEqual([]);
+      expect(appendAtOnce(log, [])).toEqual([]);
       expect([faults.length, tailed]).toEqual([1, []]);
       await hub.close();
       const again = new SqliteLog(path);
       for (const id of ids) expect(await told(again, id)).toMatchObject(RESUMED);
-      const [, next] = again.append([newEvent("t", "101"), newEvent("t", "102")]);
+      const [, next] = appendAtOnce(again, [newEvent("t", "101"), newEvent("t", "102")]);
       for (const id of ids) expect(await told(again, id)).toMatchObject(RESUMED);
       again.close();
       // Twice in a row, and on the epoch of an opening that wrote something.
@@ -275,7 +279,7 @@ describe("a log that is opened on a full disk", () => {
     expect(open).toThrow("is full; make room on it");
     disk.makeRoom();
     const log = open();
-    expect(log.append([newEvent("t", "1")])[0]).toEndWith("-1");
+    expect(appendAtOnce(log, [newEvent("t", "1")])[0]).toEndWith("-1");
     log.close();
     expect(path).toBeString();
   });
@@ -294,7 +298,11 @@ describe.if(canMount)("a tmpfs", () => {
   test("that a log has filled: it goes on by itself when its events grow old", async () => {
     const fill = (log: SqliteLog): string => {
       try {
-        for (;;) log.append(numbers(20).map((at) => newEvent(`t/${at}`, "x".repeat(2300))));
+        for (;;)
+          appendAtOnce(
+            log,
+            numbers(20).map((at) => newEvent(`t/${at}`, "x".repeat(2300))),
+          );
       } catch (error) {
         return (error as Error).message;
       }
@@ -318,7 +326,10 @@ describe.if(canMount)("a tmpfs", () => {
   test("that something else has filled: a log on it resumes everybody, then and later", async () => {
     for (const part of ["", "-wal"]) rmSync(path + part, { force: true });
     let log = new SqliteLog(path);
-    const ids = log.append(numbers(100).map((at) => newEvent("t", `${at}`)));
+    const ids = appendAtOnce(
+      log,
+      numbers(100).map((at) => newEvent("t", `${at}`)),
+    );
     log.close();
     const ballast = join(small, "ballast");
     const { bavail, bsize } = statfsSync(small);
@@ -332,7 +343,7 @@ describe.if(canMount)("a tmpfs", () => {
     expect(log.fault).toEqual(FULL);
     expect(await told(log, ids.at(-1)!)).toMatchObject(RESUMED);
     const { epoch, last } = log.bounds();
-    expect(() => log.append([newEvent("t", "no")])).toThrow("is full");
+    expect(() => appendAtOnce(log, [newEvent("t", "no")])).toThrow("is full");
     log.close();
     rmSync(ballast);
     log = new SqliteLog(path, { clock });

@@ -1,4 +1,5 @@
 import { afterAll, beforeEach, expect, test } from "bun:test";
+import { appendAtOnce } from "../../../test/append-at-once.ts";
 import { spawnSync } from "node:child_process";
 import {
   existsSync,
@@ -50,7 +51,7 @@ test("a new file, its -wal and its folders are for this user alone, whatever the
   const umask = process.umask(0);
   try {
     const log = new SqliteLog("new/folder/x.db");
-    log.append([newEvent("t", "1")]);
+    appendAtOnce(log, [newEvent("t", "1")]);
     const modes = ["new", "new/folder", "new/folder/x.db", "new/folder/x.db-wal"].map(modeOf);
     expect(modes).toEqual(["700", "700", "600", "600"]);
     log.close();
@@ -64,7 +65,7 @@ test("a file and a folder that are there keep the permissions that they have", (
   writeFileSync("real/x.db", "");
   chmodSync("real/x.db", 0o640);
   const log = new SqliteLog("real/x.db");
-  log.append([newEvent("t", "1")]);
+  appendAtOnce(log, [newEvent("t", "1")]);
   expect(["real", "real/x.db", "real/x.db-wal"].map(modeOf)).toEqual(["755", "640", "640"]);
   log.close();
 });
@@ -123,7 +124,7 @@ test.each(NAMES)(
     make();
     const clock = new ManualClock();
     const log = new SqliteLog(name, { clock });
-    log.append([newEvent("t", "1")]);
+    appendAtOnce(log, [newEvent("t", "1")]);
     const which = (path: string): string => {
       const { ino, birthtimeNs } = statSync(path, { bigint: true }); // a number can be given to the next file
       return `${ino} ${birthtimeNs}`;
@@ -132,7 +133,7 @@ test.each(NAMES)(
     process.chdir("/"); // the name stays good
     for (let second = 0; second < 3; second++) {
       await clock.advance(1000);
-      log.append([newEvent("t", "x")]);
+      appendAtOnce(log, [newEvent("t", "x")]);
     }
     expect(log.fault).toBeNull();
     expect(which(join(folder, `${real}-wal`))).toBe(wal);
@@ -155,7 +156,7 @@ test("a file is open for nobody else, whatever they name it by", () => {
 test("another process is refused, too", () => {
   symlinkSync("real/x.db", "link.db");
   const log = new SqliteLog("link.db");
-  log.append([newEvent("t", "1")]);
+  appendAtOnce(log, [newEvent("t", "1")]);
   const program = join(import.meta.dirname, "../../../test/another-process.ts");
   const flags =
     process.versions["deno"] === undefined ? [] : ["run", "--allow-all", "--node-modules-dir=manual"];

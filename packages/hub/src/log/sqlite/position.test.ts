@@ -1,4 +1,5 @@
 import { afterAll, describe, expect, test } from "bun:test";
+import { appendAtOnce } from "../../../test/append-at-once.ts";
 import fc from "fast-check";
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -68,9 +69,9 @@ describe("a topic that ends while a stream begins", () => {
   ])("%s, tells the client all of it", async (_, topics, isBefore) => {
     const path = newPath();
     const before = new SqliteLog(path, { window: { maxEvents: 4 } });
-    before.append([newEvent("t", "1"), newEvent("t/2", "1")]);
-    const [lastEventId] = before.append([newEvent("ended", "", { end: true })]);
-    for (const at of numbers(20)) before.append([newEvent("u", `${at}`)]);
+    appendAtOnce(before, [newEvent("t", "1"), newEvent("t/2", "1")]);
+    const [lastEventId] = appendAtOnce(before, [newEvent("ended", "", { end: true })]);
+    for (const at of numbers(20)) appendAtOnce(before, [newEvent("u", `${at}`)]);
     before.close();
     const clock = new ManualClock();
     const hub = createHub({ log: new SqliteLog(path, { clock, window: { maxEvents: 4 } }), clock });
@@ -92,8 +93,11 @@ describe("a topic that ends while a stream begins", () => {
   test("is in the answer whole or not at all, whenever it comes", async () => {
     const path = newPath();
     const before = new SqliteLog(path);
-    const [lastEventId] = before.append([newEvent("t", "1")]);
-    before.append(numbers(5000).map((at) => newEvent(`u/${at}`, "")));
+    const [lastEventId] = appendAtOnce(before, [newEvent("t", "1")]);
+    appendAtOnce(
+      before,
+      numbers(5000).map((at) => newEvent(`u/${at}`, "")),
+    );
     before.close();
     for (const topics of [["t"], ["t", "u/1/*"], ["t", "**"]]) {
       for (let turns = 0; turns < 6; turns++) {
@@ -102,7 +106,7 @@ describe("a topic that ends while a stream begins", () => {
         const { last } = log.bounds();
         let left = turns;
         const end = (): void => {
-          if (left-- === 0) log.append([newEvent("t", "2"), newEvent("t", "", { end: true })]);
+          if (left-- === 0) appendAtOnce(log, [newEvent("t", "2"), newEvent("t", "", { end: true })]);
         };
         const asked = ask(log, topics, { lastEventId: lastEventId!, counted: false });
         end();
@@ -110,7 +114,7 @@ describe("a topic that ends while a stream begins", () => {
         expect([position.upTo, position.ends[0]!]).toEqual(
           position.upTo === last ? [last, 0] : [last + 2, last + 2],
         );
-        log.append([newEvent("t", "1")]); // begins anew
+        appendAtOnce(log, [newEvent("t", "1")]); // begins anew
         log.close();
       }
     }
@@ -123,14 +127,20 @@ describe("an answer that takes several slices", () => {
     const path = newPath();
     const before = new SqliteLog(path);
     for (let at = 0; at < 15_000; at += 1000)
-      before.append(numbers(1000).map((i) => newEvent(`t/${(at + i) % 1500}`, "")));
+      appendAtOnce(
+        before,
+        numbers(1000).map((i) => newEvent(`t/${(at + i) % 1500}`, "")),
+      );
     before.close();
     const clock = new ManualClock();
     const options: SqliteLogOptions = { clock, window: { maxEvents: 10 }, maxEvents: 15_000 };
     const log = new SqliteLog(path, options);
     let at = 15_000;
     const append = (): void => {
-      log.append(numbers(500).map(() => newEvent(`t/${at++ % 1500}`, "")));
+      appendAtOnce(
+        log,
+        numbers(500).map(() => newEvent(`t/${at++ % 1500}`, "")),
+      );
     };
     return { log, clock, append };
   }
@@ -181,7 +191,10 @@ describe("an answer that takes several slices", () => {
   test("comes for every one of more patterns than are remembered", async () => {
     const path = newPath();
     const before = new SqliteLog(path);
-    before.append(numbers(5200).map((at) => newEvent(`a/${at % 260}/${at}`, "")));
+    appendAtOnce(
+      before,
+      numbers(5200).map((at) => newEvent(`a/${at % 260}/${at}`, "")),
+    );
     before.close();
     const clock = new ManualClock();
     const log = new SqliteLog(path, { clock, window: { maxEvents: 1 } });
@@ -193,7 +206,11 @@ describe("an answer that takes several slices", () => {
 });
 
 describe("the end of a topic whose events are evicted", () => {
-  const fill = (log: SqliteLog): void => void log.append(numbers(20).map((at) => newEvent("u", `${at}`)));
+  const fill = (log: SqliteLog): void =>
+    void appendAtOnce(
+      log,
+      numbers(20).map((at) => newEvent("u", `${at}`)),
+    );
   /** How many the file has that ended with an evicted event. Closes the log. */
   const endedTopics = (path: string, log: SqliteLog): number => {
     log.close();
@@ -211,7 +228,7 @@ describe("the end of a topic whose events are evicted", () => {
     const path = newPath();
     const open = () => new SqliteLog(path, { maxEvents: 10, ...options });
     let log = open();
-    const [one, end] = log.append([newEvent("t", "1"), newEvent("t", "", { end: true })]);
+    const [one, end] = appendAtOnce(log, [newEvent("t", "1"), newEvent("t", "", { end: true })]);
     fill(log);
     if (isReopened) log.close();
     if (isReopened) log = open();
@@ -225,18 +242,18 @@ describe("the end of a topic whose events are evicted", () => {
     expect(late).toMatchObject({ resume: "reset", gap: "evicted", ends: [2] });
     expect(late.cursor).toBeGreaterThanOrEqual(2);
     expect((await ask(log, ["u", "t", "none"])).ends).toEqual([0, 2, 0]);
-    log.append([newEvent("t", "2")]); // begins anew
+    appendAtOnce(log, [newEvent("t", "2")]); // begins anew
     expect((await ask(log, ["t"])).ends).toEqual([0]);
     fill(log);
     if (isReopened) log.close();
     if (isReopened) log = open();
     expect((await ask(log, ["t"])).ends).toEqual([0]);
-    log.append([newEvent("t", "", { end: true })]);
+    appendAtOnce(log, [newEvent("t", "", { end: true })]);
     fill(log);
     expect((await ask(log, ["t"])).ends).toEqual([44]);
     expect(endedTopics(path, log)).toBe(1);
     log = open();
-    log.append([newEvent("t", "3")]);
+    appendAtOnce(log, [newEvent("t", "3")]);
     expect(endedTopics(path, log)).toBe(0);
   });
 
@@ -250,7 +267,7 @@ describe("the end of a topic whose events are evicted", () => {
         return { log, hub: createHub({ log, clock }) };
       };
       let { log, hub } = open();
-      const [one, end] = log.append([newEvent("t", "1"), newEvent("t", "", { end: true })]);
+      const [one, end] = appendAtOnce(log, [newEvent("t", "1"), newEvent("t", "", { end: true })]);
       fill(log);
       if (isReopened) await hub.close();
       if (isReopened) ({ log, hub } = open());
@@ -267,11 +284,11 @@ describe("the end of a topic whose events are evicted", () => {
   test("is told after the longest age of an event", async () => {
     const clock = new JumpingClock();
     const log = new SqliteLog(newPath(), { clock });
-    log.append([newEvent("t", "", { end: true })]);
+    appendAtOnce(log, [newEvent("t", "", { end: true })]);
     clock.jump = SQLITE_LOG_DEFAULTS.maxAge + 1;
     await clock.advance(1000);
     expect(log.bounds().events).toBe(0);
-    log.append([newEvent("u", "")]);
+    appendAtOnce(log, [newEvent("u", "")]);
     expect(await ask(log, ["t"], { after: 1 })).toMatchObject({ resume: "resumed", ends: [1] });
     log.close();
   });
@@ -292,17 +309,20 @@ describe("the end of a topic whose events are evicted", () => {
       log = open();
     };
     let log = open();
-    log.append([newEvent("t", "", { end: true })]);
+    appendAtOnce(log, [newEvent("t", "", { end: true })]);
     pass(ENDS.age);
-    log.append([newEvent("u", "", { end: true })]); // t is evicted
+    appendAtOnce(log, [newEvent("u", "", { end: true })]); // t is evicted
     pass(ENDS.age);
-    log.append([newEvent("v", "", { end: true })]);
+    appendAtOnce(log, [newEvent("v", "", { end: true })]);
     expect([await isEnded("t"), await isEnded("u")]).toEqual([true, true]);
     pass(1);
-    log.append([newEvent("w", "")]);
+    appendAtOnce(log, [newEvent("w", "")]);
     expect([await isEnded("t"), await isEnded("u")]).toEqual([false, true]);
     for (let at = 0; at < ENDS.topics + 2000; at += 1000)
-      log.append(numbers(1000).map((i) => newEvent(`many/${at + i}`, "", { end: true })));
+      appendAtOnce(
+        log,
+        numbers(1000).map((i) => newEvent(`many/${at + i}`, "", { end: true })),
+      );
     expect(await isEnded("u")).toBe(false);
     expect(await isEnded("many/3000")).toBe(true);
     log.close();
@@ -318,8 +338,8 @@ describe("the end of a topic whose events are evicted", () => {
 test("tells no gap to a topic that lost nothing, also when all that is left is in memory", async () => {
   const path = newPath();
   const log = new SqliteLog(path, { maxEvents: 10 });
-  const [, rare] = log.append([newEvent("rare", "1"), newEvent("rare", "2")]);
-  for (const at of numbers(100)) log.append([newEvent("busy", `${at}`)]);
+  const [, rare] = appendAtOnce(log, [newEvent("rare", "1"), newEvent("rare", "2")]);
+  for (const at of numbers(100)) appendAtOnce(log, [newEvent("busy", `${at}`)]);
   log.close();
   const again = new SqliteLog(path, { maxEvents: 10 });
   expect(await ask(again, ["rare"], { lastEventId: rare! })).toMatchObject({ resume: "resumed", gap: null });
@@ -397,7 +417,10 @@ test("a position is what a model says, whatever was appended, evicted, and opene
             log.close();
             log = open();
           } else {
-            const ids = log.append(change.map(({ topic, end }) => newEvent(topic, "", { end })));
+            const ids = appendAtOnce(
+              log,
+              change.map(({ topic, end }) => newEvent(topic, "", { end })),
+            );
             for (const [at, id] of ids.entries()) model.events.push({ ...change[at]!, id });
           }
           for (const { topics, after, replay } of questions) {

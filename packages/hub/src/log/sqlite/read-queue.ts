@@ -8,6 +8,7 @@ export class ReadQueue {
   #jobs: Job[] = [];
   #next = 0;
   #due = false;
+  #isHeld = false;
   #closed = false;
 
   /** @param isPassing whether a job that failed so is to be tried again */
@@ -32,11 +33,22 @@ export class ReadQueue {
     if (this.#next < this.#jobs.length) this.#takeTurn();
   }
 
+  /** Runs nothing more until {@link release}: what is in the file is not to be seen. */
+  hold(): void {
+    this.#isHeld = true;
+  }
+
+  release(): void {
+    this.#isHeld = false;
+    this.retry();
+  }
+
   #takeTurn(): void {
-    if (this.#due) return;
+    if (this.#due || this.#isHeld) return;
     this.#due = true;
     this.#clock.defer(() => {
       this.#due = false;
+      if (this.#isHeld) return;
       const end = this.#clock.now() + TURN;
       while (this.#next < this.#jobs.length && this.#clock.now() < end) {
         const { run, reject } = this.#jobs[this.#next++]!;

@@ -1,4 +1,5 @@
 import { afterAll, describe, expect, test } from "bun:test";
+import { appendAtOnce } from "../../../test/append-at-once.ts";
 import {
   copyFileSync,
   existsSync,
@@ -113,7 +114,7 @@ describe("a file", () => {
   test("that another has open is refused, and free once that closes", () => {
     const path = newPath();
     const log = new SqliteLog(path);
-    log.append([newEvent("t", "1")]);
+    appendAtOnce(log, [newEvent("t", "1")]);
     expect(refusal(path)).toContain(`is in use by process ${process.pid}; stop that, or name another file`);
     log.close();
     expect(refusal(path)).toBe("");
@@ -142,13 +143,13 @@ describe("a file", () => {
       reset: () => {},
       skip: () => {},
     });
-    log.append([newEvent("a", "1")]);
+    appendAtOnce(log, [newEvent("a", "1")]);
     const before = log.bounds();
     const batch = [newEvent("b", "good", { idempotencyKey: "p", key: "k" }), newEvent("c", "bad")];
-    expect(() => log.append(batch)).toThrow("out of order");
+    expect(() => appendAtOnce(log, batch)).toThrow("out of order");
     expect(log.fault).toBe(`${path} fails: out of order`);
     expect(log.bounds()).toEqual(before);
-    const [id] = log.append([batch[0]!, newEvent("c", "3")]);
+    const [id] = appendAtOnce(log, [batch[0]!, newEvent("c", "3")]);
     expect(log.fault).toBeNull();
     expect(id).toEndWith("-2");
     expect(tailed).toEqual([1, 2, 3]);
@@ -166,8 +167,8 @@ describe("a file", () => {
   test("tells no gap to a topic that lost nothing, also after it was opened again", async () => {
     const path = newPath();
     const log = new SqliteLog(path, { maxEvents: 10 });
-    log.append([newEvent("rare", "1"), newEvent("rare", "2")]);
-    for (const at of numbers(100)) log.append([newEvent("busy", `${at}`)]);
+    appendAtOnce(log, [newEvent("rare", "1"), newEvent("rare", "2")]);
+    for (const at of numbers(100)) appendAtOnce(log, [newEvent("busy", `${at}`)]);
     log.close();
     const again = new SqliteLog(path, { maxEvents: 10 });
     const from = async (after: number, topic: string) =>
@@ -182,7 +183,10 @@ describe("a file", () => {
   test("that is opened with lower bounds evicts what is over them", async () => {
     const path = newPath();
     const log = new SqliteLog(path);
-    log.append(numbers(2000).map((at) => newEvent("t", `${at}`)));
+    appendAtOnce(
+      log,
+      numbers(2000).map((at) => newEvent("t", `${at}`)),
+    );
     log.close();
     const clock = new ManualClock();
     const again = new SqliteLog(path, { maxEvents: 100, clock });
@@ -197,7 +201,7 @@ describe("a file", () => {
     const batch = numbers(200).map((at) => newEvent(`t/${at % 10}`, "x".repeat(200), { key: `${at}` }));
     const sizes: number[] = [];
     for (const round of numbers(100)) {
-      log.append(batch);
+      appendAtOnce(log, batch);
       if (round % 50 === 49) sizes.push(statSync(path).size + statSync(`${path}-wal`).size);
     }
     expect(sizes[1]).toBeLessThan(sizes[0]! * 1.1);
@@ -210,7 +214,11 @@ describe("a file", () => {
     const clock = new ManualClock();
     const maxBytes = 4 * 1024 * 1024;
     const log = new SqliteLog(path, { maxBytes, clock });
-    for (const _ of numbers(100)) log.append(numbers(100).map((at) => newEvent(`t/${at}`, "x".repeat(2300))));
+    for (const _ of numbers(100))
+      appendAtOnce(
+        log,
+        numbers(100).map((at) => newEvent(`t/${at}`, "x".repeat(2300))),
+      );
     await clock.settle();
     expect(log.bounds().events).toBeGreaterThan(600);
     log.close();
@@ -221,7 +229,10 @@ describe("a file", () => {
     const path = newPath();
     const clock = new ManualClock();
     const log = new SqliteLog(path, { clock, maxAge: 1000, window: { maxEvents: 10 } });
-    log.append(numbers(3000).map((at) => newEvent(`t/${at}`, "x")));
+    appendAtOnce(
+      log,
+      numbers(3000).map((at) => newEvent(`t/${at}`, "x")),
+    );
     await clock.advance(999);
     expect(log.bounds().events).toBe(3000);
     await clock.advance(1001);
@@ -229,14 +240,18 @@ describe("a file", () => {
     log.close();
     expect(rowsOf(path, "SELECT count(*) FROM newest")).toEqual([[0]]);
     const again = new SqliteLog(path);
-    expect(again.append([newEvent("t", "x")])[0]).toEndWith("-3001");
+    expect(appendAtOnce(again, [newEvent("t", "x")])[0]).toEndWith("-3001");
     again.close();
   });
 
   test("remembers a bounded number of topics that have no event left, and is on the safe side about the rest", () => {
     const path = newPath();
     const log = new SqliteLog(path, { maxEvents: 10, window: { maxEvents: 1 } });
-    for (const round of numbers(20)) log.append(numbers(1000).map((at) => newEvent(`t/${round}/${at}`, "x")));
+    for (const round of numbers(20))
+      appendAtOnce(
+        log,
+        numbers(1000).map((at) => newEvent(`t/${round}/${at}`, "x")),
+      );
     log.close();
     expect(rowsOf(path, "SELECT count(*) FROM topics")[0]![0]).toBeLessThan(18_000);
   });
@@ -250,11 +265,11 @@ describe("a file", () => {
     const options = { date: () => date, maxAge: 500, window: { maxBytes } };
     const open = () => new SqliteLog(path, { ...options, clock: new ManualClock() });
     const log = open();
-    log.append([newEvent("t", "1")]);
+    appendAtOnce(log, [newEvent("t", "1")]);
     log.close();
     date = 10;
     const again = open();
-    again.append([newEvent("t", "2")]);
+    appendAtOnce(again, [newEvent("t", "2")]);
     again.close();
     const times = rowsOf(path, "SELECT time FROM events");
     expect(times).toEqual([[1_000_000], [1_000_000]]);
@@ -263,7 +278,7 @@ describe("a file", () => {
 
 describe("an event that the bounds do not let stay", () => {
   const publish = (log: SqliteLog, data: string, idempotencyKey = "daily"): string =>
-    log.append([newEvent("t", data, { idempotencyKey })])[0]!;
+    appendAtOnce(log, [newEvent("t", data, { idempotencyKey })])[0]!;
 
   test.each([1, 10_000])(
     "and is there only because evicting takes a while does not answer a repeat (%p in memory)",
@@ -279,7 +294,10 @@ describe("an event that the bounds do not let stay", () => {
           ...more,
         });
       let log = open();
-      log.append(numbers(3000).map((at) => newEvent("t", `${at}`)));
+      appendAtOnce(
+        log,
+        numbers(3000).map((at) => newEvent("t", `${at}`)),
+      );
       const monday = publish(log, "monday");
       log.close();
       date += 5000;
@@ -292,9 +310,15 @@ describe("an event that the bounds do not let stay", () => {
       const tuesday = publish(log, "tuesday");
       expect(tuesday).toEndWith("-3002");
       expect(publish(log, "tuesday")).toBe(tuesday);
-      log.append(numbers(3000).map((at) => newEvent("t", `${at}`)));
+      appendAtOnce(
+        log,
+        numbers(3000).map((at) => newEvent("t", `${at}`)),
+      );
       const wednesday = publish(log, "wednesday", "weekly");
-      log.append(numbers(1000).map((at) => newEvent("t", `${at}`)));
+      appendAtOnce(
+        log,
+        numbers(1000).map((at) => newEvent("t", `${at}`)),
+      );
       log.close();
       log = open({ maxEvents: 100 });
       expect(log.bounds().first).toBeLessThan(parseEventId(wednesday)!.cursor);
@@ -337,7 +361,10 @@ function copy(from: string, to: string): void {
 
 describe("an id", () => {
   const publish = (log: SqliteLog, count: number): readonly string[] =>
-    log.append(numbers(count).map((at) => newEvent("t", `${at}`)));
+    appendAtOnce(
+      log,
+      numbers(count).map((at) => newEvent("t", `${at}`)),
+    );
 
   test("is good after any number of openings, also for an event that is read again", async () => {
     const path = newPath();
@@ -424,18 +451,18 @@ describe("a file that is open", () => {
     const clock = new ManualClock();
     const faults: (string | null)[] = [];
     const log = new SqliteLog(path, { clock, onFault: (fault) => faults.push(fault) });
-    log.append([newEvent("t", "1")]);
+    appendAtOnce(log, [newEvent("t", "1")]);
     take(path);
     await clock.advance(1000);
     expect(log.fault).toContain(`${path} was deleted or replaced while it was open`);
-    expect(() => log.append([newEvent("t", "2")])).toThrow("was deleted or replaced");
+    expect(() => appendAtOnce(log, [newEvent("t", "2")])).toThrow("was deleted or replaced");
     await clock.advance(1000);
     const { entries } = await log.read(0, new SelectorSet(["t"]), limits);
     expect(entries.length).toBe(1); // readers go on
     renameSync(`${path}.away`, path);
     await clock.advance(1000);
     expect(faults).toEqual([expect.stringContaining("was deleted"), null]);
-    expect(log.append([newEvent("t", "2")])[0]).toEndWith("-2");
+    expect(appendAtOnce(log, [newEvent("t", "2")])[0]).toEndWith("-2");
     log.close();
   });
 
@@ -443,12 +470,12 @@ describe("a file that is open", () => {
     const [path, killed] = [newPath(), newPath()];
     const clock = new ManualClock();
     const log = new SqliteLog(path, { clock });
-    log.append([newEvent("t", "1")]);
+    appendAtOnce(log, [newEvent("t", "1")]);
     rmSync(`${path}-wal`);
-    log.append([newEvent("t", "2")]);
+    appendAtOnce(log, [newEvent("t", "2")]);
     await clock.advance(1000);
     expect(log.fault).toBeNull();
-    log.append([newEvent("t", "3")]);
+    appendAtOnce(log, [newEvent("t", "3")]);
     copy(path, killed);
     log.close();
     const again = new SqliteLog(killed);
@@ -467,7 +494,10 @@ describe("a large file", () => {
     const log = new SqliteLog(path, { window: { maxEvents: 100 } });
     if (log.bounds().last === 0) {
       for (let at = 0; at < COUNT; at += 1000)
-        log.append(numbers(1000).map((i) => newEvent(topicOf(at + i), `${at + i}`)));
+        appendAtOnce(
+          log,
+          numbers(1000).map((i) => newEvent(topicOf(at + i), `${at + i}`)),
+        );
     }
     return log;
   };

@@ -14,11 +14,13 @@ import type {
   TailListener,
 } from "../event-log.ts";
 import type { SelectorSet } from "../../topics/topic.ts";
-import { numberBatch } from "../numbering.ts";
+import { BatchNumbering } from "../numbering.ts";
 import { type LastSeen, parseLastEventId } from "../last-event-id.ts";
 import { limitsOf, type Retention, sizeOf } from "../retention.ts";
 import { TailListeners } from "../tail-listeners.ts";
 import { RecentEvents } from "../recent-events.ts";
+import type { Sliced } from "../time-sliced-queue.ts";
+import { AppendQueue } from "./append-queue.ts";
 import { type Disk, systemDisk } from "./disk.ts";
 import { DiskRoom } from "./disk-room.ts";
 import { isPassing, reason } from "./failure.ts";
@@ -35,7 +37,8 @@ import { SqliteStore } from "./store.ts";
  * On a full disk a file that is there is opened for its readers, with a {@link fault} until there is room. Until then it goes
  * on in the epoch of before; when its own begins, the tail's listeners are told of a `reset` that keeps everything.
  *
- * An append is one commit, made before it answers. The newest events are in memory too; what is older is read from the
+ * An append is one commit, made before it answers; of one with more events than a turn of the event loop takes, the transaction
+ * stays open over several turns, in which nothing is read from the file, and what comes behind waits. The newest events are in memory too; what is older is read from the
  * file, in slices of some milliseconds between which the process does everything else. Eviction comes in slices as
  * well, so that for a while there may be more in the log than its bounds allow.
  */
@@ -48,6 +51,7 @@ export class SqliteLog implements EventLog {
   readonly #file: SqliteFile;
   readonly #room: DiskRoom;
   readonly #store: SqliteStore;
+  readonly #appends: AppendQueue;
   readonly #reads: ReadQueue;
   readonly #reader: SqliteReader;
   readonly #recent: RecentEvents;
@@ -59,6 +63,8 @@ export class SqliteLog implements EventLog {
   #fault: string | null = null;
   /** True after the file was found to be gone, or taken for another. */
   #isAstray = false;
+  /** Whether a round has come while something was appended. */
+  #isRoundDue = false;
   #closed = false;
 
   /**
@@ -73,6 +79,7 @@ export class SqliteLog implements EventLog {
     const window = limitsOf(options.window ?? {}, WINDOW);
     this.#onFault = options.onFault ?? (() => {});
     this.#clock = clock;
+    this.#appends = new AppendQueue(clock);
     this.#reads = new ReadQueue(clock, isPassing);
     this.#file = new SqliteFile(path, durability, disk);
     this.#room = new DiskRoom(this.#file);
@@ -138,41 +145,96 @@ export class SqliteLog implements EventLog {
     return Math.floor(this.#clock.now() + this.#dateOffset);
   }
 
-  append(batch: readonly NewEvent[]): readonly EventId[] {
+  append(batch: readonly NewEvent[]): MaybePromise<readonly EventId[]> {
     if (this.#closed) throw new HubError("closed", "the log is closed");
     if (this.#isAstray) throw new HubError("log-failed", this.#fault!);
     const now = this.#now();
-    let numbered = this.#number(batch, now);
-    // Nothing is written for repeats, which so say nothing of whether the log can keep events.
-    if (numbered.entries.length === 0) return numbered.ids;
-    if (!this.#store.epochs.hasBegun) {
-      this.#probe();
-      numbered = this.#number(batch, now);
-    }
+    if (this.#appends.isBusy || this.#appends.isLong(batch.length))
+      return this.#appends.run<readonly EventId[]>((answer) => this.#appendInSlices(batch, now, answer));
+    const numbered = this.#attempt(() => drain(this.#number(batch, now)));
     const { entries, events, ids } = numbered;
+    // Nothing is written for repeats, which so say nothing of whether the log can keep events.
+    if (entries.length === 0) return ids;
     this.#attempt(() => {
       this.#room.takeFor(entries);
       this.#store.append(entries, events, now);
     });
-    for (const entry of entries) this.#recent.push(entry, now);
+    this.#show(entries, now);
     this.#recent.evict(-Infinity); // what is too old, the file says, also of ends
     this.#recent.evictUpTo(this.#store.first - 1);
-    this.#tail.append(entries);
-    this.#setFault(null);
     return ids;
   }
 
-  #number(batch: readonly NewEvent[], now: number): ReturnType<typeof numberBatch> {
-    const { epochs, last } = this.#store;
-    return this.#attempt(() =>
-      numberBatch(batch, epochs.current, last, (topic, idempotencyKey) => {
+  /** The same in slices; then what it has put over the bounds is evicted, so that those that follow do not add up. */
+  *#appendInSlices(
+    batch: readonly NewEvent[],
+    now: number,
+    answer: (ids: readonly EventId[]) => void,
+  ): Sliced<void> {
+    if (this.#isAstray) throw new HubError("log-failed", this.#fault!); // found since it began to wait
+    const { entries, events, ids } = yield* this.#attemptSliced(this.#number(batch, now));
+    if (entries.length > 0) {
+      this.#attempt(() => this.#room.takeFor(entries));
+      this.#reads.hold();
+      try {
+        yield* this.#attemptSliced(this.#store.appendInSlices(entries, events, now));
+        this.#show(entries, now);
+      } finally {
+        this.#reads.release();
+      }
+    }
+    answer(ids);
+    yield* this.#tidy(entries.length, now);
+    if (this.#isRoundDue) this.#round(true);
+  }
+
+  /** Evicts in slices as much as came in, in memory and in the file, whose `-wal` is written back in slices of their own. */
+  *#tidy(events: number, now: number): Sliced<void> {
+    yield;
+    while (this.#recent.evict(-Infinity, FORGOTTEN_PER_TURN)) yield;
+    this.#attempt(() => this.#file.writeBack());
+    yield;
+    this.#file.holdCheckpoints();
+    try {
+      for (let slice = 0; slice * EVICTED_PER_TURN < events; slice++) {
+        if (!this.#attempt(() => this.#store.evict(now, EVICTED_PER_TURN))) break;
+        this.#recent.evictUpTo(this.#store.first - 1);
+        yield;
+        if (slice % WRITTEN_BACK_TOGETHER !== WRITTEN_BACK_TOGETHER - 1) continue;
+        this.#attempt(() => this.#file.writeBack());
+        yield;
+      }
+    } finally {
+      this.#file.releaseCheckpoints();
+    }
+    this.#recent.evictUpTo(this.#store.first - 1);
+  }
+
+  /** What was appended is in memory too, and told. */
+  #show(entries: readonly StoredEvent[], now: number): void {
+    for (const entry of entries) this.#recent.push(entry, now);
+    this.#tail.append(entries);
+    this.#setFault(null);
+  }
+
+  /** Begins this opening's epoch, where something is new. */
+  *#number(batch: readonly NewEvent[], now: number): Sliced<BatchNumbering> {
+    const { epochs } = this.#store;
+    for (;;) {
+      const numbering = new BatchNumbering(epochs.current, this.#store.last, (topic, idempotencyKey) => {
         const seq =
           this.#recent.published(topic, idempotencyKey) ??
           (this.#isAllRecent ? undefined : this.#store.published(topic, idempotencyKey));
         // After a long downtime there are events that are past their age: to be evicted, and no answer to a repeat.
         return seq === undefined || this.#store.isDue(seq, now) ? undefined : epochs.id(seq);
-      }),
-    );
+      });
+      for (const event of batch) {
+        numbering.add(event);
+        yield;
+      }
+      if (numbering.entries.length === 0 || epochs.hasBegun) return numbering;
+      this.#probe();
+    }
   }
 
   /** @throws HubError `log-failed`, which {@link fault} repeats until something is written */
@@ -183,6 +245,16 @@ export class SqliteLog implements EventLog {
       const fault = error instanceof HubError ? error.message : reason(error, this.#file.name);
       this.#setFault(fault);
       throw new HubError("log-failed", fault, { cause: error });
+    }
+  }
+
+  *#attemptSliced<T>(work: Sliced<T>): Sliced<T> {
+    try {
+      return yield* work;
+    } catch (error) {
+      return this.#attempt(() => {
+        throw error;
+      });
     }
   }
 
@@ -211,8 +283,10 @@ export class SqliteLog implements EventLog {
     }
   }
 
-  #round(): void {
-    if (this.#closed) return;
+  /** @param isAlone whether nothing is being appended */
+  #round(isAlone = !this.#appends.isBusy): void {
+    this.#isRoundDue = !isAlone;
+    if (this.#closed || !isAlone) return;
     this.#reads.retry();
     try {
       this.#attempt(() => this.#checkPlace());
@@ -262,8 +336,17 @@ export class SqliteLog implements EventLog {
     if (this.#closed) return;
     this.#closed = true;
     this.#stopRounds();
+    this.#appends.close();
     this.#reads.close();
     this.#file.close();
+  }
+}
+
+/** Does all of the work at once. */
+function drain<T>(work: Sliced<T>): T {
+  for (;;) {
+    const step = work.next();
+    if (step.done === true) return step.value;
   }
 }
 
@@ -293,6 +376,12 @@ export const SQLITE_LOG_DEFAULTS = Object.freeze({
 }) satisfies Retention;
 
 const WINDOW = Object.freeze({ maxEvents: 65_536, maxBytes: 32 * 1024 * 1024, maxAge: null });
+
+/** Events that a turn of an append in slices evicts: from the file, and from memory alone. */
+const EVICTED_PER_TURN = 250;
+const FORGOTTEN_PER_TURN = 2500;
+/** Turns whose evicting is written from the `-wal` into the file together. */
+const WRITTEN_BACK_TOGETHER = 8;
 
 /** How often events are looked for that are too old, and a file that failed is tried again, in milliseconds. */
 const ROUND = 1000;

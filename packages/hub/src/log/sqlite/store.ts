@@ -2,6 +2,7 @@ import type { Cursor } from "../event-id.ts";
 import { type StoredEvent, storedEvent } from "../stored-event.ts";
 import type { NewEvent } from "../new-event.ts";
 import type { Topic } from "../../topics/topic.ts";
+import type { Sliced } from "../time-sliced-queue.ts";
 import { ENDS, type Limits, sizeOf } from "../retention.ts";
 import { SqliteEpochs } from "./epochs.ts";
 import type { SqliteFile } from "./file.ts";
@@ -70,35 +71,75 @@ export class SqliteStore {
   /** Keeps the events, which are numbered from `last` + 1 on, and evicts what is over the bounds then. */
   append(entries: readonly StoredEvent[], events: readonly NewEvent[], now: number): void {
     this.#transaction((state) => {
-      const { insert, renew } = this.#sql;
-      // By topic: the newest event of each key, of which there is one, as a rule, the empty one.
-      const newest = new Map<number, Map<string, Cursor>>();
-      for (let at = 0; at < entries.length; at++) {
-        const entry = entries[at]!;
-        const { seq, end, key, idempotencyKey } = entry;
-        const { type, data } = events[at]!;
-        const topic = this.topics.use(entry.topic, state.forgotten);
-        const size = sizeOf(entry);
-        insert.run(seq, topic, now, size, end ? 1 : 0, key, idempotencyKey, type, data);
-        state.bytes += size;
-        if (end) continue; // no news of what the topic is about
-        const keys = newest.get(topic);
-        if (keys === undefined) newest.set(topic, new Map([[key, seq]]));
-        else keys.set(key, seq);
-      }
-      state.last = entries.at(-1)!.seq;
-      for (const [topic, keys] of newest) for (const [key, seq] of keys) renew.run(topic, key, seq);
-      state.oldest = Math.min(state.oldest, now);
+      for (const _ of this.#insert(state, entries, events, now));
       this.#look(state);
       this.#evict(state, now, entries.length + EVICTED_PER_SLICE);
     });
   }
 
+  /** {@link append} in parts, without evicting. What is in the file is not to be read between them; a part of it is seen nowhere else. */
+  *appendInSlices(entries: readonly StoredEvent[], events: readonly NewEvent[], now: number): Sliced<void> {
+    const state = { ...this.#state };
+    let isDone = false;
+    try {
+      yield* this.#file.slicedTransaction(this.#insertAndCommit(state, entries, events, now));
+      isDone = true;
+    } finally {
+      if (!isDone) this.topics.rollBack();
+    }
+    this.#state = state;
+  }
+
+  *#insertAndCommit(
+    state: State,
+    entries: readonly StoredEvent[],
+    events: readonly NewEvent[],
+    now: number,
+  ): Sliced<void> {
+    yield* this.#insert(state, entries, events, now);
+    this.#write(state);
+  }
+
+  *#insert(
+    state: State,
+    entries: readonly StoredEvent[],
+    events: readonly NewEvent[],
+    now: number,
+  ): Sliced<void> {
+    const { insert, renew } = this.#sql;
+    // By topic: the newest event of each key, of which there is one, as a rule, the empty one.
+    const newest = new Map<number, Map<string, Cursor>>();
+    for (let at = 0; at < entries.length; at++) {
+      const entry = entries[at]!;
+      const { seq, end, key, idempotencyKey } = entry;
+      const { type, data } = events[at]!;
+      const topic = this.topics.use(entry.topic, state.forgotten);
+      const size = sizeOf(entry);
+      insert.run(seq, topic, now, size, end ? 1 : 0, key, idempotencyKey, type, data);
+      state.bytes += size;
+      if (!end) {
+        // An end is no news of what the topic is about.
+        const keys = newest.get(topic);
+        if (keys === undefined) newest.set(topic, new Map([[key, seq]]));
+        else keys.set(key, seq);
+      }
+      yield;
+    }
+    state.last = entries.at(-1)!.seq;
+    for (const [topic, keys] of newest) {
+      for (const [key, seq] of keys) {
+        renew.run(topic, key, seq);
+        yield;
+      }
+    }
+    state.oldest = Math.min(state.oldest, now);
+  }
+
   /** Evicts some of what is over the bounds. True when there is more. */
-  evict(now: number): boolean {
+  evict(now: number, atMost = EVICTED_PER_SLICE): boolean {
     this.#look(this.#state);
     if (!this.#isOver(this.#state, now)) return false;
-    this.#transaction((state) => this.#evict(state, now, EVICTED_PER_SLICE));
+    this.#transaction((state) => this.#evict(state, now, atMost));
     this.#look(this.#state);
     return this.#isOver(this.#state, now);
   }
@@ -114,10 +155,27 @@ export class SqliteStore {
   isDue(seq: Cursor, now: number): boolean {
     const { last, oldest } = this.#state;
     const { maxEvents, maxAge } = this.#limits;
-    if (last - seq >= maxEvents) return true;
+    if (last - seq >= maxEvents || seq <= this.#tooMuch()) return true;
     if (now - oldest <= maxAge) return false;
     const [[time]] = this.#sql.time.all(seq) as [[number]];
     return now - time > maxAge;
+  }
+
+  /** The last event of those at the beginning that are over the bound in bytes; 0 for none. */
+  #tooMuch(): Cursor {
+    const { first, bytes } = this.#state;
+    let over = bytes - this.#limits.maxBytes;
+    let upTo = 0;
+    while (over > 0) {
+      const rows = this.#sql.oldest.all(Math.max(first, upTo + 1), EVICTED_PER_SLICE) as OldestRow[];
+      if (rows.length === 0) break;
+      for (const [seq, , size] of rows) {
+        if (over <= 0) break;
+        over -= size;
+        upTo = seq;
+      }
+    }
+    return upTo;
   }
 
   #transaction(change: (state: State) => void): void {
@@ -125,13 +183,17 @@ export class SqliteStore {
     try {
       this.#file.transaction(() => {
         change(state);
-        this.#sql.state.run(state.last, state.bytes, state.forgotten);
+        this.#write(state);
       });
     } catch (error) {
       this.topics.rollBack();
       throw error;
     }
     this.#state = state;
+  }
+
+  #write({ last, bytes, forgotten }: State): void {
+    this.#sql.state.run(last, bytes, forgotten);
   }
 
   /** Looks how large the file is, when it can be too large. */

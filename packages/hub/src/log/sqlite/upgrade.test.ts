@@ -1,4 +1,5 @@
 import { afterAll, expect, test } from "bun:test";
+import { appendAtOnce } from "../../../test/append-at-once.ts";
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -74,8 +75,13 @@ test.each([1, 2])(
       "data: two\nid: oldoldold1-2\n\n",
       expect.stringContaining("event: named\n"),
     ]);
-    expect(log.append([newEvent("a", "two", { idempotencyKey: "p" })])).toEqual(["oldoldold1-2" as never]);
-    log.append([1, 2, 3, 4].map((at) => newEvent("b", `${at}`)));
+    expect(appendAtOnce(log, [newEvent("a", "two", { idempotencyKey: "p" })])).toEqual([
+      "oldoldold1-2" as never,
+    ]);
+    appendAtOnce(
+      log,
+      [1, 2, 3, 4].map((at) => newEvent("b", `${at}`)),
+    );
     log.close();
     log = open();
     expect(log.bounds()).toMatchObject({ first: 5, last: 8 });
