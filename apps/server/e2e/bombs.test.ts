@@ -95,8 +95,22 @@ const BOMBS: Record<string, Bomb> = {
     ),
     status: 200,
   },
+  "a full array of topics that end": {
+    body: numbered(
+      (at) => `{"topic":"${"x".repeat(200)}/${crypto.randomUUID()}/${at}","end":true}`,
+      "[",
+      "]",
+      10_000,
+    ),
+    status: 200,
+  },
   "a full array with ids": {
-    body: numbered((at) => `{"topic":"t/${at}","id":"${crypto.randomUUID()}","data":${at}}`, "[", "]", 2000),
+    body: numbered(
+      (at) => `{"topic":"t/${at}","id":"${crypto.randomUUID()}","data":${at}}`,
+      "[",
+      "]",
+      10_000,
+    ),
     status: 200,
   },
   "unknown fields": { body: numbered((at) => `"f${at}":1`, "{", "}", 16_000), status: 400 },
@@ -158,8 +172,6 @@ describe.skipIf(!isLinux)(
         `sqlite:${join(folder, "events.db")}`,
         "--auth-cookie",
         "session",
-        "--max-batch",
-        "2000",
       );
       await until(() => Bun.file(file).exists());
       port = await Bun.file(file).text();

@@ -185,7 +185,7 @@ export function configOf(log: LogKind, seed: number): Config {
     },
     weights: {
       publish: 10,
-      repeat: random.pick([0, 2]),
+      repeat: random.pick([0, 6]),
       connect: 6,
       leave: often(0.5, 0.5),
       renew: often(0.7, 1),
