@@ -142,6 +142,9 @@ export function spyOn(target: Record<string, Method>, name: string) {
       implementation = other;
       return spy;
     },
+    mockClear() {
+      spy.mock.calls.length = 0;
+    },
     mockRestore() {
       target[name] = original;
     },
