@@ -1,3 +1,4 @@
+import { spawnSync } from "node:child_process";
 import { cpSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -96,4 +97,6 @@ function writeTable(rows: readonly string[]): void {
   const text = readFileSync(TABLE, "utf8");
   const [before, after] = [text.split("<!-- mutants -->")[0]!, text.split("<!-- /mutants -->")[1]!];
   writeFileSync(TABLE, `${before}<!-- mutants -->\n\n${table}\n\n<!-- /mutants -->${after}`);
+  // As the check of the repository wants it.
+  spawnSync(process.execPath, ["fmt", TABLE], { cwd: ROOT, stdio: "inherit" });
 }
