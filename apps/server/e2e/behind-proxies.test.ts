@@ -23,6 +23,7 @@ async function publish(url: string, data: string): Promise<void> {
     method: "POST",
     headers: { "content-type": "text/plain" },
     body: data,
+    keepalive: false, // a reload closes connections that wait for a next request, also while it is on its way
     tls,
   });
   expect(response.status).toBe(200);
