@@ -26,7 +26,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   "@sse/elysia": ["@sse/hub", "@sse/http"],
   "@sse/web": ["@sse/protocol", "@sse/client"],
   "@sse/server": ["@sse/protocol", "@sse/hub", "@sse/http", "@sse/elysia", "@sse/web", "@sse/client"],
-  "@sse/bench": ["@sse/protocol"],
+  "@sse/bench": ["@sse/http", "@sse/hub", "@sse/protocol"],
   "@sse/examples": ["@sse/client"],
 };
 

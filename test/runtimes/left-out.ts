@@ -16,6 +16,13 @@ export const LEFT_OUT: readonly LeftOut[] = [
     reason:
       "does not end there, for a cause that is not found yet; run in Bun or Node, it tests a log in Deno, too",
   },
+  {
+    file: "packages/hub/src/sinks/node-http.test.ts",
+    test: "HTTP/1.1 > sink contract: attachResponse, HTTP/1.1 > aborts: the reader sees that the body is not whole, and does not get the rest",
+    runtime: "node@22",
+    reason:
+      "the test's client is told of an end there, when a reset comes after less than it can read at once",
+  },
   { file: "packages/hub/src/leak.test.ts", reason: "counts objects in the heap of JavaScriptCore" },
   { file: "packages/hub/src/sinks/bun-direct.test.ts", reason: "a stream that only Bun has" },
   {

@@ -57,7 +57,7 @@ async function runFile(
     cwd: ROOT,
     stdout: "ignore",
     stderr: "pipe",
-    timeout: 300_000, // only what hangs takes so long
+    timeout: 600_000, // only what hangs takes so long
     killSignal: "SIGKILL",
     env: { ...process.env, NO_COLOR: "1", BUN_TEST_WORKER_ID: `${worker}` },
   });

@@ -50,7 +50,10 @@ async function answer(handler: Answers, request: NodeRequest, response: NodeResp
       return stream.answer;
     },
   };
-  const given = readRequest(request, response);
+  const aborter = new AbortController();
+  const abort = (): void => aborter.abort();
+  response.on("close", abort);
+  const given = readRequest(request, aborter.signal);
   const answered = given instanceof Response ? given : await handler(given, context);
   const { opening, answer: its } = stream ?? ({} as { opening?: Attachable; answer?: Response });
   if (opening !== undefined && its !== answered) opening.cancel(); // it was answered otherwise
@@ -58,6 +61,7 @@ async function answer(handler: Answers, request: NodeRequest, response: NodeResp
   if (opening !== undefined && its === answered) {
     response.setTimeout(0); // heartbeats may be further apart than a server lets a connection be idle
     attachResponse(opening, response);
+    response.off("close", abort); // who leaves is told to the stream, and nothing is kept of the request
   } else response.end(new Uint8Array(await answered.arrayBuffer()));
 }
 
@@ -88,7 +92,7 @@ function pathOf({ url = "/" }: NodeRequest): string {
 type Body = ConstructorParameters<typeof Response>[0] | null;
 
 /** As a request of Fetch; or, when it cannot be one, why not. */
-function readRequest(request: NodeRequest, response: NodeResponse): Request | Response {
+function readRequest(request: NodeRequest, signal: AbortSignal): Request | Response {
   const headers = new Headers();
   let body: Body = null;
   try {
@@ -99,9 +103,6 @@ function readRequest(request: NodeRequest, response: NodeResponse): Request | Re
     const authority = "authority" in request ? request.authority : undefined;
     if (authority !== undefined && !headers.has("host")) headers.set("host", authority);
     if (!isBodyless(request)) body = bodyOf(request, headers);
-    const aborter = new AbortController();
-    response.on("close", () => aborter.abort());
-    const { signal } = aborter;
     const method = request.method ?? "GET";
     return new Request(urlOf(request, headers), {
       method,

@@ -6,8 +6,7 @@ export class HttpClient implements SinkClient {
   readonly socket: Socket;
   /** What came, in the order and the parts in which it came. */
   readonly packets: string[] = [];
-  /** The bytes of its body are what the chunks say, which may be of any length. */
-  readonly #body = new ChunkedBody();
+  readonly #body = new ResponseBody();
   #isClosed = false;
 
   private constructor(socket: Socket) {
@@ -23,6 +22,7 @@ export class HttpClient implements SinkClient {
     });
     socket.on("end", () => {
       this.#isClosed = true;
+      this.#body.end();
     });
   }
 
@@ -63,9 +63,10 @@ export class HttpClient implements SinkClient {
   }
 }
 
-/** Takes a response apart whose body comes in chunks (RFC 9112, 7.1). */
-class ChunkedBody {
+/** Takes a response apart whose body comes in chunks, of any length, or ends with the connection (RFC 9112, 6.3 and 7.1). */
+class ResponseBody {
   isWhole = false;
+  #isInChunks = false;
   #parts: string[] = [];
   #rest = "";
   #isBody = false;
@@ -77,12 +78,24 @@ class ChunkedBody {
     return this.#parts[0] ?? "";
   }
 
+  /** The connection has ended, and was not reset. */
+  end(): void {
+    if (this.#isBody && !this.#isInChunks) this.isWhole = true;
+  }
+
   take(text: string): void {
     let rest = this.#rest + text;
     if (!this.#isBody) {
       const end = rest.indexOf("\r\n\r\n");
       this.#isBody = end !== -1;
-      if (this.#isBody) rest = rest.slice(end + 4);
+      if (this.#isBody) {
+        this.#isInChunks = /\r\ntransfer-encoding: chunked\r\n/i.test(rest.slice(0, end + 2));
+        rest = rest.slice(end + 4);
+      }
+    }
+    if (this.#isBody && !this.#isInChunks) {
+      this.#parts.push(rest);
+      rest = "";
     }
     while (this.#isBody && rest !== "" && !this.isWhole) {
       if (this.#left > 2) {

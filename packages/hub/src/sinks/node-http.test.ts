@@ -19,9 +19,10 @@ import {
   type Opening,
   type Stream,
 } from "../index.ts";
-import { type Attachable } from "./sink.ts";
+import type { Attachable, Sink } from "./sink.ts";
 import { type SinkClient, sinkContract } from "../testing/sink-contract.ts";
 
+const encoder = new TextEncoder();
 /** Whose turn it is to be attached. */
 let next: (response: NodeResponse) => void;
 const answer = (
@@ -77,6 +78,56 @@ describe("HTTP/1.1", () => {
     };
     await HttpClient.connect(port());
     await until(() => log.length > 0);
+  });
+
+  test("what a middleware has put in place of `write` is called", async () => {
+    const written: string[] = [];
+    next = (response) => {
+      const write = response.write.bind(response);
+      response.write = (bytes) => {
+        written.push(Buffer.from(bytes).toString());
+        return write(bytes);
+      };
+      attachResponse(opening, response);
+    };
+    const opening = {
+      attach(sink: Sink) {
+        void sink.write(encoder.encode("hello"));
+        return { gone() {} };
+      },
+      cancel: () => expect.unreachable(),
+    };
+    const client = await HttpClient.connect(port());
+    await until(() => client.text() === "hello");
+    expect(written).toEqual(["hello"]);
+    client.leave();
+  });
+
+  test("a response that waits for another on its connection comes after it", async () => {
+    const waiting: NodeResponse[] = [];
+    next = (response) => void waiting.push(response);
+    const client = await HttpClient.connect(port());
+    client.socket.write("GET / HTTP/1.1\r\nhost: x\r\n\r\n");
+    await until(() => waiting.length === 2);
+    const [first, second] = waiting;
+    let its: Sink;
+    attachResponse(
+      {
+        attach(sink) {
+          its = sink;
+          void sink.write(encoder.encode("one "));
+          return { gone() {} };
+        },
+        cancel: () => expect.unreachable(),
+      },
+      second!,
+    );
+    first!.end();
+    await until(() => client.all.endsWith("one \r\n") || client.all.endsWith("one "));
+    void its!.write(encoder.encode("two"));
+    await until(() => client.all.includes("two"));
+    expect(client.all.match(/HTTP\/1.1 200 OK/g)).toHaveLength(2);
+    client.leave();
   });
 
   describe("of a hub", () => {

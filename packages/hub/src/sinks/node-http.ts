@@ -6,6 +6,10 @@ import type { Attachable, Reader, Sink } from "./sink.ts";
  * `ctx.respond = false`. A HEAD request, or a client that has left, cancels the opening.
  *
  * A reader that is behind has the response keep one frame beyond its `writableHighWaterMark`.
+ *
+ * In Node, the body of an HTTP/1.1 response whose head has not been sent is not in chunks: the end of the connection ends it
+ * (RFC 9112, 6.3), and frames go to the socket as they are, past what an `OutgoingMessage` does for each write. Where a middleware
+ * has put a `write` of its own in place, that is called.
  */
 export function attachResponse(opening: Attachable, response: NodeResponse): void {
   if (isDestroyed(response) || response.writableEnded) opening.cancel();
@@ -37,29 +41,71 @@ export interface NodeResponse {
   flushHeaders?(): void;
   /** As every emitter's. */
   on(event: "close" | "drain" | "error", listener: () => void): unknown;
+  /** HTTP/1: null while it waits for the response before it. */
+  readonly socket?: NodeSocket | null;
+  /** Of both; the types of HTTP/2 have more of them. */
+  hasHeader?(name: string): boolean;
+  /** See {@link hasHeader}. */
+  setHeader?(name: string, value: string): unknown;
+  /** See {@link hasHeader}. */
+  removeHeader?(name: string): void;
+}
+
+/** What is used of a `Socket`. */
+export interface NodeSocket {
+  /** False: it has ended, from whichever side. */
+  readonly writable: boolean;
+  /** What is written waits until {@link uncork}. */
+  cork(): void;
+  /** See {@link cork}. */
+  uncork(): void;
+  /** As that of a response. */
+  write(bytes: Uint8Array): boolean;
+  /** As that of a response. */
+  on(event: "drain", listener: () => void): unknown;
+  /** Resets the connection once what was written has been sent. Throws where a connection cannot be reset. */
+  resetAndDestroy(): unknown;
 }
 
 class ResponseSink implements Sink {
   /** Null once the stream has ended, from whichever side. */
   #response: NodeResponse | null;
+  /** Not null: where frames go, past the response. */
+  readonly #socket: NodeSocket | null;
   #reader: Reader | null = null;
   /** Lets the stream go on that waits for the reader. */
   #goOn: (() => void) | null = null;
 
   constructor(response: NodeResponse) {
     this.#response = response;
+    this.#socket = socketOf(response);
     // Of the response and not of the request, whose "close" comes when its body was read.
     response.on("close", () => this.#closed());
-    response.on("drain", () => this.#drained());
+    (this.#socket ?? response).on("drain", () => this.#drained());
     response.on("error", ignore); // "close" follows
   }
 
   attach(opening: Attachable): void {
+    const socket = this.#socket;
+    if (socket === null) return this.#attach(opening);
+    socket.cork(); // the head and the first frame are one packet
+    this.#sendHead();
+    try {
+      this.#attach(opening);
+    } finally {
+      socket.uncork();
+    }
+  }
+
+  #attach(opening: Attachable): void {
     const reader = opening.attach(this);
-    const response = this.#response;
-    if (response === null) return;
+    if (this.#response === null) return;
     this.#reader = reader; // "close" never comes within a call
-    // Where the first bytes are late, the client can know already that they will come.
+    this.#sendHead(); // where the first bytes are late, the client can know already that they will come
+  }
+
+  #sendHead(): void {
+    const response = this.#response!;
     if (!response.headersSent) response.flushHeaders?.();
   }
 
@@ -67,11 +113,12 @@ class ResponseSink implements Sink {
   write(frame: Uint8Array): number | Promise<unknown> {
     const response = this.#response;
     if (response === null) return 0;
-    if (isDestroyed(response)) {
+    const socket = this.#socket;
+    if (isDestroyed(response) || socket?.writable === false) {
       this.#forget(); // "close" is yet to come, for nobody
       return 0;
     }
-    if (response.write(frame)) return frame.byteLength;
+    if (socket === null ? response.write(frame) : socket.write(bufferOf(frame))) return frame.byteLength;
     return new Promise<void>((resolve) => {
       this.#goOn = resolve;
     });
@@ -86,9 +133,21 @@ class ResponseSink implements Sink {
   abort(): void {
     const response = this.#response;
     this.#forget();
-    // HTTP/2 would otherwise end the body as if it were complete.
+    // Otherwise the body would end as if it were complete.
     if (response?.stream !== undefined) response.stream.close(INTERNAL_ERROR);
-    else response?.destroy();
+    else if (response !== null) {
+      this.#reset();
+      response.destroy();
+    }
+  }
+
+  /** Has the end of the connection be a reset (RFC 9112, 8). */
+  #reset(): void {
+    try {
+      this.#socket?.resetAndDestroy();
+    } catch {
+      // There is no such thing over TLS, or a pipe.
+    }
   }
 
   #closed(): void {
@@ -108,6 +167,34 @@ class ResponseSink implements Sink {
     this.#response = this.#reader = null;
     this.#drained();
   }
+}
+
+/** Node's own, and neither Bun's nor Deno's imitation, whose sockets are none. */
+const isNode = !("Bun" in globalThis) && !("Deno" in globalThis) && "process" in globalThis;
+
+/** The socket, if the body can go to it as it is: sees to it that the response's head says so. */
+function socketOf(response: NodeResponse): NodeSocket | null {
+  if (!isNode || response.stream !== undefined || response.headersSent) return null;
+  const { ServerResponse } = process.getBuiltinModule("node:http");
+  const { socket } = response;
+  if (!socket?.writable || response.write !== ServerResponse.prototype.write) return null;
+  if (response.hasHeader!("transfer-encoding") || response.hasHeader!("content-length")) return null;
+  response.setHeader!("connection", "close");
+  response.removeHeader!("transfer-encoding"); // none, where Node would put its own
+  return socket;
+}
+
+/** The last frame as a Buffer, which a socket makes of all else at each write. */
+let lastFrame: Uint8Array | null = null;
+/** See {@link lastFrame}. */
+let lastBuffer: Uint8Array | null = null;
+
+function bufferOf(frame: Uint8Array): Uint8Array {
+  if (frame !== lastFrame) {
+    lastFrame = frame;
+    lastBuffer = Buffer.from(frame.buffer, frame.byteOffset, frame.byteLength);
+  }
+  return lastBuffer!;
 }
 
 function isDestroyed({ destroyed, stream }: NodeResponse): boolean {
