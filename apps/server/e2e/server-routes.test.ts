@@ -36,6 +36,11 @@ test.each([
   await expectProblem(response, 405, allow);
 });
 
+test("a path is the whole path, also where the host has one letter", async () => {
+  const statusOf = async (path: string) => (await fetch(`${url}${path}`, { headers: { host: "a" } })).status;
+  expect([await statusOf("/stats"), await statusOf("/abc/stats")]).toEqual([421, 404]);
+});
+
 test("GET /metrics is in Prometheus' format", async () => {
   const client = await SseClient.open(events("measured"));
   await publish(url, { topic: "measured", data: "x" });

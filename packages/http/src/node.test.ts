@@ -206,17 +206,6 @@ test("streams go over HTTP/2", async () => {
   await new Promise((resolve) => server.close(resolve));
 });
 
-test("a request whose host is none is a problem", async () => {
-  const { port, stop } = await serveNode(createHandler({ hub: makeHub() }));
-  stops.push(stop);
-  const socket = connect(port, "127.0.0.1");
-  socket.write("GET /healthz HTTP/1.1\r\nhost: a b\r\nconnection: close\r\n\r\n");
-  let text = "";
-  socket.on("data", (bytes) => void (text += bytes.toString()));
-  await new Promise((resolve) => socket.on("close", resolve));
-  expect(text).toMatch(/^HTTP\/1\.1 400 /);
-});
-
 test("a route of one's own has the streams that it says, and answers what goes wrong as a problem", async () => {
   const hub = makeHub();
   await hub.publish("users/7", { data: "hello seven" });

@@ -3,6 +3,7 @@ import type { Http2ServerRequest, Http2ServerResponse } from "node:http2";
 import { type Attachable, attachResponse, type MaybePromise } from "@sse/hub";
 import { problem } from "./answers/problem.ts";
 import type { RequestContext } from "./context.ts";
+import { isHost } from "./request/host.ts";
 
 type NodeRequest = IncomingMessage | Http2ServerRequest;
 type NodeResponse = ServerResponse | Http2ServerResponse;
@@ -126,7 +127,9 @@ function urlOf(request: NodeRequest, headers: Headers): string {
   if (/^https?:\/\//i.test(url)) return url; // as proxies are asked (RFC 9112, 3.2.2)
   const isTls = "encrypted" in request.socket && request.socket.encrypted;
   const path = url.startsWith("/") ? url : `/${url}`;
-  return `${isTls ? "https" : "http"}://${headers.get("host") ?? "localhost"}${path}`;
+  const host = headers.get("host") ?? "localhost";
+  if (!isHost(host)) throw new TypeError("its Host is none");
+  return `${isTls ? "https" : "http"}://${host}${path}`;
 }
 
 /** Somebody has read it, and has not left what was in it. */
@@ -144,8 +147,12 @@ function bodyOf(request: NodeRequest, headers: Headers): Body {
   return JSON.stringify(body);
 }
 
+/**
+ * What has come is read at once, however many chunks it came in: one after the other, chunks of a byte took the loop for seconds.
+ */
 function streamOf(request: NodeRequest): ReadableStream<Uint8Array> {
   let isDone = false;
+  let isAsked = false;
   const finish = (end: () => void): void => {
     if (isDone) return;
     isDone = true;
@@ -155,19 +162,26 @@ function streamOf(request: NodeRequest): ReadableStream<Uint8Array> {
     {
       start(controller) {
         const cutOff = (): void => finish(() => controller.error(new DOMException("cut off", "AbortError")));
-        request.on("data", (chunk: Uint8Array) => {
-          if (isDone) return;
-          controller.enqueue(chunk);
-          request.pause();
+        request.on("readable", () => {
+          if (isAsked) read(controller);
         });
         request.on("end", () => finish(() => controller.close()));
         request.on("error", cutOff);
         request.on("close", cutOff);
-        request.pause();
       },
-      pull: () => void request.resume(),
-      cancel: () => finish(() => request.pause()),
+      pull(controller) {
+        isAsked = true;
+        read(controller);
+      },
+      cancel: () => finish(() => {}),
     },
     { highWaterMark: 0 },
   );
+
+  function read(controller: ReadableStreamDefaultController<Uint8Array>): void {
+    const bytes = request.read() as Uint8Array | null;
+    if (bytes === null || isDone) return;
+    isAsked = false;
+    controller.enqueue(bytes);
+  }
 }
