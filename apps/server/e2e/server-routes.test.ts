@@ -55,6 +55,8 @@ test("GET /metrics is in Prometheus' format", async () => {
   expect(all).toMatch(/^sse_commit_seconds_count [1-9]/m);
   expect(all).toMatch(/^sse_fan_out_seconds_count [1-9]/m);
   expect(all).toMatch(/^sse_log_up 1$/m);
+  expect(all).toMatch(/^process_resident_memory_bytes [1-9]/m);
+  expect(all).not.toContain("heap_space"); // Bun walks the heap for it
   expect(all).toMatch(/^sse_streams_closed_total\{reason="client"\} [0-9]+$/m);
 });
 
