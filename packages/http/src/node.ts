@@ -59,7 +59,11 @@ async function answer(handler: Answers, request: NodeRequest, response: NodeResp
   if (opening !== undefined && its === answered) {
     response.setTimeout(0); // heartbeats may be further apart than a server lets a connection be idle
     attachResponse(opening, response);
-  } else response.end(new Uint8Array(await answered.arrayBuffer()));
+  } else {
+    response.end(new Uint8Array(await answered.arrayBuffer()));
+    // A stream that has no body to write has no "finish", and the response has its own only once the client has ended, too.
+    if ("stream" in response && isBodyOpen(request)) response.stream.close();
+  }
 }
 
 /** Header fields that a connection has, which HTTP/2 has none of (RFC 9113, 8.2.2). */
@@ -70,10 +74,18 @@ function writeHead(request: NodeRequest, response: NodeResponse, { status, heade
   response.statusCode = status;
   for (const [name, value] of headers)
     if (!isHttp2 || name !== OF_CONNECTION) response.setHeader(name, value);
-  if (request.complete || isBodyless(request)) return;
-  // The rest of a body that was refused is not waited for.
-  if (isHttp2) response.on("finish", () => (response as Http2ServerResponse).stream.close());
+  if (!isBodyOpen(request)) return;
+  // The rest of it is not waited for.
+  if ("stream" in response) response.stream.on("finish", () => response.stream.close());
   else response.setHeader(OF_CONNECTION, "close");
+}
+
+/** Whether some of the body may be yet to come, whatever the method. */
+function isBodyOpen(request: NodeRequest): boolean {
+  if (request.complete) return false;
+  if ("stream" in request) return !request.stream.endAfterHeaders;
+  const { "transfer-encoding": coding, "content-length": length = "0" } = request.headers;
+  return coding !== undefined || length !== "0";
 }
 
 function isBodyless({ method }: NodeRequest): boolean {
