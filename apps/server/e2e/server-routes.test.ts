@@ -36,6 +36,11 @@ test.each([
   await expectProblem(response, 405, allow);
 });
 
+test("a path is the whole path, also where the host has one letter", async () => {
+  const statusOf = async (path: string) => (await fetch(`${url}${path}`, { headers: { host: "a" } })).status;
+  expect([await statusOf("/stats"), await statusOf("/abc/stats")]).toEqual([421, 404]);
+});
+
 test("GET /metrics is in Prometheus' format", async () => {
   const client = await SseClient.open(events("measured"));
   await publish(url, { topic: "measured", data: "x" });
@@ -50,6 +55,8 @@ test("GET /metrics is in Prometheus' format", async () => {
   expect(all).toMatch(/^sse_commit_seconds_count [1-9]/m);
   expect(all).toMatch(/^sse_fan_out_seconds_count [1-9]/m);
   expect(all).toMatch(/^sse_log_up 1$/m);
+  expect(all).toMatch(/^process_resident_memory_bytes [1-9]/m);
+  expect(all).not.toContain("heap_space"); // Bun walks the heap for it
   expect(all).toMatch(/^sse_streams_closed_total\{reason="client"\} [0-9]+$/m);
 });
 

@@ -59,7 +59,11 @@ export async function startServer(config: Config, logger: Logger): Promise<Runni
   metrics.watch(hub, bodies, () => overload.state);
   const answer = answerErrors(admission);
   const stats = statsStream(admission, { authorize, bodies, origins, durations });
-  const app = new Elysia({ serve: { development: false, reusePort: false } })
+  const app = new Elysia({
+    serve: { development: false, reusePort: false },
+    // Else a host of three letters would have the first segment of a path passed over.
+    handler: { standardHostname: false },
+  })
     // Each field by its name: Elysia reads the text, and prepares all there is for a handler that takes the whole context.
     .onError(({ code, error, path }) =>
       code === "NOT_FOUND" ? problem(404, `there is nothing at ${path}`) : answer({ error }),

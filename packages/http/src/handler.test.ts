@@ -1,4 +1,5 @@
 import { afterEach, expect, test } from "bun:test";
+import { connect } from "node:net";
 import { createHub } from "@sse/hub";
 import { serve, serveNode } from "../test/serve.ts";
 import { createHandler } from "./handler.ts";
@@ -8,10 +9,26 @@ afterEach(async () => {
   for (const stop of stops.splice(0)) await stop();
 });
 
-test.each([
+const SERVERS = [
   ["the runtime's own server", serve],
   ["node:http", serveNode],
-])("streams are counted by the address that %s knows", async (_, start) => {
+] as const;
+
+test.each(SERVERS)("what is in a Host is no part of the path, with %s", async (_, start) => {
+  const hub = createHub();
+  const { port, stop } = await start(createHandler({ hub }));
+  stops.push(stop, () => hub.close());
+  for (const host of ["a b", "a/stats?", "a?", "a#", "a\\stats?", "user@a"]) {
+    const socket = connect(port, "127.0.0.1");
+    socket.write(`GET /healthz HTTP/1.1\r\nhost: ${host}\r\nconnection: close\r\n\r\n`);
+    let text = "";
+    socket.on("data", (bytes) => void (text += bytes.toString()));
+    await new Promise((resolve) => socket.on("close", resolve));
+    expect([host, text.slice(0, 13)]).toEqual([host, "HTTP/1.1 400 "]);
+  }
+});
+
+test.each(SERVERS)("streams are counted by the address that %s knows", async (_, start) => {
   const hub = createHub({ maxStreamsPerAddress: 1 });
   const { url, stop } = await start(createHandler({ hub }));
   stops.push(stop, () => hub.close());

@@ -6,6 +6,7 @@ import type { Authorize } from "./auth/access.ts";
 import type { Tickets } from "./auth/tickets.ts";
 import { contextOf, type RequestContext, type ServerContext } from "./context.ts";
 import { Cors } from "./cors.ts";
+import { isHost } from "./request/host.ts";
 import { RequestBodies } from "./request/request-bodies.ts";
 import { drain } from "./routes/drain.ts";
 import { otherMethods } from "./routes/other-methods.ts";
@@ -90,6 +91,7 @@ export function createHandler({
   const answerError = answerErrors(admission);
   const fail = (error: unknown): Response => answerError({ error });
   const answer = (request: Request, given: ServerContext): MaybePromise<Response> => {
+    if (!isHost(request.headers.get("host") ?? "")) return problem(400, "the Host of the request is none");
     const path = pathOf(request.url);
     const found = routes.get(path);
     if (found === undefined) return problem(404, `there is nothing at ${path.slice(0, 256)}`);

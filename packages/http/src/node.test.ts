@@ -206,15 +206,42 @@ test("streams go over HTTP/2", async () => {
   await new Promise((resolve) => server.close(resolve));
 });
 
-test("a request whose host is none is a problem", async () => {
+test.each(["GET", "HEAD", "PUT", "POST"])(
+  "a %s over HTTP/2 whose body does not end is over once it is answered",
+  async (method) => {
+    const hub = makeHub();
+    const server = createHttp2Server(toNodeListener(createHandler({ hub })));
+    await new Promise<void>((resolve) => void server.listen(0, "127.0.0.1", resolve));
+    const client = connectHttp2(`http://127.0.0.1:${(server.address() as AddressInfo).port}`);
+    const asked = [];
+    for (const path of ["/healthz", "/nothing"]) {
+      const stream = client.request({ ":method": method, ":path": path }, { endStream: false });
+      asked.push(new Promise((resolve) => stream.on("close", resolve)));
+      stream.on("error", () => {}).resume();
+    }
+    await Promise.all(asked);
+    client.destroy();
+    await new Promise((resolve) => server.close(resolve));
+  },
+);
+
+test("a body that is not read is the end of its connection, and no body is not", async () => {
   const { port, stop } = await serveNode(createHandler({ hub: makeHub() }));
   stops.push(stop);
-  const socket = connect(port, "127.0.0.1");
-  socket.write("GET /healthz HTTP/1.1\r\nhost: a b\r\nconnection: close\r\n\r\n");
-  let text = "";
-  socket.on("data", (bytes) => void (text += bytes.toString()));
-  await new Promise((resolve) => socket.on("close", resolve));
-  expect(text).toMatch(/^HTTP\/1\.1 400 /);
+  for (const [field, isLast] of [
+    ["content-length: 5", true],
+    ["transfer-encoding: chunked", true],
+    ["content-length: 0", false],
+    ["x: y", false],
+  ] as const) {
+    const socket = connect(port, "127.0.0.1");
+    socket.write(`GET /healthz HTTP/1.1\r\nhost: localhost\r\n${field}\r\n\r\n`);
+    let text = "";
+    socket.on("data", (bytes) => void (text += bytes.toString()));
+    await until(() => text.includes('"up"'));
+    expect([field, text.toLowerCase().includes("connection: close")]).toEqual([field, isLast]);
+    socket.destroy();
+  }
 });
 
 test("a route of one's own has the streams that it says, and answers what goes wrong as a problem", async () => {

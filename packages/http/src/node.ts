@@ -3,6 +3,7 @@ import type { Http2ServerRequest, Http2ServerResponse } from "node:http2";
 import { type Attachable, attachResponse, type MaybePromise } from "@sse/hub";
 import { problem } from "./answers/problem.ts";
 import type { RequestContext } from "./context.ts";
+import { isHost } from "./request/host.ts";
 
 type NodeRequest = IncomingMessage | Http2ServerRequest;
 type NodeResponse = ServerResponse | Http2ServerResponse;
@@ -62,7 +63,11 @@ async function answer(handler: Answers, request: NodeRequest, response: NodeResp
     response.setTimeout(0); // heartbeats may be further apart than a server lets a connection be idle
     attachResponse(opening, response);
     response.off("close", abort); // who leaves is told to the stream, and nothing is kept of the request
-  } else response.end(new Uint8Array(await answered.arrayBuffer()));
+  } else {
+    response.end(new Uint8Array(await answered.arrayBuffer()));
+    // A stream that has no body to write has no "finish", and the response has its own only once the client has ended, too.
+    if ("stream" in response && isBodyOpen(request)) response.stream.close();
+  }
 }
 
 /** Header fields that a connection has, which HTTP/2 has none of (RFC 9113, 8.2.2). */
@@ -73,10 +78,18 @@ function writeHead(request: NodeRequest, response: NodeResponse, { status, heade
   response.statusCode = status;
   for (const [name, value] of headers)
     if (!isHttp2 || name !== OF_CONNECTION) response.setHeader(name, value);
-  if (request.complete || isBodyless(request)) return;
-  // The rest of a body that was refused is not waited for.
-  if (isHttp2) response.on("finish", () => (response as Http2ServerResponse).stream.close());
+  if (!isBodyOpen(request)) return;
+  // The rest of it is not waited for.
+  if ("stream" in response) response.stream.on("finish", () => response.stream.close());
   else response.setHeader(OF_CONNECTION, "close");
+}
+
+/** Whether some of the body may be yet to come, whatever the method. */
+function isBodyOpen(request: NodeRequest): boolean {
+  if (request.complete) return false;
+  if ("stream" in request) return !request.stream.endAfterHeaders;
+  const { "transfer-encoding": coding, "content-length": length = "0" } = request.headers;
+  return coding !== undefined || length !== "0";
 }
 
 function isBodyless({ method }: NodeRequest): boolean {
@@ -127,7 +140,9 @@ function urlOf(request: NodeRequest, headers: Headers): string {
   if (/^https?:\/\//i.test(url)) return url; // as proxies are asked (RFC 9112, 3.2.2)
   const isTls = "encrypted" in request.socket && request.socket.encrypted;
   const path = url.startsWith("/") ? url : `/${url}`;
-  return `${isTls ? "https" : "http"}://${headers.get("host") ?? "localhost"}${path}`;
+  const host = headers.get("host") ?? "localhost";
+  if (!isHost(host)) throw new TypeError("its Host is none");
+  return `${isTls ? "https" : "http"}://${host}${path}`;
 }
 
 /** Somebody has read it, and has not left what was in it. */
@@ -145,8 +160,12 @@ function bodyOf(request: NodeRequest, headers: Headers): Body {
   return JSON.stringify(body);
 }
 
+/**
+ * What has come is read at once, however many chunks it came in: one after the other, chunks of a byte took the loop for seconds.
+ */
 function streamOf(request: NodeRequest): ReadableStream<Uint8Array> {
   let isDone = false;
+  let isAsked = false;
   const finish = (end: () => void): void => {
     if (isDone) return;
     isDone = true;
@@ -156,19 +175,26 @@ function streamOf(request: NodeRequest): ReadableStream<Uint8Array> {
     {
       start(controller) {
         const cutOff = (): void => finish(() => controller.error(new DOMException("cut off", "AbortError")));
-        request.on("data", (chunk: Uint8Array) => {
-          if (isDone) return;
-          controller.enqueue(chunk);
-          request.pause();
+        request.on("readable", () => {
+          if (isAsked) read(controller);
         });
         request.on("end", () => finish(() => controller.close()));
         request.on("error", cutOff);
         request.on("close", cutOff);
-        request.pause();
       },
-      pull: () => void request.resume(),
-      cancel: () => finish(() => request.pause()),
+      pull(controller) {
+        isAsked = true;
+        read(controller);
+      },
+      cancel: () => finish(() => {}),
     },
     { highWaterMark: 0 },
   );
+
+  function read(controller: ReadableStreamDefaultController<Uint8Array>): void {
+    const bytes = request.read() as Uint8Array | null;
+    if (bytes === null || isDone) return;
+    isAsked = false;
+    controller.enqueue(bytes);
+  }
 }

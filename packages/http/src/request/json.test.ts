@@ -116,6 +116,12 @@ test.each<[string, string, number, RegExp]>([
     413,
     /^event 1 is JSON of more than 16384 objects/,
   ],
+  [
+    "many strings",
+    `[{},["",${'"a",'.repeat(131_072)}1]]`,
+    413,
+    /^event 1 is JSON of more than 131072 strings/,
+  ],
   ["many names", `[{${'"":1,'.repeat(20_000)}"":1}]`, 413, /^event 0 is JSON of more than 16384 objects/],
 ])("refuses %s", (_, text, status, message) => {
   expect(() => split(text)).toThrow(
@@ -124,7 +130,7 @@ test.each<[string, string, number, RegExp]>([
 });
 
 test("counts the parts of each element for itself, and not what is in a string", () => {
-  const half = `[${"[],".repeat(10_000)}[]]`;
+  const half = `[${"[],".repeat(10_000)}${'"",'.repeat(100_000)}[]]`;
   expect(split(`[${half},${half},"${"[{:".repeat(20_000)}"]`)).toHaveLength(3);
 });
 

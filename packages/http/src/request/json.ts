@@ -8,6 +8,11 @@ const MAX_DEPTH = 10_000;
  * object with a name of its own takes 2 µs to read and to write, so that 1 MiB of them would take 200 ms at a stretch.
  */
 const MAX_PARTS = 16_384;
+/**
+ * The most strings in it, names among them. An engine keeps short ones once, and looks each up: 600,000 that it has not seen
+ * before, in 4 MiB, take 100 ms at a stretch. So many take 20.
+ */
+const MAX_STRINGS = 131_072;
 /** A shorter text can have neither so many, nor be so deep: it is not looked through before it is parsed. */
 const SHORT = 2 * MAX_DEPTH;
 /** Characters that are looked through at a stretch: a tenth of a millisecond, or a few where the engine is cold. */
@@ -25,6 +30,7 @@ class Scan {
   readonly #text: string;
   readonly #deepest: number;
   #parts = 0;
+  #strings = 0;
   #inString = false;
 
   constructor(text: string, at: number, deepest: number) {
@@ -51,8 +57,10 @@ class Scan {
         continue;
       }
       const unit = text.charCodeAt(this.at++);
-      if (unit === QUOTE) this.#inString = true;
-      else if (unit === OPEN_ARRAY || unit === OPEN_OBJECT) {
+      if (unit === QUOTE) {
+        this.#inString = true;
+        if (++this.#strings > MAX_STRINGS) throw tooMany(where(), `${MAX_STRINGS} strings and names`);
+      } else if (unit === OPEN_ARRAY || unit === OPEN_OBJECT) {
         if (++this.depth > this.#deepest)
           throw new Refusal(400, `${where()} is JSON nested more than ${MAX_DEPTH} deep`);
         this.#count(where);
@@ -60,7 +68,7 @@ class Scan {
         if (--this.depth === 0 && splits) return unit;
       } else if (unit === COLON) this.#count(where);
       else if (unit === COMMA && splits && this.depth === 1) {
-        this.#parts = 0;
+        this.#parts = this.#strings = 0;
         return unit;
       }
     }
@@ -68,12 +76,12 @@ class Scan {
   }
 
   #count(where: () => string): void {
-    if (++this.#parts > MAX_PARTS)
-      throw new Refusal(
-        413,
-        `${where()} is JSON of more than ${MAX_PARTS} objects, arrays and names; send it in parts, or as one string`,
-      );
+    if (++this.#parts > MAX_PARTS) throw tooMany(where(), `${MAX_PARTS} objects, arrays and names`);
   }
+}
+
+function tooMany(where: string, what: string): Refusal {
+  return new Refusal(413, `${where} is JSON of more than ${what}; send it in parts, or as one string`);
 }
 
 /** Whether an odd number of backslashes stands before a quote. */

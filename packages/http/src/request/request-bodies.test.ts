@@ -1,5 +1,6 @@
 import { expect, test } from "bun:test";
 import { setTimeout as sleep } from "node:timers/promises";
+import { heapSize } from "../../test/heap-size.ts";
 import { RequestBodies } from "./request-bodies.ts";
 
 const OVERHEAD = 4096;
@@ -162,6 +163,25 @@ test("whatever ends a body, it counts no more", async () => {
     });
   }
   expect(bodies.bytesInFlight).toBe(0);
+});
+
+test("a body in chunks of a byte takes hardly more memory than one at once", async () => {
+  const CHUNKS = 100_000;
+  let sent = 0;
+  const body = new ReadableStream<Uint8Array>(
+    {
+      async pull(controller) {
+        if (sent++ === CHUNKS) await new Promise(() => {});
+        controller.enqueue(Buffer.from("x"));
+      },
+    },
+    { highWaterMark: 0 },
+  );
+  const bodies = new RequestBodies();
+  const before = await heapSize();
+  void bodies.read(new Request("http://localhost/", { method: "POST", body, duplex: "half" }));
+  while (bodies.bytesInFlight < OVERHEAD + CHUNKS) await sleep(1);
+  expect((await heapSize()) - before).toBeLessThan(10 * CHUNKS);
 });
 
 test("there has to be room for the longest body", () => {

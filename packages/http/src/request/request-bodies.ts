@@ -27,6 +27,8 @@ const SMALL = 16 * 1024;
 /** So is one of this length while {@link RESERVED} of the room is not taken: many who declare much and send nothing take no more. */
 const MEDIUM = 256 * 1024;
 const RESERVED = 1 / 2;
+/** Bytes that are decoded together: each chunk of a few would be a string of its own, in memory a hundred times as long. */
+const DECODED = 4096;
 /** Chunks of a body that are read before everything else has its turn. */
 const CHUNKS = 64;
 
@@ -232,25 +234,57 @@ class ArrivingBody implements Body {
 
   async #readChunks(reader: ChunkReader, maxBytes: number): Promise<string> {
     this.#reader = reader;
-    const chunkDecoder = new TextDecoder("utf-8", UTF8);
-    let text = "";
+    const text = new ArrivingText();
     let total = 0;
     for (let chunks = 1; ; chunks++) {
       // Chunks of a few bytes each would hold the loop, as long as they are there already: what comes meanwhile is joined.
       if (chunks % CHUNKS === 0) await new Promise((resolve) => setImmediate(resolve));
       const { done, value } = await reader.read();
       if (this.isDone) return "";
-      if (done || value === undefined) return text + chunkDecoder.decode();
+      if (done || value === undefined) return text.end();
       total += value.byteLength;
       if (total > maxBytes) throw tooLarge(maxBytes);
       this.#count(value.byteLength);
-      text += chunkDecoder.decode(value, { stream: true });
+      text.add(value);
     }
   }
 
   #count(bytes: number): void {
     this.#room.take(bytes);
     this.#taken += bytes;
+  }
+}
+
+/** A text that comes in chunks of any length. */
+class ArrivingText {
+  readonly #decoder = new TextDecoder("utf-8", UTF8);
+  #text = "";
+  /** Short chunks, and how many bytes of them there are; made with the first. */
+  #short: Uint8Array | null = null;
+  #length = 0;
+
+  /** @throws TypeError for what is not UTF-8 */
+  add(chunk: Uint8Array): void {
+    if (this.#length + chunk.byteLength > DECODED) this.#flush();
+    if (chunk.byteLength > DECODED) {
+      this.#text += this.#decoder.decode(chunk, { stream: true });
+      return;
+    }
+    this.#short ??= new Uint8Array(DECODED);
+    this.#short.set(chunk, this.#length);
+    this.#length += chunk.byteLength;
+  }
+
+  /** @throws TypeError for what is not UTF-8 */
+  end(): string {
+    this.#flush();
+    return this.#text + this.#decoder.decode();
+  }
+
+  #flush(): void {
+    if (this.#length === 0) return;
+    this.#text += this.#decoder.decode(this.#short!.subarray(0, this.#length), { stream: true });
+    this.#length = 0;
   }
 }
 
