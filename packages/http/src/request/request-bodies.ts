@@ -150,6 +150,7 @@ class Room {
         }
         body.abandon(tooLate(this.#timeout));
       }
+      this.#bodies = [];
     }, left);
     // A process may end although a client has not.
     if (typeof timer === "object") timer.unref();
