@@ -19,7 +19,7 @@ export type { HubStats, SlowStream } from "./stats.ts";
 export type { IterateRequest } from "./subscribe/event-iterator.ts";
 export { type HubEvent, toServerSentEvent } from "./subscribe/hub-event.ts";
 export type { Opening } from "./subscribe/opening.ts";
-export type { ControlForm, Envelope, LagPolicy, StreamRequest } from "./subscribe/request.ts";
+export type { LagPolicy, StreamRequest } from "./subscribe/request.ts";
 export type {
   Bounds,
   Connection,

@@ -16,12 +16,12 @@ export interface StreamRequest {
    * `json`: the data of each event is `{"topic": ..., "key"?: ..., "data": ...}`, so that who asks for a pattern knows the topic
    * of each. `data` in it is the JSON value that was published, or a string. Control events are as always. Default: none.
    */
-  envelope?: Envelope | undefined;
+  envelope?: "json" | undefined;
   /**
    * How control events come: as `event`, which is the default, or as `comment`, which a client does not dispatch, for readers that
    * take every event for theirs. Their ids count all the same.
    */
-  control?: ControlForm | undefined;
+  control?: "event" | "comment" | undefined;
   /**
    * Milliseconds from the opening after which the stream is closed, as `auth-expired`, within a second; default: never.
    * The client may come back with a new permission, and goes on where it was.
@@ -40,12 +40,6 @@ export interface StreamRequest {
  * what it missed (`latest`), or its end (`disconnect`).
  */
 export type LagPolicy = "catch-up" | "latest" | "disconnect";
-
-/** In what the data of events comes. */
-export type Envelope = "json";
-
-/** As what control events come. */
-export type ControlForm = "event" | "comment";
 
 /**
  * The one door for requests of streams: what is asked of the log.
