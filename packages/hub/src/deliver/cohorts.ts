@@ -113,7 +113,7 @@ export class Cohorts {
   /** Lets go of the cohorts that were found, and of the event that was encoded for them. */
   forgetMatch(): void {
     this.#match.clear();
-    for (const encoding of this.#encodings.values()) encoding.forget();
+    if (this.#encodings.size > 0) for (const encoding of this.#encodings.values()) encoding.forget();
   }
 
   #begin(match: TopicMatch, topic: Topic): void {
