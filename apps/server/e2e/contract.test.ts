@@ -139,6 +139,65 @@ describe("GET /events", () => {
     expect(client.control("sse:gap")).toEqual([{ reason: "lag", from: (ids as string[])[1], to: third }]);
   });
 
+  test("with envelope=json, tells of each event its topic, its key, and its data as it was published", async () => {
+    const topic = newTopic();
+    const values = ["two\nlines", '{"a":1}', { a: 1 }, [1, "2"], 3, true, null, ""];
+    const expected = values.map((data, at) => {
+      const event = { topic: `${topic}/${at}`, data };
+      return at % 2 === 0 ? event : Object.assign(event, { key: `k${at}` });
+    });
+    const before = await publish(url, expected.slice(0, 4));
+    await using client = await SseClient.open(events(`${topic}/*`, "&envelope=json&replay=all"));
+    await until(() => client.data.length === 4);
+    await publish(url, expected.slice(4));
+    const text = await fetch(`${url}/publish?topic=${topic}/8`, {
+      method: "POST",
+      headers: { "content-type": "text/plain" },
+      body: "[]",
+    });
+    expect(text.status).toBe(200);
+    await client.receive(expected.length + 1);
+    expect(client.data.map((data) => JSON.parse(data) as unknown)).toEqual([
+      ...expected,
+      { topic: `${topic}/8`, data: "[]" },
+    ]);
+    expect(client.control("sse:ready")).toEqual([{ resume: "fresh", replayed: 4 }]);
+    expect(client.events[1]!.lastEventId).toBe((before["ids"] as string[])[0]!);
+  });
+
+  test("with control=comment, dispatches only what was published, and keeps the cursor", async () => {
+    const topic = newTopic();
+    const { ids } = await publish(
+      url,
+      ["a1", "b1", "a2", "a3"].map((data) => ({ topic, data, key: data[0] })),
+    );
+    const [first, second, third] = ids as string[];
+    const fresh = await SseClient.open(events(topic, "&control=comment"));
+    await until(() => fresh.lastEventId !== "");
+    fresh.close();
+    expect(fresh.events).toEqual([]);
+
+    const resumed = events(topic, "&control=comment&lag=latest");
+    await using client = await SseClient.open(resumed, { "last-event-id": first! });
+    await client.receive(2);
+    const { id: last } = await publish(url, { topic, data: "last", end: true });
+    await until(() => client.ended);
+    expect(client.events.map(({ data }) => data)).toEqual(["b1", "a3", "last"]);
+    expect(client.comments).toBe(3); // sse:ready, sse:gap, sse:end
+    expect(client.lastEventId).not.toBe(last as string);
+    const again = await fetch(resumed, { headers: { "last-event-id": client.lastEventId } });
+    expect(again.status).toBe(204);
+
+    const answer = await fetch(resumed, { headers: { "last-event-id": first! } });
+    expect(await answer.text()).toContain(
+      `\n\n: sse:gap {"reason":"lag","from":"${second}","to":"${third}"}\nid: ${third}\n\n`,
+    );
+    await using behind = await SseClient.open(events(topic, "&replay=all"), {
+      "last-event-id": fresh.lastEventId,
+    });
+    expect(await behind.receive(1)).toEqual(["last"]);
+  });
+
   test.each([
     ["garbage", "garbage"],
     ["another epoch", "zzzzzzzzzz-12"],
@@ -205,6 +264,13 @@ describe("GET /events", () => {
     ["?replay=-1", "replay is"],
     ["?lag=whatever", "lag must be one of"],
     ["?lag=latest&lag=whatever", "lag must be one of"],
+    ["?envelope=xml", "envelope must be json"],
+    ["?envelope=", "envelope must be json"],
+    ["?envelope=json&envelope=", "envelope must be json"],
+    ["?control=none", "control must be event or comment"],
+    ["?control=", "control must be event or comment"],
+    ["?envelop=json", "did you mean envelope?"],
+    ["?controls=comment", "did you mean control?"],
     ["?topics=a", "did you mean topic?"],
     ["?lasteventid=a", "did you mean lastEventId?"],
   ])("refuses %s", async (query, detail) => {

@@ -66,6 +66,18 @@ describe("sse:closing of a refusal", () => {
   });
 });
 
+test("a refusal is a comment, where control events are to be", async () => {
+  await using server = await ServerProcess.start("--max-streams", "1");
+  await using only = await SseClient.open(`${server.url}/events`);
+  await until(() => only.events.length > 0);
+  const response = await fetch(`${server.url}/events?control=comment&lastEventId=abc-1`, {
+    headers: { accept: "text/event-stream" },
+  });
+  expect(await response.text()).toMatch(
+    /^: sse:closing \{"reason":"overload","retry":\d+\}\nretry: \d+\nid: abc-1\n\n$/,
+  );
+});
+
 /**
  * Comes back with the id of the last event, whatever it was told: of an event without one it has none. It comes back at once,
  * so that it is refused while the server drains; and where nobody listens, when it is told that somebody does again.

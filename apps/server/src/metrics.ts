@@ -92,7 +92,7 @@ export class Metrics {
       ["sse_streams_lag_max", "Events that the slowest stream is behind", () => hub.slowest(1)[0]?.lag ?? 0],
       ["sse_stream_addresses", "Addresses that have streams", ({ addresses }) => addresses],
       ["sse_stream_principals", "Subjects of tokens that have streams", ({ principals }) => principals],
-      ["sse_cohorts", "Sets of streams with the same selectors", ({ cohorts }) => cohorts],
+      ["sse_cohorts", "Sets of streams with the same selectors and encoding", ({ cohorts }) => cohorts],
       [
         "sse_bodies_bytes",
         "Bytes of requests with a body that are not answered yet",

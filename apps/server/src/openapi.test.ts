@@ -125,6 +125,8 @@ describe.each([
       "lastEventId",
       "replay",
       "lag",
+      "envelope",
+      "control",
       "ticket",
     ]);
     expect(Object.keys(responses["200"]!.content!)).toEqual(["text/event-stream"]);

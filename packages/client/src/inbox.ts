@@ -1,11 +1,11 @@
-import type { ServerSentEvent } from "@sse/protocol";
+import type { Envelope, EnvelopeFrom, ServerSentEvent, TopicMap, TopicOf } from "@sse/protocol";
 import type { Sink } from "./connection.ts";
 import { type ControlCallbacks, fieldsOf, isControl, tell } from "./control.ts";
 import type { Failure } from "./failure.ts";
 import type { SchemaIssue, StandardSchema } from "./standard-schema.ts";
 
 /** What a connection has brought and the consumer has not yet taken: never more than one piece of the stream. */
-export class Inbox<Data> implements Sink {
+export class Inbox<Event> implements Sink {
   lastEventId: string;
   readonly #options: Callbacks;
   /** Topics of which the end is known when it comes; empty for patterns, which have none. */
@@ -62,7 +62,7 @@ export class Inbox<Data> implements Sink {
   }
 
   /** @param close called when the consumer leaves, or something is thrown to it */
-  async *read(close: () => void): AsyncGenerator<SubscribedEvent<Data>, undefined, undefined> {
+  async *read(close: () => void): AsyncGenerator<Event, undefined, undefined> {
     try {
       for (;;) {
         const next = this.#waiting.shift();
@@ -99,19 +99,25 @@ export class Inbox<Data> implements Sink {
   }
 
   /** The event as the consumer wants it; null for one that is not for the consumer. */
-  async #open(event: ServerSentEvent): Promise<SubscribedEvent<Data> | null> {
+  async #open(event: ServerSentEvent): Promise<Event | null> {
     if (isControl(event)) {
       tell(this.#options, event);
       return null;
     }
-    const { parse = JSON.parse as (text: string) => unknown, schema, onInvalid } = this.#options;
+    const { parse = JSON.parse as (text: string) => unknown, schema, envelope, onInvalid } = this.#options;
     const { type, lastEventId: id } = event;
     let issues: readonly SchemaIssue[] = [];
     let cause: unknown;
     try {
-      const value = parse === null ? event.data : parse(event.data);
+      let value = parse === null ? event.data : parse(event.data);
+      let about: Partial<Envelope> = {};
+      if (envelope) {
+        ({ data: value, ...about } = value as Envelope);
+        // Servers that know no envelopes send the data alone.
+        if (typeof about.topic !== "string") throw new TypeError("It has no envelope");
+      }
       const result = (await schema?.["~standard"].validate(value)) ?? { value };
-      if (result.issues === undefined) return { type, data: result.value as Data, id };
+      if (result.issues === undefined) return { ...about, type, data: result.value, id } as Event;
       ({ issues } = result);
     } catch (error) {
       cause = error;
@@ -132,6 +138,15 @@ export interface SubscribedEvent<Data> {
   /** The cursor after this event. */
   readonly id: string;
 }
+
+/**
+ * An event of a subscription with envelopes: its topic, and its key where it has one. Where topics carry different types, each is an
+ * event of its own, told apart by its topic.
+ */
+export type EnvelopedEvent<
+  Topics extends TopicMap = object,
+  Name extends string = TopicOf<Topics>,
+> = EnvelopeFrom<Topics, Name> & Omit<SubscribedEvent<unknown>, "data">;
 
 /** How data is read. */
 export interface Reading {
@@ -179,6 +194,7 @@ export class SubscribeError extends Error {
 interface Callbacks extends ControlCallbacks, Reading {
   readonly lastEventId?: string | undefined;
   readonly schema?: StandardSchema | undefined;
+  readonly envelope?: boolean | undefined;
   readonly onOpen?: (() => void) | undefined;
   readonly onError?: ((failure: Failure) => void) | undefined;
 }

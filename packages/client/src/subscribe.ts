@@ -2,7 +2,7 @@ import type { DataFrom, TopicMap, TopicOf } from "@sse/protocol";
 import type { ControlCallbacks } from "./control.ts";
 import { absolute } from "./event-source.ts";
 import type { Failure } from "./failure.ts";
-import { Inbox, type Reading, type SubscribedEvent } from "./inbox.ts";
+import { type EnvelopedEvent, Inbox, type Reading, type SubscribedEvent } from "./inbox.ts";
 import { open } from "./open.ts";
 import type { ConnectionOptions } from "./options.ts";
 import type { StandardSchema } from "./standard-schema.ts";
@@ -21,19 +21,31 @@ import type { StandardSchema } from "./standard-schema.ts";
  */
 export function subscribe<Schema extends StandardSchema>(
   url: string | URL,
+  options: Enveloped<Omit<SubscribeOptions, "schema"> & { schema: Schema }>,
+): Subscription<OutputOf<Schema>, EnvelopedEvent<{ "**": OutputOf<Schema> }>>;
+export function subscribe<Schema extends StandardSchema>(
+  url: string | URL,
   options: Omit<SubscribeOptions, "schema"> & { schema: Schema },
-): Subscription<Schema extends StandardSchema<infer Data> ? Data : never>;
+): Subscription<OutputOf<Schema>>;
+export function subscribe<Topics extends TopicMap = object, Name extends TopicOf<Topics> = TopicOf<Topics>>(
+  url: string | URL,
+  options: Enveloped<SubscribeOptions<NoInfer<Topics>, NoInfer<Name>>>,
+): Subscription<DataFrom<Topics, Name>, EnvelopedEvent<Topics, Name>>;
 export function subscribe<Topics extends TopicMap = object, Name extends TopicOf<Topics> = TopicOf<Topics>>(
   url: string | URL,
   options?: SubscribeOptions<NoInfer<Topics>, NoInfer<Name>>,
 ): Subscription<DataFrom<Topics, Name>>;
-export function subscribe(url: string | URL, options: SubscribeOptions = {}): Subscription<unknown> {
-  const { topics = [], replay, lag } = options;
+export function subscribe(
+  url: string | URL,
+  options: SubscribeOptions | Enveloped<SubscribeOptions> = {},
+): Subscription<unknown> {
+  const { topics = [], replay, lag, envelope } = options;
   const target = new URL(absolute(url));
   for (const topic of topics) target.searchParams.append("topic", topic);
   if (replay !== undefined) target.searchParams.set("replay", String(replay));
   if (lag !== undefined) target.searchParams.set("lag", lag);
-  const inbox = new Inbox<unknown>(options, topics);
+  if (envelope) target.searchParams.set("envelope", "json");
+  const inbox = new Inbox<SubscribedEvent<unknown>>(options, topics);
   const link = open(target.href, options, inbox);
   const close = (): void => {
     link.close();
@@ -77,20 +89,36 @@ export interface SubscribeOptions<
    * believed.
    */
   schema?: StandardSchema<DataFrom<Topics, Name>> | undefined;
+  /**
+   * `true`: each event tells its `topic`, and its `key` where it has one; see {@link EnvelopedEvent} and {@link isFrom}. Data is what was
+   * published, strings as they are: `parse` is given the envelope with all that is in it. Default: `false`.
+   */
+  envelope?: false | undefined;
   /** A stream is open. */
   onOpen?: (() => void) | undefined;
   /** There is no stream for now. When there will never be one, the iterator throws instead. */
   onError?: ((failure: Failure) => void) | undefined;
 }
 
+/** Options of a subscription with envelopes. They are JSON: `parse` may read it differently, but has to. */
+export type Enveloped<Options> = Omit<Options, "envelope" | "parse"> & {
+  envelope: true;
+  parse?: ((text: string) => unknown) | undefined;
+};
+
+type OutputOf<Schema> = Schema extends StandardSchema<infer Data> ? Data : never;
+
 /** Events, one after another. Leaving a `for await` closes the connection; so does `using`. */
-export interface Subscription<Data> extends AsyncIterableIterator<SubscribedEvent<Data>, undefined> {
+export interface Subscription<Data, Event = SubscribedEvent<Data>> extends AsyncIterableIterator<
+  Event,
+  undefined
+> {
   /** The cursor of the last event that was handed out: `lastEventId` for another subscription that goes on here. */
   readonly lastEventId: string;
   /** Ends the iteration, also while it waits. */
   close(): void;
   /** What leaving a `for await` calls: closes the connection. */
-  return(): Promise<IteratorResult<SubscribedEvent<Data>, undefined>>;
-  [Symbol.asyncIterator](): Subscription<Data>;
+  return(): Promise<IteratorResult<Event, undefined>>;
+  [Symbol.asyncIterator](): Subscription<Data, Event>;
   [Symbol.asyncDispose](): Promise<void>;
 }

@@ -1,5 +1,6 @@
 import { describe, expect, test } from "bun:test";
-import { InvalidEventError, SubscribeError, subscribe } from "../src/index.ts";
+import * as v from "valibot";
+import { InvalidEventError, isFrom, SubscribeError, subscribe } from "../src/index.ts";
 import { ManualClock } from "./manual-clock.ts";
 import { Flood, until, WireServer } from "./wire-server.ts";
 
@@ -113,6 +114,75 @@ describe("a subscription", () => {
     expect((await lenient.next()).value?.data).toEqual({ total: 2 });
     expect(refused).toEqual(["{"]);
     lenient.close();
+  });
+
+  test("with envelopes, tells of each event where it comes from, and reads data as it was published", async () => {
+    await using server = await WireServer.start((exchange) =>
+      exchange.stream(
+        READY,
+        'event: paid\ndata: {"topic":"orders/42","key":"k","data":{"total":1}}\nid: 1\n\n',
+        'data: {"topic":"news/a","data":"{\\"text\\":1}"}\nid: 2\n\n',
+        'data: {"topic":"orders/7","data":null,"type":"x","id":"x"}\nid: 3\n\n',
+        'data: {"total":1}\nid: 4\n\ndata: null\nid: 5\n\ndata: {\nid: 6\n\ndata: "topic"\nid: 7\n\n',
+        'data: {"topic":"news/b","data":"last"}\nid: 8\n\n',
+      ),
+    );
+    const refused: string[] = [];
+    const events = subscribe<{ "orders/*": Order; "news/**": string }>(server.url, {
+      topics: ["orders/*", "news/**"],
+      envelope: true,
+      onInvalid: ({ event: { lastEventId } }) => refused.push(lastEventId),
+    });
+    const seen: unknown[] = [];
+    for await (const each of events) {
+      seen.push(each);
+      if (each.topic === "news/b") break;
+    }
+    expect(server.requests[0]!.target).toBe("/?topic=orders%2F*&topic=news%2F**&envelope=json");
+    expect(seen).toEqual([
+      { topic: "orders/42", key: "k", type: "paid", data: { total: 1 }, id: "1" },
+      { topic: "news/a", type: "message", data: '{"text":1}', id: "2" },
+      { topic: "orders/7", type: "message", data: null, id: "3" },
+      { topic: "news/b", type: "message", data: "last", id: "8" },
+    ]);
+    expect(refused).toEqual(["4", "5", "6", "7"]);
+  });
+
+  test("with envelopes, a schema is of the data, and parse reads all", async () => {
+    await using server = await WireServer.start((exchange) =>
+      exchange.stream('data: {"topic":"a","data":{"total":1}}\n\n', 'data: {"topic":"b","data":{}}\n\n'),
+    );
+    const refused: string[] = [];
+    const events = subscribe(server.url, {
+      envelope: true,
+      schema: v.object({ total: v.number() }),
+      parse: (text) => JSON.parse(text.replace("1", "2")) as unknown,
+      onInvalid: ({ issues }) => refused.push(issues[0]!.message),
+    });
+    expect((await events.next()).value).toEqual({ topic: "a", type: "message", data: { total: 2 }, id: "" });
+    const next = events.next();
+    await until(() => refused.length === 1);
+    events.close();
+    expect((await next).done).toBe(true);
+  });
+
+  test.each([
+    ["a", "a", true],
+    ["a", "b", false],
+    ["a", "a/b", false],
+    ["a/*", "a/b", true],
+    ["a/*", "a/", true],
+    ["a/*", "a", false],
+    ["a/*", "a/b/c", false],
+    ["*/b", "a/b", true],
+    ["a/**", "a/b", true],
+    ["a/**", "a/b/c", true],
+    ["a/**", "a", false],
+    ["a/*/**", "a/b", false],
+    ["**", "a", true],
+    ["**", "a/b", true],
+  ])("%s selects %s: %p", (selector, topic, expected) => {
+    expect(isFrom({ topic, data: 0 }, selector)).toBe(expected);
   });
 
   test("leaves text as it is, if told to", async () => {

@@ -5,6 +5,7 @@ import {
   EventSource,
   type EventSourceErrorEvent,
   InvalidEventError,
+  isFrom,
   type StandardSchema,
   subscribe,
 } from "../src/index.ts";
@@ -29,6 +30,67 @@ interface Topics {
 
 /** What a subscription yields. */
 type Data<Subscribed> = Subscribed extends AsyncIterable<{ readonly data: infer Value }> ? Value : never;
+
+/** Never called: only checked. */
+export async function enveloped(): Promise<void> {
+  for await (const event of subscribe<Topics>("/events", {
+    topics: ["orders/*", "news/**"],
+    envelope: true,
+  })) {
+    expectTypeOf(event.data).toEqualTypeOf<Order | Gift | News>();
+    expectTypeOf<(typeof event)["type" | "id"]>().toEqualTypeOf<string>();
+    expectTypeOf(event.key).toEqualTypeOf<string | undefined>();
+    // The topic tells them apart: "orders/special" is of the form of "orders/*", too.
+    if (event.topic === "news/a") expectTypeOf(event.data).toEqualTypeOf<News>();
+    if (event.topic === "orders/42") expectTypeOf(event.data).toEqualTypeOf<Order>();
+    if (isFrom(event, "news/**")) expectTypeOf(event.data).toEqualTypeOf<News>();
+    else expectTypeOf(event.data).toEqualTypeOf<Order | Gift>();
+    if (isFrom(event, "orders/special")) expectTypeOf(event.data).toEqualTypeOf<Order | Gift>();
+    // Events of "news/a" need not be from "news/*".
+    if (!isFrom(event, "news/*")) expectTypeOf(event.data).toEqualTypeOf<Order | Gift | News>();
+    // @ts-expect-error: no event is from there
+    if (isFrom(event, "users/*")) void event.data;
+  }
+  for await (const event of subscribe<{ a: Order; b: News }>("/events", {
+    topics: ["a", "b"],
+    envelope: true,
+  })) {
+    switch (event.topic) {
+      case "a":
+        expectTypeOf(event.data).toEqualTypeOf<Order>();
+        break;
+      case "b":
+        expectTypeOf(event.data).toEqualTypeOf<News>();
+        break;
+      default:
+        expectTypeOf(event).toBeNever();
+    }
+  }
+  type Named = "orders/42" | "news/**";
+  for await (const event of subscribe<Topics, Named>("/events", { topics: ["orders/42"], envelope: true })) {
+    expectTypeOf(event.topic).toEqualTypeOf<"orders/42" | `news/${string}`>();
+    if (event.topic === "orders/42") expectTypeOf(event.data).toEqualTypeOf<Order>();
+    else expectTypeOf(event.data).toEqualTypeOf<News>();
+  }
+  for await (const event of subscribe("/events", { envelope: true })) {
+    expectTypeOf(event.topic).toEqualTypeOf<string>();
+    expectTypeOf(event.data).toEqualTypeOf<unknown>();
+    if (!isFrom(event, "a/*")) expectTypeOf(event.topic).toEqualTypeOf<string>();
+  }
+  const schema = v.object({ total: v.number() });
+  for await (const event of subscribe("/events", { schema, envelope: true })) {
+    expectTypeOf(event.topic).toEqualTypeOf<string>();
+    expectTypeOf(event.data).toEqualTypeOf<Order>();
+  }
+  for await (const event of subscribe<Topics>("/events")) {
+    // @ts-expect-error: only envelopes tell
+    void event.topic;
+  }
+  // @ts-expect-error: an envelope has to be read
+  subscribe<Topics>("/events", { envelope: true, parse: null });
+  // @ts-expect-error: no such topic
+  subscribe<Topics>("/events", { envelope: true, topics: ["users/1"] });
+}
 
 /** Never called: only checked. */
 export function checked(source: EventSource): void {

@@ -110,6 +110,17 @@ export const STREAM_PARAMETERS: NonNullable<DocumentDecoration["parameters"]> = 
     { enum: ["catch-up", "latest", "disconnect"], default: "catch-up" },
     "What is given of what was missed: everything, per topic and key the newest, or the stream's end.",
   ),
+  query(
+    "envelope",
+    { enum: ["json"] },
+    'The data of each event is `{"topic":...,"key"?:...,"data":...}`: `data` in it is the JSON value that was published, or a ' +
+      "string. The hub's own events are as always. Default: the data alone.",
+  ),
+  query(
+    "control",
+    { enum: ["event", "comment"], default: "event" },
+    "Whether the hub's own events come as events, or as comments, which clients do not dispatch. Their ids count all the same.",
+  ),
   query("ticket", text, "From `POST /tickets`, in place of a token, where there are tickets."),
 ];
 

@@ -1,5 +1,5 @@
 import type { ServerSentEvent } from "@sse/protocol";
-import type { LagPolicy } from "../src/index.ts";
+import type { LagPolicy, StreamRequest } from "../src/index.ts";
 import type { Connection } from "./connection.ts";
 import type { Asked } from "./oracle/beginning.ts";
 import { Ledger } from "./oracle/ledger.ts";
@@ -20,6 +20,8 @@ export class SimulatedClient implements Owner {
   readonly lag: LagPolicy;
   readonly replay: number;
   readonly address: string;
+  readonly envelope: StreamRequest["envelope"];
+  readonly control: "event" | "comment";
   readonly ledger: Ledger;
   lastEventId = "";
   /** Whether it has its id from what it was sent last, and not from elsewhere. */
@@ -40,7 +42,7 @@ export class SimulatedClient implements Owner {
   constructor(
     name: string,
     selection: Selection,
-    how: { lag: LagPolicy; replay: number; address: string },
+    how: Pick<SimulatedClient, "lag" | "replay" | "address" | "envelope" | "control">,
     run: RunContext,
     connect: (client: SimulatedClient) => void,
   ) {
@@ -48,7 +50,9 @@ export class SimulatedClient implements Owner {
     this.lag = how.lag;
     this.replay = how.replay;
     this.address = how.address;
-    this.ledger = new Ledger(name, selection, run.chronicle, run.verdict);
+    this.envelope = how.envelope;
+    this.control = how.control;
+    this.ledger = new Ledger(name, selection, run.chronicle, run.verdict, how.envelope !== undefined);
     this.#run = run;
     this.#timers = run.scheduler.line();
     this.#connect = connect;

@@ -1,4 +1,4 @@
-import type { LagPolicy } from "../src/index.ts";
+import type { LagPolicy, StreamRequest } from "../src/index.ts";
 import { Random } from "./random.ts";
 
 export type LogKind = "memory" | "sqlite" | "broker";
@@ -60,6 +60,11 @@ export interface Config {
   readonly misfortunes: readonly Misfortune[];
   /** How often each kind of step is taken, in proportion. */
   readonly weights: Readonly<Record<StepKind, number>>;
+  /** Of streams: in what the data of events comes, and control events. */
+  readonly envelopes: readonly StreamRequest["envelope"][];
+  readonly controls: readonly ("event" | "comment")[];
+  /** How often data is published as JSON, and not as text. */
+  readonly json: number;
   /** Of the clocks: how soon long work is left off for the next turn. */
   readonly turnSteps: number;
 }
@@ -203,5 +208,8 @@ export function configOf(log: LogKind, seed: number): Config {
       store: often(0.8, random.pick(log === "broker" ? [1, 3, 6] : [0.5, 2, 5])),
     },
     turnSteps: random.pick([1, 10, 50, 400_000]),
+    envelopes: random.chance(0.4) ? [undefined, "json"] : [undefined],
+    controls: random.chance(0.3) ? ["event", "comment"] : ["event"],
+    json: random.pick([0, 0, 0.3, 0.7]),
   };
 }

@@ -1,6 +1,7 @@
 import { createDecoder, type Decoder } from "@sse/protocol";
-import type { CloseReason, Sink, Stream } from "../src/index.ts";
+import type { CloseReason, Sink, StoredEvent, Stream } from "../src/index.ts";
 import type { SimulatedClient } from "./client.ts";
+import { CommentReader } from "./comment-reader.ts";
 import type { SimulatedNode } from "./node.ts";
 import type { Line } from "./scheduler.ts";
 import type { RunContext } from "./run-context.ts";
@@ -15,6 +16,7 @@ export class Connection implements Sink {
   readonly #run: RunContext;
   readonly #line: Line;
   readonly #decoder: Decoder;
+  readonly #comments: CommentReader | null;
   /** On their way. */
   readonly #frames: Uint8Array[] = [];
   #offset = 0;
@@ -46,7 +48,10 @@ export class Connection implements Sink {
       lastEventId: client.lastEventId,
       onEvent: (event) => client.see(event),
       onRetry: (milliseconds) => client.setRetry(milliseconds),
+      onComment: (text) =>
+        run.verdict.holds(text === "", "content", () => `${client.name} is sent the comment ${text}`),
     });
+    this.#comments = client.control === "comment" ? new CommentReader() : null;
   }
 
   get isOpen(): boolean {
@@ -68,13 +73,20 @@ export class Connection implements Sink {
     return this.#frames.length === 0;
   }
 
-  write(frame: Uint8Array): number | Promise<unknown> {
+  write(frame: Uint8Array, events: readonly StoredEvent[] = []): number | Promise<unknown> {
     const { verdict, config, random, trace } = this.#run;
     if (this.node.isGone) return 0; // nobody runs that code
     const who = this.client.name;
     verdict.holds(this.#ended === null, "sink", () => `${who}: written to after the end`);
     verdict.holds(this.#blocked === null, "sink", () => `${who}: written to while a write is blocked`);
     verdict.holds(frame.byteLength > 0, "sink", () => `${who}: an empty frame`);
+    // What a log counts of plain events may be less; gaps of lag are not counted.
+    if (this.client.envelope !== undefined && this.client.lag !== "latest" && events.length > 1)
+      verdict.holds(
+        frame.byteLength <= config.hub.maxFrameBytes,
+        "sink",
+        () => `${who}: a frame is too large`,
+      );
     trace.note(" write", who, frame.byteLength);
     this.lastWrite = this.node.clock.now();
     this.hasBegun = true;
@@ -159,7 +171,7 @@ export class Connection implements Sink {
         this.#frames.shift();
         this.#offset = 0;
       }
-      this.#decoder.feed(piece);
+      this.#feed(piece);
     }
     if (this.#isCut) return;
     if (this.#frames.length > 0 || this.#ended !== null) this.#send();
@@ -168,6 +180,14 @@ export class Connection implements Sink {
     this.#run.scheduler.post("unblock", this.node, () => {
       if (this.#blocked === blocked) this.#unblock();
     });
+  }
+
+  #feed(piece: Uint8Array): void {
+    try {
+      this.#decoder.feed(this.#comments === null ? piece : this.#comments.read(piece));
+    } catch (error) {
+      this.#run.verdict.wrong("content", `${this.client.name}: ${String(error)}`);
+    }
   }
 
   #unblock(): void {
@@ -197,7 +217,7 @@ export class Connection implements Sink {
       random.chance(0.3) ? Math.max(0, this.#bytes - random.below(3)) : random.below(this.#bytes + 1),
     );
     for (const frame of this.#frames.splice(0)) {
-      this.#decoder.feed(frame.subarray(this.#offset));
+      this.#feed(frame.subarray(this.#offset));
       this.#offset = 0;
     }
     this.#bytes = 0;

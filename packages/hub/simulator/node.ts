@@ -148,7 +148,7 @@ export class SimulatedNode implements Owner, Publishing {
     const bounds = log.bounds();
     const epoch = chronicle.epochs.get(bounds.epoch)!;
     const stored = chronicle.current === epoch ? epoch.last : bounds.last;
-    const { lastEventId, replay, lag } = client;
+    const { lastEventId, replay, lag, envelope, control } = client;
     const { last } = bounds;
     const changes = this.#changes;
     const isMoved = (): boolean => this.#changes !== changes;
@@ -159,6 +159,8 @@ export class SimulatedNode implements Owner, Publishing {
       lastEventId,
       replay: replay === Infinity ? ("all" as const) : replay,
       lag,
+      envelope,
+      control,
       address: client.address,
       ...(random.chance(0.03) && { expiresIn: 1 + random.below(5000) }),
       signal: client.signal,

@@ -1,9 +1,9 @@
 import { HubError, type Message } from "../src/index.ts";
 import type { SimulatedNode } from "./node.ts";
-import type { Publication, Registry } from "./oracle/registry.ts";
+import type { Data, Publication, Registry } from "./oracle/registry.ts";
 import type { RunContext } from "./run-context.ts";
 
-type Outgoing = Message<string> & { topic: string };
+type Outgoing = Message<Data> & { topic: string };
 
 /** Publishes, alone and in arrays, and again with the same ids where it has no answer, or by mistake. */
 export class Publishers {
@@ -49,9 +49,10 @@ export class Publishers {
     const id = random.chance(config.ids) ? { id: `p${this.#ids++}` } : {};
     const isEnd = random.chance(config.ends);
     if (isEnd && random.chance(0.5)) return { topic, end: true, ...id };
+    const text = this.#registry.data(this.#filler());
     return {
       topic,
-      data: this.#registry.data(this.#filler()),
+      data: config.json > 0 && random.chance(config.json) ? [text] : text,
       ...id,
       ...(random.chance(0.3) && { event: random.pick(["add", "update", "message"]) }),
       ...(random.chance(0.5) && { key: random.pick(["x", "y", "z"]) }),

@@ -21,6 +21,9 @@ const SIMPLER: readonly Partial<Config>[] = [
   { cuts: 0 },
   { bigData: 0 },
   { ids: 0 },
+  { json: 0 },
+  { envelopes: [undefined] },
+  { controls: ["event"] },
   { nodes: 1 },
   { socket: 1e9 },
 ];

@@ -54,6 +54,7 @@ describe("what is wrong", () => {
         end: false,
         type: "message",
         data: `${seq}`,
+        json: false,
         size: 1,
         time: 0,
       });

@@ -29,7 +29,7 @@ export function followTail(
   });
 }
 
-const DATA = /^data: ([0-9]+ )/m;
+const DATA = /^data: (?:\[")?([0-9]+ )/m;
 
 function textOf({ wire, end }: StoredEvent): string {
   return end ? "" : (DATA.exec(wire)?.[1] ?? wire);

@@ -154,12 +154,19 @@ export class World implements Owner {
         lag: random.pick(config.lags),
         replay: random.pick([0, 0, 1, 3, Infinity, Infinity]),
         address: random.pick(["192.0.2.1", "192.0.2.2", "192.0.2.3"]),
+        envelope: this.#oneOf(config.envelopes),
+        control: this.#oneOf(config.controls),
       },
       this.run,
       (each) => this.#request(each),
     );
     this.clients.push(created);
     created.connect();
+  }
+
+  /** Draws nothing where there is no choice: a run goes as it would without it. */
+  #oneOf<Choice>(choices: readonly Choice[]): Choice {
+    return choices.length === 1 ? choices[0]! : this.run.random.pick(choices);
   }
 
   /** To any of the nodes. */

@@ -48,6 +48,16 @@ export function closingEvent(id: string, reason: ClosingReason, retry: number): 
 }
 
 /**
+ * Control events as comments, for readers that take every `data:` for theirs. Reconnection time and id stay fields: at the
+ * blank line they count, and nothing is dispatched (WHATWG HTML 9.2.6).
+ */
+export function asComments(text: string): string {
+  return text.replace(CONTROL_EVENT, ": $1 $3\n$2");
+}
+
+const CONTROL_EVENT = /^event: (sse:[a-z]+)\n(retry: \d+\n)?data: ([^\n]*)\n/gm;
+
+/**
  * A comment: keeps proxies from closing a quiet connection (WHATWG HTML 9.2.7), and finds out who is gone. Without a blank
  * line, on which decoders in wide use dispatch an empty event.
  */

@@ -1,6 +1,12 @@
 export { type Clock, systemClock } from "./clock.ts";
 export { firstUncovered } from "./topics/coverage.ts";
-export type { CloseReason, ClosingReason, GapReason, Resume } from "./control-events.ts";
+export {
+  asComments,
+  type CloseReason,
+  type ClosingReason,
+  type GapReason,
+  type Resume,
+} from "./control-events.ts";
 export { type EventId, parseEventId } from "./log/event-id.ts";
 export { directStream } from "./sinks/bun-direct.ts";
 export { attachResponse, type NodeResponse } from "./sinks/node-http.ts";

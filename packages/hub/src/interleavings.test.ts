@@ -558,7 +558,7 @@ describe("streams that missed the same events, and are given them over several t
     turns.turn();
     expect(sinks.map(dataOf)).toEqual([["1", "2"], [], []]);
     const next = new MemoryLog({ clock });
-    const t = { topic: parseTopic("t"), type: "", key: "", idempotencyKey: "", end: false };
+    const t = { topic: parseTopic("t"), type: "", json: false, key: "", idempotencyKey: "", end: false };
     next.append([
       { ...t, data: "a" },
       { ...t, data: "b" },

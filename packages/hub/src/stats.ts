@@ -6,7 +6,7 @@ import type { StreamState } from "./deliver/stream.ts";
 export interface HubStats extends Counters {
   /** Open streams, those of namespaces among them. */
   streams: number;
-  /** Sets of streams with the same selectors. */
+  /** Sets of streams with the same selectors and encoding. */
   cohorts: number;
   /** How many addresses and principals have streams. */
   addresses: number;

@@ -102,20 +102,24 @@ export function brokerLogTests(name: string, open: Open, countsArrays: boolean):
       "/".repeat(1024),
       "é".repeat(512),
     ];
-    const events = topics.map((topic, at) =>
-      newEvent(topic, `\u2028 "${topic}" \\ \r\n😀`, {
+    const events = topics.map((topic, at) => {
+      const json = at % 2 === 1;
+      const data = `\u2028 "${topic}" \\ \r\n😀`;
+      return newEvent(topic, json ? JSON.stringify(data) : data, {
         key: `k ${at}\t*>`,
         type: "t\t ü",
         idempotencyKey: `p ${at}\t.>`,
-      }),
-    );
+        json,
+      });
+    });
     for (const event of events) await log.append([event]);
     // Published together they would be new to NATS: see decision 7.
     const ids = (await Promise.all(events.map((event) => log.append([event])))).flat();
     await shown(log, (await log.append([newEvent("last", "")]))[0]!);
-    for (const [at, { topic, key, type, idempotencyKey }] of events.entries()) {
+    for (const [at, { topic, key, type, idempotencyKey, json }] of events.entries()) {
       const { entries } = await log.read(0, new SelectorSet([topic]), { bytes: Infinity, upTo: Infinity });
-      expect(entries).toMatchObject([{ topic, key, idempotencyKey, seq: parseEventId(ids[at]!)!.cursor }]);
+      const seq = parseEventId(ids[at]!)!.cursor;
+      expect(entries).toMatchObject([{ topic, key, idempotencyKey, json, seq }]);
       expect(entries[0]!.wire).toContain(`event: ${type}\n`);
       expect(entries[0]!.wire).toContain("😀");
     }

@@ -109,10 +109,13 @@ class TwoLogs {
       const endKey = idempotencyKey === "" ? "" : `${idempotencyKey}\0end`;
       return newEvent(topic, "", { idempotencyKey: endKey, end: true });
     }
-    return newEvent(topic, this.#pick(DATA), {
+    const json = this.#random() < 0.5;
+    const data = this.#pick(DATA);
+    return newEvent(topic, json ? JSON.stringify([data]) : data, {
       idempotencyKey,
       key,
       type: this.#pick(TYPES),
+      json,
     });
   }
 
@@ -185,9 +188,9 @@ class TwoLogs {
       const page = await log.read(cursor, selectors, limits);
       same("where a page begins", cursor, page.from);
       if (page.cursor <= cursor) throw new Error(`a page after ${cursor} ends at ${page.cursor}`);
-      for (const { topic, key, idempotencyKey, wire } of page.entries) {
+      for (const { topic, key, idempotencyKey, json, wire } of page.entries) {
         const text = wire.replace(/^id: .*$/m, "").replace(/"id":"[^"]*"/g, "");
-        texts.push([topic, key, idempotencyKey, text].map((each) => each.slice(0, 60)).join("|"));
+        texts.push([topic, key, idempotencyKey, `${json}`, text].map((each) => each.slice(0, 60)).join("|"));
       }
       cursor = page.cursor;
     }

@@ -5,4 +5,13 @@ export type { EncodableEvent } from "./encode.ts";
 export { EventTooLargeError } from "./errors.ts";
 export { DecoderStream, decodeEvents } from "./stream.ts";
 export type { StreamDecoderOptions } from "./stream.ts";
-export type { DataFor, DataFrom, SelectorFor, TopicMap, TopicOf } from "./topic-map.ts";
+export type {
+  DataFor,
+  DataFrom,
+  Envelope,
+  EnvelopeFrom,
+  SelectedBy,
+  SelectorFor,
+  TopicMap,
+  TopicOf,
+} from "./topic-map.ts";

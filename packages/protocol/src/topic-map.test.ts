@@ -1,5 +1,5 @@
 import { expectTypeOf, test } from "bun:test";
-import type { DataFor, DataFrom, SelectorFor } from "./index.ts";
+import type { DataFor, DataFrom, Envelope, EnvelopeFrom, SelectedBy, SelectorFor } from "./index.ts";
 
 /* Types, checked by `bun run check`. What they do for who publishes and subscribes is tested there. */
 
@@ -44,4 +44,27 @@ test("from a pattern comes what any topic carries that it matches", () => {
   expectTypeOf<DataFrom<Segments, "q/*">>().toEqualTypeOf<never>();
   expectTypeOf<DataFrom<Segments, "a/b/c">>().toEqualTypeOf<3>();
   expectTypeOf<DataFrom<object, "a">>().toEqualTypeOf<unknown>();
+});
+
+test("an envelope has the type of the selector that its topic goes by", () => {
+  type Chat = Envelope<`chat/${string}`, { text: string }, "chat/**">;
+  type Typing = Envelope<`chat/${string}/typing`, boolean, "chat/*/typing">;
+  type News = Envelope<"news", string, "news">;
+  type Found = EnvelopeFrom<Topics, "chat/**" | "news">;
+  expectTypeOf<Exclude<Found, News>["data"]>().toEqualTypeOf<{ text: string } | boolean>();
+  expectTypeOf<Extract<Found, { topic: "news" }>>().toEqualTypeOf<News>();
+  expectTypeOf<EnvelopeFrom<Topics, "orders/42">>().toEqualTypeOf<
+    Envelope<"orders/42", Order, "orders/42">
+  >();
+  expectTypeOf<EnvelopeFrom<Topics>["data"]>().toEqualTypeOf<Topics[keyof Topics]>();
+  expectTypeOf<EnvelopeFrom<object, "a">>().toEqualTypeOf<Envelope>();
+  // Where a selector selects some of another's topics, that it does not match tells nothing.
+  expectTypeOf<SelectedBy<Chat | Typing | News, "chat/**">["data"]>().toEqualTypeOf<
+    { text: string } | boolean
+  >();
+  expectTypeOf<SelectedBy<Chat | News, "chat/a">>().toEqualTypeOf<
+    Chat & { readonly "~selected": "chat/a" }
+  >();
+  expectTypeOf<SelectedBy<Chat | News, "news">>().toEqualTypeOf<News>();
+  expectTypeOf<SelectedBy<Chat | News, "orders/*">>().toEqualTypeOf<never>();
 });

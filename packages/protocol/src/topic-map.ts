@@ -74,6 +74,54 @@ export type DataFrom<Topics extends TopicMap, Selectors extends string = TopicOf
       ? Topics[Meeting<keyof Topics & string, Selectors> & keyof Topics]
       : Topics[SelectorFor<Topics, Selectors> & keyof Topics];
 
+/** What the data of an event is with `envelope=json`. */
+export interface Envelope<Topic extends string = string, Data = unknown, Selector extends string = string> {
+  /** The topic that the event was published to. */
+  readonly topic: Topic;
+  /** What the event is about within its topic; left out where the publisher did not say. */
+  readonly key?: string;
+  /** The JSON value that was published, or a string. */
+  readonly data: Data;
+  /** What the topic goes by in a map: a type, and never a value. */
+  readonly "~selector"?: Selector;
+}
+
+/** The envelopes from these topics, and patterns of topics: one for each selector of the map that the topics go by. */
+export type EnvelopeFrom<Topics extends TopicMap, Selectors extends string = TopicOf<Topics>> = [
+  keyof Topics,
+] extends [never]
+  ? Envelope
+  : [TopicOf<Topics>] extends [Selectors]
+    ? EnvelopeOf<Topics, keyof Topics & string>
+    : Selectors extends `${string}*${string}`
+      ? EnvelopeOf<Topics, Meeting<keyof Topics & string, Selectors>, Matching<Selectors>>
+      : Envelope<Selectors, Topics[SelectorFor<Topics, Selectors> & keyof Topics], Selectors>;
+
+type EnvelopeOf<
+  Topics extends TopicMap,
+  Selectors extends string,
+  Form extends string = string,
+> = Selectors extends keyof Topics & string
+  ? Envelope<Matching<Selectors> & Form, Topics[Selectors], Selectors>
+  : never;
+
+/**
+ * Those of the envelopes that a selector can be of. One that it selects some topics of, but not all, stays possible where
+ * the selector does not match.
+ */
+export type SelectedBy<Given extends Envelope, Selector extends string> =
+  Given extends Envelope<string, unknown, infer Own>
+    ? Meets<Own, Selector> extends true
+      ? Own extends Selector
+        ? Given
+        : string extends Own
+          ? Given & { readonly "~selected": Selector }
+          : Own extends `${string}*${string}`
+            ? Given & { readonly "~selected": Selector }
+            : Given
+      : never
+    : never;
+
 /** Those of the selectors that match a topic which the pattern matches too. */
 type Meeting<Selectors extends string, Pattern extends string> = Selectors extends unknown
   ? Meets<Selectors, Pattern> extends true

@@ -204,6 +204,8 @@ const PARAMETERS = [
   ],
   ["replay", "all|0|5|999999999|-1|1e3|0x1"],
   ["lag", "catch-up|latest|disconnect|LATEST|__proto__"],
+  ["envelope", "json|xml|"],
+  ["control", "event|comment|none"],
   ["topic", `*|fuzz/**/a|secret/**|fuzz/a*| |${"é".repeat(600)}|${INJECTION}|fuzz/${"*/".repeat(400)}**`],
   ["ticket", `|x|${"a".repeat(43)}`],
   ["topics", "1"],

@@ -1,9 +1,9 @@
-import { HubError, type HubErrorCode } from "@sse/hub";
+import { asComments, HubError, type HubErrorCode } from "@sse/hub";
 import { CONTENT_TYPE, encodeEvent } from "@sse/protocol";
 import type { Admission } from "../admission.ts";
 import { headerCursor, queryCursor } from "../request/last-event-id.ts";
 import { LAST_ANSWER, problem, type ProblemStatus, Refusal, type RefusalReason } from "./problem.ts";
-import { queryOf } from "../request/query.ts";
+import { lastValue, queryOf } from "../request/query.ts";
 import { STREAM_HEADERS } from "./stream-headers.ts";
 
 const STATUS_OF: Record<HubErrorCode, ProblemStatus> = {
@@ -67,13 +67,15 @@ export function refuseInStream(admission: Admission, request: Request, error: un
 function closing({ hub }: Admission, request: Request, reason: RefusalReason): string {
   const retry = hub.returnTime();
   const data = JSON.stringify({ reason: reason === "closed" ? "drain" : "overload", retry });
-  return encodeEvent({ event: "sse:closing", retry, id: safeCursor(request), data });
+  const query = new URLSearchParams(queryOf(request.url));
+  const text = encodeEvent({ event: "sse:closing", retry, id: safeCursor(request, query), data });
+  return lastValue(query, "control") === "comment" ? asComments(text) : text;
 }
 
 /** Printable ASCII survives any header; what else a request may bring (a line end in a query) never was an id of ours. */
 const SAFE_ID = /^[\x20-\x7e]{1,128}$/;
 
-function safeCursor(request: Request): string | undefined {
-  const id = headerCursor(request) || queryCursor(new URLSearchParams(queryOf(request.url)));
+function safeCursor(request: Request, query: URLSearchParams): string | undefined {
+  const id = headerCursor(request) || queryCursor(query);
   return SAFE_ID.test(id) ? id : undefined;
 }

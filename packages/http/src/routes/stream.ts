@@ -1,4 +1,4 @@
-import { type Hub, type LagPolicy, type MaybePromise, type Opening, type StreamRequest } from "@sse/hub";
+import type { Hub, LagPolicy, MaybePromise, Opening, StreamRequest } from "@sse/hub";
 import { emptyAnswer } from "../answers/json.ts";
 import type { Admission } from "../admission.ts";
 import { type Access, type Authorize, requireSubscribe, withAccess } from "../auth/access.ts";
@@ -25,7 +25,7 @@ export interface StreamOptions {
 }
 
 /** The ticket was used before this is read. */
-const PARAMETERS = ["topic", "lastEventId", "replay", "lag", "ticket"];
+const PARAMETERS = ["topic", "lastEventId", "replay", "lag", "envelope", "control", "ticket"];
 
 const readLastQuery = memoiseLast(readStreamQuery);
 
@@ -36,7 +36,10 @@ function readStreamQuery(text: string): StreamRequest {
     topics: wanted.length > 0 ? wanted : [DEFAULT_TOPIC],
     lastEventId: queryCursor(query),
     replay: parseReplay(lastValue(query, "replay")),
-    lag: (lastValue(query, "lag") ?? undefined) as LagPolicy | undefined, // the hub checks it
+    // The hub checks these.
+    lag: (lastValue(query, "lag") ?? undefined) as LagPolicy | undefined,
+    envelope: (lastValue(query, "envelope") ?? undefined) as StreamRequest["envelope"],
+    control: (lastValue(query, "control") ?? undefined) as StreamRequest["control"],
   };
 }
 
@@ -51,7 +54,8 @@ function streamRequest(
   const asks = query.includes("ticket=") ? readStreamQuery(query) : readLastQuery(query);
   const lastEventId = headerCursor(request) || asks.lastEventId;
   const topics = only ?? asks.topics;
-  const wanted = { topics, lastEventId, replay: asks.replay, lag: asks.lag };
+  const { replay, lag, envelope, control } = asks;
+  const wanted = { topics, lastEventId, replay, lag, envelope, control };
   if (access === undefined) return wanted;
   requireSubscribe(access, topics);
   return access.expires === null ? wanted : { ...wanted, expiresIn: access.expires - Date.now() };

@@ -4,6 +4,7 @@ const COHORT = "packages/hub/src/deliver/cohort.ts";
 const CATCH_UP = "packages/hub/src/deliver/catch-up.ts";
 const OPEN_STREAMS = "packages/hub/src/deliver/open-streams.ts";
 const RESUME = "packages/hub/src/subscribe/resume.ts";
+const ENCODING = "packages/hub/src/deliver/encoding.ts";
 const FAN_OUT = "packages/hub/src/deliver/fan-out.ts";
 
 /** Faults on the way from the log to a sink. */
@@ -111,6 +112,48 @@ export const DELIVER: readonly Mutant[] = [
     file: FAN_OUT,
     find: "&& memo.entries.every((entry, at) => entry === entries[at])",
     replace: "",
+    log: "memory",
+  },
+  {
+    name: "a frame of envelopes is shared with plain streams",
+    file: FAN_OUT,
+    find: "(entry, at) => entry === entries[at]",
+    replace: "(entry, at) => entry.seq === entries[at]!.seq",
+    log: "memory",
+  },
+  {
+    name: "streams with and without envelopes are one cohort",
+    file: "packages/hub/src/deliver/cohorts.ts",
+    find: "return encoding === null ? selectors.key : encoding.key + selectors.key;",
+    replace: "return encoding === null ? selectors.key : selectors.key;",
+    log: "memory",
+  },
+  {
+    name: "the envelope of one event stands for the next",
+    file: ENCODING,
+    find: "this.#last?.entry !== entry",
+    replace: "this.#last === null",
+    log: "memory",
+  },
+  {
+    name: "what is in an envelope is counted as if it were in none",
+    file: ENCODING,
+    find: "entries.length > 0 && encoded.bytes > left",
+    replace: "entries.length > 0 && entry.bytes > left",
+    log: "memory",
+  },
+  {
+    name: "a line end in an envelope begins a line",
+    file: ENCODING,
+    find: 'JSON.stringify(lines.replaceAll("\\ndata: ", "\\n").toWellFormed())',
+    replace: '`"${lines}"`',
+    log: "memory",
+  },
+  {
+    name: "the end of a topic is no comment in a frame",
+    file: ENCODING,
+    find: "entry.end ? this.#comments : this.#envelope",
+    replace: "!entry.end && this.#envelope",
     log: "memory",
   },
   {

@@ -102,4 +102,11 @@ export const SQLITE: readonly Mutant[] = [
     replace: "if (sizeOf(each.entry) <= maxBytes) newest = Math.max(newest, each.time);",
     log: "sqlite",
   },
+  {
+    name: "what was published as JSON is read from the file as text",
+    file: STORE,
+    find: "json: json === 1",
+    replace: "json: false",
+    log: "sqlite",
+  },
 ];

@@ -14,6 +14,8 @@ export interface Accepted {
   /** What a client decodes. */
   readonly type: string;
   readonly data: string;
+  /** Whether that was published as JSON. */
+  readonly json: boolean;
   /** What it counts for `maxBytes`. */
   readonly size: number;
   /** By the clock that ages it. */

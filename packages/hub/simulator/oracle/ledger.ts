@@ -21,6 +21,8 @@ export class Ledger {
   readonly selection: Selection;
   readonly #chronicle: Chronicle;
   readonly #verdict: Verdict;
+  /** Data comes in envelopes. */
+  readonly #isEnveloped: boolean;
   /** All that is selected up to here was given or told; null: it has not begun. What the client's last id stands for. */
   position: Place | null = null;
   /** Of this connection. */
@@ -31,11 +33,18 @@ export class Ledger {
   /** Topics of whose end it was told in this connection, with the event that ended each. */
   readonly told = new Map<string, Accepted>();
 
-  constructor(who: string, selection: Selection, chronicle: Chronicle, verdict: Verdict) {
+  constructor(
+    who: string,
+    selection: Selection,
+    chronicle: Chronicle,
+    verdict: Verdict,
+    isEnveloped = false,
+  ) {
     this.who = who;
     this.selection = selection;
     this.#chronicle = chronicle;
     this.#verdict = verdict;
+    this.#isEnveloped = isEnveloped;
   }
 
   /** The client connects, and goes on from the id that it sends. @param isOwn the one that it has come to by itself */
@@ -118,7 +127,7 @@ export class Ledger {
       this.#wrong("content", `${id} (${data.slice(0, 20)}) was never published`);
       return;
     }
-    if (event.type !== type || event.data !== data) {
+    if (event.type !== type || this.#shown(event) !== data) {
       this.#wrong("content", `${nameOf(event)} came as ${type}: ${JSON.stringify(data)}`);
     }
     if (!this.selection.has(event.topic)) this.#wrong("content", `${nameOf(event)} was not asked for`);
@@ -128,8 +137,18 @@ export class Ledger {
   /** Where the store has lost events, the number can stand for two. */
   #eventAt(place: Place, data: string): Accepted | undefined {
     const event = this.#chronicle.eventAt(place);
-    if (event?.data === data) return event;
-    return place.epoch.lost.find((each) => each.seq === place.seq && each.data === data) ?? event;
+    if (event !== undefined && this.#shown(event) === data) return event;
+    return place.epoch.lost.find((each) => each.seq === place.seq && this.#shown(each) === data) ?? event;
+  }
+
+  /** What its client decodes of an event. */
+  #shown({ topic, key, data, json, end }: Accepted): string {
+    if (!this.#isEnveloped || end) return data;
+    return JSON.stringify({
+      topic,
+      ...(key !== "" && { key }),
+      data: json ? (JSON.parse(data) as unknown) : data,
+    });
   }
 
   #end(topic: string, id: string): void {

@@ -2,10 +2,23 @@ import { HubError, type Message } from "../../src/index.ts";
 import { type Accepted, type Chronicle, type Epoch, nameOf } from "./chronicle.ts";
 import type { Verdict } from "./verdict.ts";
 
+/** Text; or a JSON value with a text in it. */
+export type Data = string | readonly [text: string];
+
+/** What a client decodes of it. */
+function decoded(data: Data): string {
+  return typeof data === "string" ? data.replace(/\r\n|\r/g, "\n") : JSON.stringify(data);
+}
+
+/** The number that {@link Registry.data} gave it. */
+function numberOf(text: string): number {
+  return Number(/[0-9]+/.exec(text)?.[0]);
+}
+
 /** What a publisher sends together. */
 export interface Publication {
   readonly name: string;
-  readonly messages: readonly (Message<string> & { topic: string })[];
+  readonly messages: readonly (Message<Data> & { topic: string })[];
   /** How often it was sent; how many of these have no answer. */
   sent: number;
   attempts: number;
@@ -81,7 +94,7 @@ export class Registry {
     const publication = { name, messages, sent: 0, attempts: 0, isAnswered: false, isRefused: false };
     for (const message of messages)
       if (message.data !== undefined)
-        this.#messages[Number.parseInt(message.data, 10)] = { publication, message };
+        this.#messages[numberOf(decoded(message.data))] = { publication, message };
     return publication;
   }
 
@@ -100,7 +113,7 @@ export class Registry {
     const verdict = this.#verdict;
     const chronicle = this.#chronicle;
     const { topic, key, idempotencyKey, end, seq } = event;
-    const sent = end ? undefined : this.#messages[Number.parseInt(text, 10)];
+    const sent = end ? undefined : this.#messages[numberOf(text)];
     if (!end && sent === undefined)
       verdict.wrong("content", `an event that nobody published: ${text.slice(0, 30)}`);
     if (sent !== undefined) {
@@ -121,9 +134,10 @@ export class Registry {
       )
         verdict.wrong("repeat", `${nameOf(before)} is published again as ${seq}`);
     }
-    const data = end ? JSON.stringify({ topic }) : sent!.message.data!.replace(/\r\n|\r/g, "\n");
+    const data = end ? JSON.stringify({ topic }) : decoded(sent!.message.data!);
+    const json = typeof sent?.message.data === "object";
     const type = end ? "sse:end" : (sent!.message.event ?? "message");
-    chronicle.accept({ ...event, type, data });
+    chronicle.accept({ ...event, type, data, json });
     const accepted = chronicle.current!.own.at(-1)!;
     if (idempotencyKey !== "") this.#known.set(name, accepted);
   }
@@ -177,7 +191,7 @@ export class Registry {
       verdict.wrong("acknowledged", `${name} is acknowledged as ${id}, which is not in the log`);
       return undefined;
     }
-    const data = message.data?.replace(/\r\n|\r/g, "\n");
+    const data = message.data === undefined ? undefined : decoded(message.data);
     const isIt =
       event.topic === message.topic &&
       (message.id !== undefined
@@ -227,7 +241,7 @@ export class Registry {
     }
     if (/may (have been|be there)/.test(error.message) || publication.sent > 1) return;
     publication.isRefused = true;
-    const parts = new Set(publication.messages.map(({ data }) => data?.replace(/\r\n|\r/g, "\n")));
+    const parts = new Set(publication.messages.map(({ data }) => data && decoded(data)));
     const { current } = this.#chronicle;
     const kept = current!.own.find(({ data, end }) => !end && parts.has(data));
     if (kept !== undefined)

@@ -6,6 +6,7 @@ import type { HubSettings } from "../options.ts";
 import type { LagPolicy } from "../subscribe/request.ts";
 import type { Stream, StreamHost } from "./stream.ts";
 import type { Cohort } from "./cohort.ts";
+import type { Encoding } from "./encoding.ts";
 
 /** Reads the log for streams that are not live, slice by slice, until they have had all that their cohort was sent. */
 export class CatchUp {
@@ -112,10 +113,15 @@ export class CatchUp {
     const page = this.#settings.log.read(cursor, cohort.selectors, limits);
     const slice =
       page instanceof Promise
-        ? page.then((late) => sliceOf(cursor, late, epoch))
-        : sliceOf(cursor, page, epoch);
+        ? page.then((late) => this.#sliceOf(cohort, cursor, late, epoch))
+        : this.#sliceOf(cohort, cursor, page, epoch);
     this.#memo = { cohort, cursor, upTo, lag, slice };
     return slice;
+  }
+
+  #sliceOf({ encoding }: Cohort<Stream>, after: Cursor, page: Page, epoch: string): Slice {
+    const written = encoding === null ? page : encoding.encodePage(page, this.#settings.maxFrameBytes);
+    return sliceOf(after, written, epoch, encoding);
   }
 
   /** The slice begins at the stream's cursor: only a read moves the cursor of a stream that is catching up. */
@@ -174,7 +180,12 @@ interface Memo {
 }
 
 /** The page that the log gave for what follows a cursor, with each hole that newer events stand for told before the next. */
-function sliceOf(after: Cursor, { from, entries, superseded, cursor }: Page, epoch: string): Slice {
+function sliceOf(
+  after: Cursor,
+  { from, entries, superseded, cursor }: Page,
+  epoch: string,
+  encoding: Encoding | null,
+): Slice {
   const id = (seq: Cursor): EventId => formatEventId(epoch, seq);
   let lags = 0;
   // Joined, the text of each event is put together once for all slices; added up, in each slice anew.
@@ -182,7 +193,8 @@ function sliceOf(after: Cursor, { from, entries, superseded, cursor }: Page, epo
   let seen = after;
   const tellLag = (to: Cursor): void => {
     lags++;
-    texts.push(gapEvent("lag" satisfies GapReason, id(seen), id(to)));
+    const gap = gapEvent("lag" satisfies GapReason, id(seen), id(to));
+    texts.push(encoding === null ? gap : encoding.encodeControl(gap));
     seen = to;
   };
   for (const [at, entry] of entries.entries()) {

@@ -2,13 +2,16 @@ import type { Cursor } from "../log/event-id.ts";
 import type { Position } from "../log/event-log.ts";
 import type { StoredEvent } from "../log/stored-event.ts";
 import type { SelectorSet, Topic } from "../topics/topic.ts";
+import type { Encoding } from "./encoding.ts";
 
 /**
- * All streams with the same selectors. They get the same bytes, so each frame is made once, and is written to one live
+ * All streams with the same selectors and encoding. They get the same bytes, so each frame is made once, and is written to one live
  * stream after the other, over several turns of the event loop when they are many.
  */
 export class Cohort<Stream extends Member> {
   readonly selectors: SelectorSet;
+  /** How its events are written; null: as the log keeps them. */
+  readonly encoding: Encoding | null;
   /** Streams in whatever state; a cohort without any is dropped. */
   members = 0;
   /** Those of them that wait for the log to say where they begin, or go on. */
@@ -37,8 +40,9 @@ export class Cohort<Stream extends Member> {
   /** For each topic that has ended, by which event; most never need it. */
   #ends: Map<Topic, Cursor> | null = null;
 
-  constructor(selectors: SelectorSet) {
+  constructor(selectors: SelectorSet, encoding: Encoding | null) {
     this.selectors = selectors;
+    this.encoding = encoding;
   }
 
   /** An event of one of its topics. True when there are live streams to send it to. */
@@ -49,8 +53,9 @@ export class Cohort<Stream extends Member> {
     if (this.live.length === 0) return false;
     if (this.#overrunFrom !== null) return true;
     if (this.#pending.length === 0) this.#pendingSince = now;
-    this.#pending.push(entry);
-    this.#pendingBytes += entry.bytes + PENDING_BYTES;
+    const written = this.encoding === null ? entry : this.encoding.encode(entry);
+    this.#pending.push(written);
+    this.#pendingBytes += written.bytes + PENDING_BYTES;
     if (this.#pendingBytes > maxPendingBytes && this.#pending.length > 1) {
       this.#overrunFrom = this.#pending[0]!.seq - 1;
       this.#dropPending();

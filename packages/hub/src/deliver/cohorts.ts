@@ -1,6 +1,8 @@
 import type { Stream } from "./stream.ts";
+import type { StreamRequest } from "../subscribe/request.ts";
 import type { Pattern, SelectorSet, Topic } from "../topics/topic.ts";
 import { Cohort as CohortOf } from "./cohort.ts";
+import { Encoding } from "./encoding.ts";
 import { createNode, type PatternNode, TopicMatch } from "./topic-match.ts";
 
 /** The cohorts. Finds those that want a topic, at a cost in proportion to those that match, however many there are. */
@@ -10,6 +12,8 @@ export class Cohorts {
   readonly #patterns = createNode();
   #patternCount = 0;
   readonly #cohorts = new Map<string, Cohort>();
+  /** By their keys; none while all streams are plain. */
+  readonly #encodings = new Map<string, Encoding>();
   /** The last match, until it is forgotten: one for all events, as most are done with at once. */
   readonly #match = new TopicMatch();
 
@@ -31,17 +35,28 @@ export class Cohorts {
     return members;
   }
 
-  /** The cohort of all that ask for these, which is made when there is none. */
-  cohortOf(selectors: SelectorSet): Cohort {
-    let cohort = this.#cohorts.get(selectors.key);
+  /** The cohort of all that ask for these in this form, which is made when there is none. */
+  cohortOf(selectors: SelectorSet, { envelope, control }: Form = {}): Cohort {
+    const encoding = this.#encoding(envelope === "json", control === "comment");
+    const key = keyOf(selectors, encoding);
+    let cohort = this.#cohorts.get(key);
     if (cohort !== undefined) return cohort;
-    cohort = new CohortOf(selectors);
-    this.#cohorts.set(selectors.key, cohort);
+    cohort = new CohortOf(selectors, encoding);
+    this.#cohorts.set(key, cohort);
     this.#add(cohort);
     // A match that is under way may have passed its place.
     const { topic, found } = this.#match;
     if (topic !== null && selectors.matches(topic)) found.push(cohort);
     return cohort;
+  }
+
+  #encoding(envelope: boolean, comments: boolean): Encoding | null {
+    if (!envelope && !comments) return null;
+    const made = new Encoding(envelope, comments);
+    const known = this.#encodings.get(made.key);
+    if (known !== undefined) return known;
+    this.#encodings.set(made.key, made);
+    return made;
   }
 
   #add(cohort: Cohort): void {
@@ -66,7 +81,7 @@ export class Cohorts {
   }
 
   remove(cohort: Cohort): void {
-    this.#cohorts.delete(cohort.selectors.key);
+    this.#cohorts.delete(keyOf(cohort.selectors, cohort.encoding));
     for (const topic of cohort.selectors.topics) {
       const cohorts = this.#topics.get(topic);
       if (cohorts instanceof Set) cohorts.delete(cohort);
@@ -95,9 +110,10 @@ export class Cohorts {
     return this.#match;
   }
 
-  /** Lets go of the cohorts that were found. */
+  /** Lets go of the cohorts that were found, and of the event that was encoded for them. */
   forgetMatch(): void {
     this.#match.clear();
+    if (this.#encodings.size > 0) for (const encoding of this.#encodings.values()) encoding.forget();
   }
 
   #begin(match: TopicMatch, topic: Topic): void {
@@ -106,3 +122,9 @@ export class Cohorts {
 }
 
 type Cohort = CohortOf<Stream>;
+/** What of a request its encoding goes by. */
+type Form = Pick<StreamRequest, "envelope" | "control">;
+
+function keyOf(selectors: SelectorSet, encoding: Encoding | null): string {
+  return encoding === null ? selectors.key : encoding.key + selectors.key;
+}

@@ -13,6 +13,7 @@ import type { Topic } from "../topics/topic.ts";
 import { CatchUp, type CatchUpHost } from "./catch-up.ts";
 import type { Cohort } from "./cohort.ts";
 import { Cohorts } from "./cohorts.ts";
+import { controlBytes } from "./encoding.ts";
 import { FanOut } from "./fan-out.ts";
 import { Router } from "./router.ts";
 import { Stream } from "./stream.ts";
@@ -56,7 +57,7 @@ export class OpenStreams implements CatchUpHost, TailListener {
     this.resumer = new Resumer(settings, this, this.#catchUp);
   }
 
-  /** How many sets of selectors they have. */
+  /** How many sets of selectors they have, each encoding of one counted. */
   get cohorts(): number {
     return this.#cohorts.size;
   }
@@ -94,7 +95,7 @@ export class OpenStreams implements CatchUpHost, TailListener {
   register(request: PositionRequest, wanted: StreamRequest): Stream {
     const { lag = "catch-up", expiresIn = Infinity } = wanted;
     const quotas = this.quotas.acquire(wanted);
-    const stream = new Stream(this, this.#cohorts.cohortOf(request.selectors), request, lag, quotas);
+    const stream = new Stream(this, this.#cohorts.cohortOf(request.selectors, wanted), request, lag, quotas);
     const age = this.#age();
     stream.until = stream.opened + Math.min(expiresIn, age);
     if (age < expiresIn) stream.endsBy = "max-age";
@@ -190,16 +191,17 @@ export class OpenStreams implements CatchUpHost, TailListener {
     const { state, sink, request, lastEventId } = stream;
     if (state === "closed") return;
     if (state !== "blocked" && sink !== null) {
-      this.tellClosing(sink, request?.lastEventId ?? lastEventId ?? this.id(stream.covered), reason);
+      this.tellClosing(stream, sink, request?.lastEventId ?? lastEventId ?? this.id(stream.covered), reason);
     }
     this.end(stream, reason);
   }
 
   /** @param id where the client left off; what is not the text of an id, it is not told */
-  tellClosing(sink: Sink, id: string, reason: ClosingReason): void {
+  tellClosing({ cohort }: Stream, sink: Sink, id: string, reason: ClosingReason): void {
     const retry = reason === "drain" ? this.returnTime() : this.retry();
     try {
-      const written = sink.write(encoder.encode(closingEvent(SAFE_ID.test(id) ? id : "", reason, retry)));
+      const text = closingEvent(SAFE_ID.test(id) ? id : "", reason, retry);
+      const written = sink.write(controlBytes(cohort.encoding, text));
       if (typeof written !== "number") written.catch(() => {}); // the socket has failed: nobody waits for it any more
     } catch {
       // It is closed all the same.
@@ -255,5 +257,4 @@ const AGE_SPREAD = 0.25;
 /** A client may come with any text for an id; one that no header can carry is not told back. */
 const SAFE_ID = /^[\x20-\x7e]{1,128}$/;
 
-const encoder = new TextEncoder();
-const HEARTBEAT_FRAME = encoder.encode(HEARTBEAT);
+const HEARTBEAT_FRAME = new TextEncoder().encode(HEARTBEAT);

@@ -8,6 +8,8 @@ export interface NewEvent {
   readonly type: string;
   /** As it goes over the wire, but for its line ends. */
   readonly data: string;
+  /** True when the publisher gave a JSON value other than a string, and `data` is its text. An old record without it is text. */
+  readonly json: boolean;
   /** What it is about within its topic, "" when the publisher did not say. */
   readonly key: string;
   /** The publisher's id, "" when it gave none. */

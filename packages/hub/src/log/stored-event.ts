@@ -16,6 +16,8 @@ export interface StoredEvent {
   readonly idempotencyKey: string;
   /** True for the event that ends its topic. */
   readonly end: boolean;
+  /** True when its data was published as a JSON value other than a string. */
+  readonly json: boolean;
   /** The encoded event, id line included: made once, the same for every stream. */
   readonly wire: string;
   /** UTF-8 bytes of `wire`. */
@@ -29,10 +31,10 @@ export function storedEvent(
   event: NewEvent,
   id: EventId = formatEventId(epoch, seq),
 ): StoredEvent {
-  const { topic, key, idempotencyKey, end } = event;
+  const { topic, key, idempotencyKey, end, json } = event;
   if (end) {
     const wire = endEvent(id, topic);
-    return { seq, topic, key, idempotencyKey, end, wire, bytes: Buffer.byteLength(wire) };
+    return { seq, topic, key, idempotencyKey, end, json, wire, bytes: Buffer.byteLength(wire) };
   }
   const { type, data } = event;
   // The id is ours, and needs no check. Counting the bytes of the parts leaves the engine free to put the text together
@@ -42,7 +44,7 @@ export function storedEvent(
       ? `data: ${data}\nid: ${id}\n\n`
       : encodeEvent({ event: type, data, id });
   const bytes = wire.length + extraUtf8Bytes(data) + (type === "" ? 0 : extraUtf8Bytes(type));
-  return { seq, topic, key, idempotencyKey, end, wire, bytes };
+  return { seq, topic, key, idempotencyKey, end, json, wire, bytes };
 }
 
 /** By how much the UTF-8 bytes of a text are more than its length. */

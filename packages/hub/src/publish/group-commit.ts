@@ -97,7 +97,8 @@ export class GroupCommit {
       const { epoch: its, cursor } = parseEventId(id)!;
       if (cursor <= last || (its === epoch && cursor <= newest)) continue;
       given.add(cursor);
-      this.#newest = { epoch: its, cursor };
+      // A repeat of one that is new, in the same append, comes after newer ones.
+      if (its !== this.#newest.epoch || cursor > this.#newest.cursor) this.#newest = { epoch: its, cursor };
     }
     return given.size;
   }

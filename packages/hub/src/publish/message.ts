@@ -54,12 +54,13 @@ export function parseMessage(
         `data is over the limit of ${maxEventBytes} bytes, of which each line after the first takes ${LINE_BYTES}; send a reference instead`,
       );
     }
-    events.push({ topic, type, data, key, idempotencyKey, end: false });
+    const json = typeof message.data !== "string";
+    events.push({ topic, type, data, json, key, idempotencyKey, end: false });
   }
   if (end) {
     // The end is no repetition of the event before it.
     const id = idempotencyKey === "" ? "" : endId(idempotencyKey);
-    events.push({ topic, type: "", data: "", key: "", idempotencyKey: id, end: true });
+    events.push({ topic, type: "", data: "", json: false, key: "", idempotencyKey: id, end: true });
   }
   return events;
 }

@@ -9,7 +9,7 @@ import type { Opening } from "./opening.ts";
 import type { StreamRequest } from "./request.ts";
 
 /** What {@link Hub.iterate} takes besides. */
-export interface IterateRequest extends StreamRequest {
+export interface IterateRequest extends Omit<StreamRequest, "envelope" | "control"> {
   /** Bytes that may wait for `next` before the iterator counts as behind, and what follows stays in the log; default 65,536. */
   highWaterMark?: number;
 }
@@ -69,7 +69,7 @@ export class EventIterator implements AsyncIterableIterator<HubEvent>, Sink {
     }
     signal?.addEventListener("abort", this);
     try {
-      this.#opening = open({ ...request, signal: this.#withdraw.signal });
+      this.#opening = open({ ...request, ...PLAIN, signal: this.#withdraw.signal });
     } catch (error) {
       this.#end({ error });
       return;
@@ -204,3 +204,6 @@ export class EventIterator implements AsyncIterableIterator<HubEvent>, Sink {
     this.#end({});
   }
 }
+
+/** Events are told apart by their wire form. */
+const PLAIN = { envelope: undefined, control: undefined } satisfies Partial<StreamRequest>;

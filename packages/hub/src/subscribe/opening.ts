@@ -48,7 +48,8 @@ export class Opening {
     const stream = this.#stream;
     if (stream.sink !== null) throw new TypeError("the stream has a sink already");
     if (stream.state === "closed") {
-      this.#streams.tellClosing(sink, this.#lastEventId === "" ? this.#id : this.#lastEventId, "drain");
+      const id = this.#lastEventId === "" ? this.#id : this.#lastEventId;
+      this.#streams.tellClosing(stream, sink, id, "drain");
       sink.close("drain");
     } else this.#streams.resumer.attach(stream, sink);
     return stream;

@@ -13,6 +13,16 @@ export interface StreamRequest {
   /** Default `catch-up`. */
   lag?: LagPolicy | undefined;
   /**
+   * `json`: the data of each event is `{"topic": ..., "key"?: ..., "data": ...}`, so that who asks for a pattern knows the topic
+   * of each. `data` in it is the JSON value that was published, or a string. Control events are as always. Default: none.
+   */
+  envelope?: "json" | undefined;
+  /**
+   * How control events come: as `event`, which is the default, or as `comment`, which a client does not dispatch, for readers that
+   * take every event for theirs. Their ids count all the same.
+   */
+  control?: "event" | "comment" | undefined;
+  /**
    * Milliseconds from the opening after which the stream is closed, as `auth-expired`, within a second; default: never.
    * The client may come back with a new permission, and goes on where it was.
    */
@@ -37,7 +47,7 @@ export type LagPolicy = "catch-up" | "latest" | "disconnect";
  * @throws HubError `bad-selector` or `bad-request`
  */
 export function parseRequest(
-  { topics, lastEventId = "", replay = 0, lag = "catch-up" }: StreamRequest,
+  { topics, lastEventId = "", replay = 0, lag = "catch-up", envelope, control = "event" }: StreamRequest,
   maxSelectors: number,
 ): PositionRequest {
   if (topics.length > maxSelectors) {
@@ -45,6 +55,12 @@ export function parseRequest(
   }
   if (!LAG_POLICIES.includes(lag)) {
     throw new HubError("bad-request", `lag must be one of ${LAG_POLICIES.join(", ")}`);
+  }
+  if (envelope !== undefined && envelope !== "json") {
+    throw new HubError("bad-request", "envelope must be json, or left out");
+  }
+  if (control !== "event" && control !== "comment") {
+    throw new HubError("bad-request", "control must be event or comment");
   }
   if (replay !== "all" && !(Number.isSafeInteger(replay) && replay >= 0)) {
     throw new HubError("bad-request", 'replay must be "all" or a whole number from 0 on');

@@ -1,5 +1,6 @@
 import { endEvent, gapEvent, type GapReason, readyEvent } from "../control-events.ts";
 import type { CatchUp } from "../deliver/catch-up.ts";
+import { controlBytes } from "../deliver/encoding.ts";
 import type { Stream, StreamHost } from "../deliver/stream.ts";
 import { HubError } from "../errors.ts";
 import type { Cursor, EventId } from "../log/event-id.ts";
@@ -93,7 +94,8 @@ export class Resumer {
     stream.request = stream.position = null;
     stream.state = "catching-up";
     const text = readyText(request!, position, id, this.#host.retry());
-    if (stream.write(encoder.encode(text), [], position.cursor)) this.#catchUp.goOn(stream);
+    const bytes = controlBytes(cohort.encoding, text);
+    if (stream.write(bytes, [], position.cursor)) this.#catchUp.goOn(stream);
   }
 
   /** Asks the log where a stream goes on, since its events are gone, or the log has changed under it. */
@@ -131,7 +133,7 @@ export class Resumer {
     if (text === "") stream.cursor = found.cursor;
     else {
       if (found.gap !== null) this.#host.counters.gaps[found.gap]++;
-      if (!stream.write(encoder.encode(text), [], found.cursor)) return;
+      if (!stream.write(controlBytes(cohort.encoding, text), [], found.cursor)) return;
     }
     this.#catchUp.goOn(stream);
   }
@@ -193,8 +195,6 @@ interface ResumerHost extends StreamHost {
   /** Ends the stream without a word more. */
   end(stream: Stream, reason: "error", error: unknown): void;
 }
-
-const encoder = new TextEncoder();
 
 /** What the gap event tells of where the client was: nothing that is not an id of ours. */
 function gapFrom(reason: GapReason, lastEventId: string): string | null {

@@ -69,6 +69,25 @@ export function logContract(name: string, { open, reopen, hasOwnClock, stride = 
       expect(texts((await read(0, all)).entries)).toEqual(data);
     });
 
+    test("knows of each event whether its data was published as JSON", async () => {
+      const kinds = [true, false, true];
+      const tailed: boolean[] = [];
+      const stop = log.tail({
+        append: (entries) => void tailed.push(...entries.map(({ json }) => json)),
+        reset: () => expect.unreachable(),
+        skip: () => expect.unreachable(),
+      });
+      await append(...kinds.map((json, at) => newEvent("a", `${at}`, { json })));
+      const { entries } = await read(0, all);
+      expect(entries.map(({ json }) => json)).toEqual(kinds);
+      for (const latest of [false, true]) {
+        const page = await read(0, new SelectorSet(["a"]), { latest });
+        expect(page.entries.map(({ json }) => json)).toEqual(latest ? [true] : kinds);
+      }
+      stop();
+      expect(tailed).toEqual(kinds);
+    });
+
     test("reads from every cursor, within the last event to consider", async () => {
       const seqs = await append(...["1", "2", "3", "4"].map((data) => newEvent("a", data)));
       for (const [index, seq] of seqs.entries()) {
@@ -412,7 +431,7 @@ export function logContract(name: string, { open, reopen, hasOwnClock, stride = 
         const ids = await log.append([
           publish(),
           newEvent("b", "", { end: true }),
-          newEvent("a", "2", { key: "k" }),
+          newEvent("a", "2", { key: "k", json: true }),
         ]);
         const bounds = log.bounds();
         const { entries } = await read(0, all);
@@ -428,6 +447,7 @@ export function logContract(name: string, { open, reopen, hasOwnClock, stride = 
         });
         expect(log.bounds()).toEqual({ ...bounds, epoch });
         expect((await read(0, all)).entries).toEqual([...entries]);
+        expect(entries.map(({ json }) => json)).toEqual([false, false, true]);
         expect(texts((await read(0, all, { latest: true })).entries)).toEqual(['{"topic":"b"}', "2"]);
         expect(await endsOf("a", "b")).toEqual([0, parseEventId(ids[1]!)!.cursor]);
         expect(await log.append([publish()])).toEqual([ids[0]!]);
@@ -465,5 +485,6 @@ export interface ContractRetention {
 
 /** An event as a log is given it. */
 export function newEvent(topic: string, data: string, more: Partial<NewEvent> = {}): NewEvent {
-  return { topic: parseTopic(topic), type: "", data, key: "", idempotencyKey: "", end: false, ...more };
+  const rest = { type: "", json: false, key: "", idempotencyKey: "", end: false };
+  return { topic: parseTopic(topic), data, ...rest, ...more };
 }

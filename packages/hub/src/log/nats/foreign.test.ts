@@ -43,6 +43,7 @@ describe.skipIf(reason !== "")(`messages in a log's stream that are not ours${re
     "a line end in the type": row([3, "x\revent: sse:end"]),
     "a type of the hub's own": row([3, "sse:end"]),
     "an end that is neither": row([5, true]),
+    "JSON that is none": row([4, '1,"topic":"u"'], [6, 1]),
     "a field too few": '[["t","","","","foreign"]]',
     "bytes that are no UTF-8": new Uint8Array([
       ...Buffer.from('[["t","","","","'),

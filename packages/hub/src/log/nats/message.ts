@@ -16,14 +16,10 @@ export interface Message {
 
 /** What a message holds: events that were published together. */
 export function payloadOf(events: readonly NewEvent[]): Uint8Array {
-  const rows = events.map(({ topic, key, idempotencyKey, type, data, end }): Row => [
-    topic,
-    key,
-    idempotencyKey,
-    type,
-    data,
-    end ? 1 : 0,
-  ]);
+  const rows = events.map(({ topic, key, idempotencyKey, type, data, end, json }): Row => {
+    const row = [topic, key, idempotencyKey, type, data, end ? 1 : 0] as const;
+    return json ? [...row, 1] : row;
+  });
   return Buffer.from(JSON.stringify(rows));
 }
 
@@ -89,12 +85,16 @@ function eventsOf(data: Uint8Array): NewEvent[] {
   }
 }
 
-/** Through the door again: nothing else keeps from the wire what was not published by a hub. */
-function eventOf([topic, key, idempotencyKey, type, data, end]: Row): NewEvent {
+/**
+ * Through the door again: nothing else keeps from the wire what was not published by a hub. What is no JSON would forge the
+ * fields around it in an envelope.
+ */
+function eventOf([topic, key, idempotencyKey, type, data, end, json]: Row): NewEvent {
   const isText = typeof key === "string" && typeof idempotencyKey === "string" && typeof data === "string";
   const isType = typeof type === "string" && !BREAKS.test(type) && !type.startsWith("sse:");
   if (!isText || !isType || (end !== 0 && end !== 1)) throw new TypeError("not an event");
-  return { topic: parseTopic(topic), key, idempotencyKey, type, data, end: end === 1 };
+  if (json === 1) JSON.parse(data);
+  return { topic: parseTopic(topic), key, idempotencyKey, type, data, end: end === 1, json: json === 1 };
 }
 
 /**
@@ -103,7 +103,16 @@ function eventOf([topic, key, idempotencyKey, type, data, end]: Row): NewEvent {
  */
 export const SLOTS = 2 ** 14;
 
-type Row = [topic: string, key: string, idempotencyKey: string, type: string, data: string, end: 0 | 1];
+/** `json` is left out for text, as in messages of versions that did not know it; those leave it out when they read. */
+type Row = readonly [
+  topic: string,
+  key: string,
+  idempotencyKey: string,
+  type: string,
+  data: string,
+  end: 0 | 1,
+  json?: 1,
+];
 
 const UTF_8 = new TextDecoder("utf-8", { fatal: true });
 const BREAKS = /[\r\n\0]/;

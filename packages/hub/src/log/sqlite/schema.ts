@@ -1,9 +1,12 @@
 export const APPLICATION_ID = 0x53_53_45_31; // "SSE1"
-export const SCHEMA_VERSION = 3;
+export const SCHEMA_VERSION = 4;
 
 /** One row for each opening that began an epoch; begun: the last event before it. */
 const EPOCHS =
   "CREATE TABLE epochs (number INTEGER PRIMARY KEY, name TEXT NOT NULL, begun INTEGER NOT NULL);";
+
+/** 1 for data that was published as JSON. Last, where an upgrade adds it. */
+const JSON_COLUMN = "json INTEGER NOT NULL DEFAULT 0";
 
 const EMPTY_TOPICS = `
   CREATE INDEX empty_topics ON topics (evicted) WHERE empty AND NOT ended;
@@ -22,7 +25,8 @@ export const SCHEMA = `
     empty INTEGER NOT NULL, ended INTEGER NOT NULL DEFAULT 0);
   ${EMPTY_TOPICS}
   CREATE TABLE events (seq INTEGER PRIMARY KEY, topic INTEGER NOT NULL, time INTEGER NOT NULL, size INTEGER NOT NULL,
-    "end" INTEGER NOT NULL, key TEXT NOT NULL, publish_id TEXT NOT NULL, type TEXT NOT NULL, data TEXT NOT NULL);
+    "end" INTEGER NOT NULL, key TEXT NOT NULL, publish_id TEXT NOT NULL, type TEXT NOT NULL, data TEXT NOT NULL,
+    ${JSON_COLUMN});
   CREATE INDEX events_by_topic ON events (topic); -- and by seq, which every index ends with
   CREATE INDEX events_by_publish_id ON events (topic, publish_id) WHERE publish_id <> '';
   -- The newest event of each topic and key.
@@ -43,5 +47,9 @@ export const UPGRADES: Readonly<Record<number, string>> = {
     ALTER TABLE topics ADD COLUMN ended INTEGER NOT NULL DEFAULT 0;
     ${EMPTY_TOPICS}
     PRAGMA user_version = 3;
+  `,
+  3: `
+    ALTER TABLE events ADD COLUMN ${JSON_COLUMN};
+    PRAGMA user_version = 4;
   `,
 };

@@ -112,10 +112,10 @@ export class SqliteStore {
     for (let at = 0; at < entries.length; at++) {
       const entry = entries[at]!;
       const { seq, end, key, idempotencyKey } = entry;
-      const { type, data } = events[at]!;
+      const { type, data, json } = events[at]!;
       const topic = this.topics.use(entry.topic, state.forgotten);
       const size = sizeOf(entry);
-      insert.run(seq, topic, now, size, end ? 1 : 0, key, idempotencyKey, type, data);
+      insert.run(seq, topic, now, size, end ? 1 : 0, key, idempotencyKey, type, data, json ? 1 : 0);
       state.bytes += size;
       if (!end) {
         // An end is no news of what the topic is about.
@@ -266,7 +266,7 @@ export class SqliteStore {
 function statements(file: SqliteFile) {
   return {
     state: file.prepare("UPDATE log SET last = ?, bytes = ?, forgotten = ?"),
-    insert: file.prepare("INSERT INTO events VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"),
+    insert: file.prepare("INSERT INTO events VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"),
     renew: file.prepare("INSERT OR REPLACE INTO newest VALUES (?, ?, ?)"),
     oldest: file.prepare(
       'SELECT seq, time, size, topic, key, "end" FROM events WHERE seq >= ? ORDER BY seq LIMIT ?',
@@ -328,19 +328,21 @@ type EventRow = [
   type: string,
   data: string | Uint8Array,
   time: number,
+  json: 0 | 1,
 ];
 type OldestRow = [seq: Cursor, time: number, size: number, topic: number, key: string, end: 0 | 1];
 
 /** Of `events` and `topics`: what {@link entryOf} takes. */
 export function entryColumns({ cutsText }: SqliteFile): string {
   const data = cutsText ? "iif(instr(data, char(0)) > 0, CAST(data AS BLOB), data)" : "data";
-  return `seq, name, "end", events.key, publish_id, events.type, ${data}, time`;
+  return `seq, name, "end", events.key, publish_id, events.type, ${data}, time, events.json`;
 }
 
 export function entryOf(epochs: SqliteEpochs, row: unknown[]): StoredEvent {
-  const [seq, topic, end, key, idempotencyKey, type, bytesOrText] = row as EventRow;
+  const [seq, topic, end, key, idempotencyKey, type, bytesOrText, , json] = row as EventRow;
   const data = typeof bytesOrText === "string" ? bytesOrText : decoder.decode(bytesOrText);
-  return storedEvent(epochs.of(seq), seq, { topic, type, data, key, idempotencyKey, end: end === 1 });
+  const event = { topic, type, data, json: json === 1, key, idempotencyKey, end: end === 1 };
+  return storedEvent(epochs.of(seq), seq, event);
 }
 
 /** A mark at the beginning of data is a part of them. */

@@ -36,19 +36,30 @@ const VERSIONS: Readonly<Record<number, string>> = {
     CREATE TABLE epochs (number INTEGER PRIMARY KEY, name TEXT NOT NULL, begun INTEGER NOT NULL);
     INSERT INTO epochs VALUES (1, 'oldoldold1', 0);
   `,
+  3: `
+    PRAGMA user_version = 3;
+    CREATE TABLE log (last INTEGER NOT NULL, bytes INTEGER NOT NULL, forgotten INTEGER NOT NULL);
+    INSERT INTO log VALUES (4, 900, 0);
+    CREATE TABLE epochs (number INTEGER PRIMARY KEY, name TEXT NOT NULL, begun INTEGER NOT NULL);
+    INSERT INTO epochs VALUES (1, 'oldoldold1', 0);
+    DROP INDEX empty_topics;
+    ALTER TABLE topics ADD COLUMN ended INTEGER NOT NULL DEFAULT 0;
+    CREATE INDEX empty_topics ON topics (evicted) WHERE empty AND NOT ended;
+    CREATE INDEX ended_topics ON topics (evicted, ended) WHERE ended;
+  `,
 };
 
 /** Of five topics one is empty: its event, 1, is evicted. */
 const ROWS = `
-  INSERT INTO topics VALUES (1, 'gone', 1, 1), (2, 'a', 0, 0), (3, 'done', 0, 0);
+  INSERT INTO topics (id, name, evicted, empty) VALUES (1, 'gone', 1, 1), (2, 'a', 0, 0), (3, 'done', 0, 0);
   INSERT INTO events VALUES
     (2, 2, 1000, 300, 0, 'k', 'p', '', 'two'), (3, 2, 1000, 300, 0, '', '', 'named', 'three'),
     (4, 3, 1000, 300, 1, '', '', '', '');
   INSERT INTO newest VALUES (2, 'k', 2), (2, '', 3);
 `;
 
-test.each([1, 2])(
-  "a file of version %p is gone on with, ids and all, and learns of ends",
+test.each([1, 2, 3])(
+  "a file of version %p is gone on with, ids and all, and learns of ends and of JSON",
   async (version) => {
     const path = join(folder, `${version}.db`);
     change(path, `PRAGMA journal_mode = WAL; ${TABLES}${VERSIONS[version]!}${ROWS}`);
@@ -71,6 +82,7 @@ test.each([1, 2])(
     });
     expect(await ask(log, ["gone"], "oldoldold1-0")).toMatchObject({ gap: "evicted", cursor: 1 });
     const { entries } = await log.read(0, new SelectorSet(["a"]), { bytes: Infinity, upTo: Infinity });
+    expect(entries.map(({ json }) => json)).toEqual([false, false]);
     expect(entries.map(({ wire }) => wire)).toEqual([
       "data: two\nid: oldoldold1-2\n\n",
       expect.stringContaining("event: named\n"),
@@ -80,10 +92,12 @@ test.each([1, 2])(
     ]);
     appendAtOnce(
       log,
-      [1, 2, 3, 4].map((at) => newEvent("b", `${at}`)),
+      [1, 2, 3, 4].map((at) => newEvent("b", `${at}`, { json: at > 2 })),
     );
     log.close();
     log = open();
+    const kept = await log.read(0, new SelectorSet(["b"]), { bytes: Infinity, upTo: Infinity });
+    expect(kept.entries.map(({ json }) => json)).toEqual([false, false, true, true]);
     expect(log.bounds()).toMatchObject({ first: 5, last: 8 });
     const done = await ask(log, ["done"], "oldoldold1-3");
     expect(done).toMatchObject({ gap: "evicted", ends: [4] });
