@@ -11,7 +11,7 @@ type NodeResponse = ServerResponse | Http2ServerResponse;
 export type NodeListener = (
   request: NodeRequest,
   response: NodeResponse,
-  next?: (error?: unknown) => void,
+  next?: (error?: Error) => void,
 ) => void;
 
 /** A {@link Handler}, or what `events` makes, or any function of a request that has a `Response` for it. */
@@ -32,7 +32,7 @@ export function toNodeListener(handler: Answers): NodeListener {
   return (request, response, next) => {
     if (next !== undefined && handler.has?.(pathOf(request)) === false) return next();
     answer(handler, request, response).catch((error: unknown) => {
-      if (next !== undefined && !response.headersSent) next(error);
+      if (next !== undefined && !response.headersSent) next(error as Error);
       else {
         console.error(error);
         response.destroy();

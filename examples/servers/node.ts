@@ -1,0 +1,9 @@
+import { createServer } from "node:http";
+import { createAuthorize, createHandler, readTokens } from "@sse/http";
+import { toNodeListener } from "@sse/http/node";
+import { createHub } from "@sse/hub";
+
+const authorize = createAuthorize({ tokens: readTokens(process.env["SSE_TOKENS"]!) });
+const handler = createHandler({ hub: createHub(), authorize });
+
+createServer(toNodeListener(handler)).listen(process.env["PORT"]);

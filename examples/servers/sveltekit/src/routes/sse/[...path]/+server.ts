@@ -1,0 +1,8 @@
+import { createAuthorize, createHandler, readTokens } from "@sse/http";
+import { createHub } from "@sse/hub";
+
+const authorize = createAuthorize({ tokens: readTokens(process.env["SSE_TOKENS"] ?? "[]") });
+const handler = createHandler({ hub: createHub(), authorize, basePath: "/sse" });
+
+export const GET = ({ request }: { request: Request }) => handler(request);
+export const POST = GET;
