@@ -10,7 +10,7 @@ const hub = createHub();
 
 const typeDefs = `
   type Event { kind: String! id: ID! topic: String type: String data: String }
-  type Query { listeners(topic: String!): Int! }
+  type Query { streams: Int! }
   type Mutation { publish(topic: String!, data: String!, end: Boolean): ID! }
   type Subscription { events(topic: String!, lastEventId: ID): Event! }
 `;
@@ -22,22 +22,24 @@ interface Arguments {
   lastEventId?: string;
 }
 
+const forbidden = (): GraphQLError => new GraphQLError("Forbidden", { extensions: { status: 403 } });
+
 type Context = { access: Access };
 
 const resolvers = {
   Query: {
-    listeners: (_: unknown, { topic }: Arguments) => hub.listeners(topic),
+    streams: () => hub.stats().streams,
   },
   Mutation: {
     publish(_: unknown, { topic, ...message }: Arguments, { access }: Context) {
-      if (!access.publish?.matches(parseTopic(topic))) throw new GraphQLError("Forbidden");
+      if (!access.publish?.matches(parseTopic(topic))) throw forbidden();
       return hub.publish(topic, message);
     },
   },
   Subscription: {
     events: {
       subscribe(_: unknown, { topic, lastEventId }: Arguments, { access }: Context) {
-        if (!access.subscribe?.matches(parseTopic(topic))) throw new GraphQLError("Forbidden");
+        if (!access.subscribe?.matches(parseTopic(topic))) throw forbidden();
         return hub.iterate({ topics: [topic], lastEventId });
       },
       resolve: (event: HubEvent) => event,

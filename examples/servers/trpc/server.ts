@@ -10,6 +10,8 @@ const hub = createHub();
 const { procedure, router } = initTRPC.context<Access>().create();
 
 const appRouter = router({
+  streams: procedure.query(() => hub.stats().streams),
+
   events: procedure
     .input(z.object({ topic: z.string(), lastEventId: z.string().optional() }))
     .subscription(async function* ({ ctx, input: { topic, lastEventId }, signal }) {
