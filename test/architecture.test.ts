@@ -27,7 +27,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   "@sse/web": ["@sse/protocol", "@sse/client"],
   "@sse/server": ["@sse/protocol", "@sse/hub", "@sse/http", "@sse/elysia", "@sse/web", "@sse/client"],
   "@sse/bench": ["@sse/protocol"],
-  "@sse/examples": ["@sse/client"],
+  "@sse/examples": ["@sse/client", "@sse/hub", "@sse/http", "@sse/elysia"],
 };
 
 const IMPORT = /(?:^|\n)\s*(?:import|export)\s[^;]*?from\s+"([^"]+)"|import\("([^"]+)"\)/g;

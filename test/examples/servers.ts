@@ -133,11 +133,11 @@ describe.each(rows)("the server in $name", ({ name, command, path }) => {
   });
 
   test("sends what was missed to a client that comes back", async () => {
-    const { publish, follow } = client(WRITER);
-    const first = await publish("orders/2", "one");
-    await publish("orders/2", "two");
-    await publish("orders/2", "three");
-    const following = await follow("orders/2", first);
+    const writer = client(WRITER);
+    const first = await writer.publish("orders/2", "one");
+    await writer.publish("orders/2", "two");
+    await writer.publish("orders/2", "three");
+    const following = await writer.follow("orders/2", first);
     await until(() => following.data.length >= 2);
     expect(following.data).toEqual(["two", "three"]);
     following.stop();

@@ -4,5 +4,4 @@ import { createHub } from "@sse/hub";
 const authorize = createAuthorize({ tokens: readTokens(process.env["SSE_TOKENS"] ?? "[]") });
 const handler = createHandler({ hub: createHub(), authorize, basePath: "/sse" });
 
-export const GET = ({ request }: { request: Request }) => handler(request);
-export const POST = GET;
+export const fallback = ({ request }: { request: Request }) => handler(request);
