@@ -1,7 +1,8 @@
 import { createAuthorize, createHandler, readTokens } from "@sse/http";
 import { createHub } from "@sse/hub";
 
-const authorize = createAuthorize({ tokens: readTokens(process.env["SSE_TOKENS"]!) });
-const handler = createHandler({ hub: createHub(), authorize });
+const hub = createHub();
+const authorize = createAuthorize({ tokens: readTokens(process.env.SSE_TOKENS ?? "[]") });
+const handler = createHandler({ hub, authorize });
 
-Bun.serve({ fetch: handler, port: process.env["PORT"]! });
+Bun.serve({ fetch: handler });

@@ -5,8 +5,8 @@ import { createHub, type HubEvent, parseTopic } from "@sse/hub";
 import { GraphQLError } from "graphql";
 import { createHandler } from "graphql-sse/lib/use/fetch";
 
-const authorize = createAuthorize({ tokens: readTokens(process.env["SSE_TOKENS"]!) });
 const hub = createHub();
+const authorize = createAuthorize({ tokens: readTokens(process.env.SSE_TOKENS ?? "[]") });
 
 const typeDefs = `
   type Event { kind: String! id: ID! topic: String type: String data: String }
@@ -60,4 +60,4 @@ const handler = createHandler<Context>({
   },
 });
 
-serve({ fetch: handler, port: Number(process.env["PORT"]) });
+serve({ fetch: handler, port: Number(process.env.PORT ?? 3000) });

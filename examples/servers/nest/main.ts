@@ -5,8 +5,9 @@ import { createAuthorize, createHandler, readTokens } from "@sse/http";
 import { toNodeListener } from "@sse/http/node";
 import { createHub } from "@sse/hub";
 
-const authorize = createAuthorize({ tokens: readTokens(process.env["SSE_TOKENS"]!) });
-const handler = createHandler({ hub: createHub(), authorize });
+const hub = createHub();
+const authorize = createAuthorize({ tokens: readTokens(process.env.SSE_TOKENS ?? "[]") });
+const handler = createHandler({ hub, authorize });
 
 @Module({})
 class AppModule {}
@@ -14,4 +15,4 @@ class AppModule {}
 const app = await NestFactory.create(AppModule);
 app.use("/sse", toNodeListener(handler));
 
-await app.listen(process.env["PORT"]!);
+await app.listen(process.env.PORT ?? 3000);

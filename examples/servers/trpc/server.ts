@@ -5,8 +5,8 @@ import { initTRPC, tracked, TRPCError } from "@trpc/server";
 import { fetchRequestHandler } from "@trpc/server/adapters/fetch";
 import * as z from "zod";
 
-const authorize = createAuthorize({ tokens: readTokens(process.env["SSE_TOKENS"]!) });
 const hub = createHub();
+const authorize = createAuthorize({ tokens: readTokens(process.env.SSE_TOKENS ?? "[]") });
 const { procedure, router } = initTRPC.context<Access>().create();
 
 const appRouter = router({
@@ -39,5 +39,5 @@ async function createContext({ req }: { req: Request }): Promise<Access> {
 
 serve({
   fetch: (req) => fetchRequestHandler({ endpoint: "/trpc", req, router: appRouter, createContext }),
-  port: Number(process.env["PORT"]),
+  port: Number(process.env.PORT ?? 3000),
 });
