@@ -3,6 +3,7 @@ import { cp, mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import root from "../../package.json" with { type: "json" };
+import { CuttingProxy } from "../../apps/server/e2e/cutting-proxy.ts";
 import { until } from "../../apps/server/e2e/sse-client.ts";
 import examples from "../../examples/package.json" with { type: "json" };
 import { freePort } from "../../packages/hub/test/broker-process.ts";
@@ -142,6 +143,25 @@ describe.each(rows)("the server in $name", ({ name, command, path }) => {
     expect(following.data).toEqual(["two", "three"]);
     following.stop();
   });
+
+  // It is that of tRPC which reconnects by itself.
+  if (name === "tRPC") {
+    test("a client reconnects, and gets what its connection was cut off in", async () => {
+      let connections = 0;
+      const budget = (): number => (connections++ === 0 ? 4000 : Infinity);
+      await using proxy = await CuttingProxy.start(Number(new URL(server.url).port), budget);
+      const following = await trpcClient(proxy.url + path, READER.token).follow("orders/5");
+      const long = "x".repeat(8000);
+      await client(WRITER).publish("orders/5", long);
+      await until(() => following.data.length > 0);
+      expect(following.data).toEqual([long]);
+      expect(proxy.requests.map(({ cut, lastEventId }) => [cut, lastEventId !== null])).toEqual([
+        [true, false],
+        [false, true],
+      ]);
+      following.stop();
+    });
+  }
 
   test("refuses unknown tokens, and what a token does not allow", async () => {
     const unknown = client({ token: "nobody-has-this-token" });

@@ -24,7 +24,7 @@ interface Arguments {
 
 const forbidden = (): GraphQLError => new GraphQLError("Forbidden", { extensions: { status: 403 } });
 
-type Context = { access: Access };
+type Context = { access: Access }; // a type, because graphql-sse needs an index signature
 
 const resolvers = {
   Query: {

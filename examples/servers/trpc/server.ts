@@ -16,8 +16,11 @@ const appRouter = router({
     .input(z.object({ topic: z.string(), lastEventId: z.string().optional() }))
     .subscription(async function* ({ ctx, input: { topic, lastEventId }, signal }) {
       if (!ctx.subscribe?.matches(parseTopic(topic))) throw new TRPCError({ code: "FORBIDDEN" });
-      for await (const event of hub.iterate({ topics: [topic], lastEventId, signal }))
+      for await (const event of hub.iterate({ topics: [topic], lastEventId, signal })) {
+        // The client reconnects after this error, as it would not after an end.
+        if (event.kind === "closing") throw new TRPCError({ code: "SERVICE_UNAVAILABLE" });
         yield tracked(event.id, event);
+      }
     }),
 
   publish: procedure

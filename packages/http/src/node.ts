@@ -22,8 +22,9 @@ interface Answers {
 
 /**
  * Makes a listener of a handler: `createServer(toNodeListener(createHandler({ hub })))`, `app.use(toNodeListener(...))` in Express,
- * `listener(ctx.req, ctx.res)` with `ctx.respond = false` in Koa, `listener(request.raw, reply.raw)` after `reply.hijack()` in
- * Fastify. HTTP/1.1 and HTTP/2.
+ * `listener(ctx.req, ctx.res)` with `ctx.respond = false` in Koa; in Fastify
+ * `app.addHook("onRequest", (request, reply, next) => listener(request.raw, reply.raw, next))`, which comes before Fastify
+ * reads the body. HTTP/1.1 and HTTP/2.
  *
  * Streams go straight to the response. Where there is a `next`, paths that are not the handler's are passed on. A body that
  * `express.json()` has read is taken as it was parsed.
