@@ -40,6 +40,7 @@ const resolvers = {
     events: {
       subscribe(_: unknown, { topic, lastEventId }: Arguments, { access }: Context) {
         if (!access.subscribe?.matches(parseTopic(topic))) throw forbidden();
+        // Not a generator around it: when the client leaves, that would wait for the next event.
         return hub.iterate({ topics: [topic], lastEventId });
       },
       resolve: (event: HubEvent) => event,
