@@ -2,9 +2,9 @@ import { connect } from "../../examples/servers/graphql-sse/client.ts";
 import { createClient } from "../../examples/servers/trpc/client.ts";
 import { SseClient, until } from "../../apps/server/e2e/sse-client.ts";
 
-/* What the example servers are asked for, over plain HTTP and with the official clients of tRPC and GraphQL over SSE. */
+/* One interface to all example servers: over plain HTTP, and with the official clients of tRPC and GraphQL over SSE. */
 
-/** A client with a token. What is refused is rejected with an error whose message has the HTTP status. */
+/** A client with a token. A refused request rejects with an error whose message has the HTTP status. */
 export interface Client {
   publish(topic: string, data: string, options?: { end: boolean }): Promise<string>;
   /** Resolves when the stream is open. */

@@ -123,7 +123,7 @@ describe.each(rows)("the server in $name", ({ name, command, path }) => {
 
   const client = ({ token }: { token: string }): Client => (CLIENTS[name] ?? httpClient)(server.url, token);
 
-  test("sends what is published, and nothing after the client has left", async () => {
+  test("sends what is published, and closes the stream when the client leaves", async () => {
     const following = await client(READER).follow("orders/1");
     await client(WRITER).publish("orders/1", "live");
     await until(() => following.data.length > 0);
@@ -133,7 +133,7 @@ describe.each(rows)("the server in $name", ({ name, command, path }) => {
     await until(async () => (await client(WRITER).streams()) === 0);
   });
 
-  test("sends what was missed to a client that comes back", async () => {
+  test("sends what a client missed after its last event id", async () => {
     const writer = client(WRITER);
     const first = await writer.publish("orders/2", "one");
     await writer.publish("orders/2", "two");
@@ -144,9 +144,9 @@ describe.each(rows)("the server in $name", ({ name, command, path }) => {
     following.stop();
   });
 
-  // It is that of tRPC which reconnects by itself.
+  // Only tRPC's client reconnects by itself.
   if (name === "tRPC") {
-    test("a client reconnects, and gets what its connection was cut off in", async () => {
+    test("the client reconnects after a cut, and resumes", async () => {
       let connections = 0;
       const budget = (): number => (connections++ === 0 ? 4000 : Infinity);
       await using proxy = await CuttingProxy.start(Number(new URL(server.url).port), budget);
@@ -163,7 +163,7 @@ describe.each(rows)("the server in $name", ({ name, command, path }) => {
     });
   }
 
-  test("refuses unknown tokens, and what a token does not allow", async () => {
+  test("refuses an unknown token with 401, and what a token does not allow with 403", async () => {
     const unknown = client({ token: "nobody-has-this-token" });
     expect(unknown.follow("orders/3")).rejects.toThrow("status 401");
     expect(unknown.publish("orders/3", "no")).rejects.toThrow("status 401");

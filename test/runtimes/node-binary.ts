@@ -3,7 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 
 /**
- * The binary of a version of Node, from the package that has those of each. npm knows whether the newest is there already.
+ * Installs a version of Node from the npm package `node`, unless it is there already.
  *
  * @param version any that npm has of the package `node`, as `22.18.0`, `24` or `latest`
  * @returns its path

@@ -4,7 +4,7 @@ export function connect(url: string, token: string): Client {
   return createClient({
     url,
     headers: { authorization: `Bearer ${token}` },
-    // It would retry with the lastEventId of the first attempt. Subscribe again with that of the last event.
+    // A retry would send the first lastEventId again. To resume, subscribe with the id of the last event.
     retryAttempts: 0,
   });
 }

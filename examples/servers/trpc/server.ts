@@ -17,7 +17,7 @@ const appRouter = router({
     .subscription(async function* ({ ctx, input: { topic, lastEventId }, signal }) {
       if (!ctx.subscribe?.matches(parseTopic(topic))) throw new TRPCError({ code: "FORBIDDEN" });
       for await (const event of hub.iterate({ topics: [topic], lastEventId, signal })) {
-        // The client reconnects after this error, as it would not after an end.
+        // The client reconnects after this error. After a normal end it would not.
         if (event.kind === "closing") throw new TRPCError({ code: "SERVICE_UNAVAILABLE" });
         yield tracked(event.id, event);
       }
