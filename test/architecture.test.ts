@@ -15,6 +15,7 @@ const PACKAGES = [
   "apps/server",
   "bench",
   "examples",
+  "examples/servers",
 ];
 
 /** What each package may import of the others. Tests and `e2e` may use more, by their devDependencies. */
@@ -28,6 +29,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   "@sse/server": ["@sse/protocol", "@sse/hub", "@sse/http", "@sse/elysia", "@sse/web", "@sse/client"],
   "@sse/bench": ["@sse/http", "@sse/hub", "@sse/protocol"],
   "@sse/examples": ["@sse/client"],
+  "@sse/example-servers": ["@sse/client", "@sse/hub", "@sse/http", "@sse/elysia"],
 };
 
 const IMPORT = /(?:^|\n)\s*(?:import|export)\s[^;]*?from\s+"([^"]+)"|import\("([^"]+)"\)/g;
@@ -42,6 +44,8 @@ async function sources(folder: string): Promise<Source[]> {
   const found: Source[] = [];
   for await (const path of new Glob("**/*.ts").scan(join(ROOT, folder))) {
     if (/node_modules|\bdist\b/.test(path)) continue;
+    if (PACKAGES.some((each) => each.startsWith(`${folder}/`) && join(folder, path).startsWith(`${each}/`)))
+      continue;
     const text = await Bun.file(join(ROOT, folder, path)).text();
     found.push({
       path: join(folder, path),

@@ -109,6 +109,19 @@ describe("the README", () => {
     }
   });
 
+  test("has for each framework lines that are in its program", async () => {
+    const intro = snippets("ts").find((each) => each.includes("createHandler"))!;
+    const rows = [...README.matchAll(/^\| (.*\]\(examples\/servers\/.*) \| (`.*`) +\|$/gm)];
+    expect(rows.length).toBeGreaterThan(10);
+    for (const [, frameworks, lines] of rows) {
+      for (const [, file] of frameworks!.matchAll(/\((examples\/[^)]+)\)/g)) {
+        const program = await Bun.file(join(ROOT, file!)).text();
+        for (const [, line] of lines!.matchAll(/`([^`]+)`/g)) expect(program).toContain(line!);
+        if (file === "examples/servers/bun.ts") expect(program).toStartWith(intro);
+      }
+    }
+  });
+
   test("hubs whose topics have types run as printed", async () => {
     const snippet = snippets("ts").find((each) => each.includes("schemas"))!;
     await using program = await programIn("packages/hub", snippet); // where the schemas' library is

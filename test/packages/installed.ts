@@ -5,6 +5,7 @@ import { join } from "node:path";
 import { packAll } from "../../packages/pack.ts";
 import catalogs from "../../package.json" with { type: "json" };
 import hub from "../../packages/hub/package.json" with { type: "json" };
+import { nodeBinary } from "../runtimes/node-binary.ts";
 import { ROOT, snippetsOf } from "../snippets.ts";
 
 /*
@@ -51,10 +52,8 @@ const addProgram = (project: string, program: string): Promise<void> =>
 
 /** Runs a program of a project in a version of Node. */
 async function runInNode(version: string, project: string, program: string): Promise<unknown> {
-  const node = join(folder, `node-${version}`);
-  await mkdir(node, { recursive: true });
-  await run(`node-${version}`, `npm install --silent --no-audit --no-fund --prefix . node@${version}`);
-  return JSON.parse(await run(project, `${node}/node_modules/.bin/node --no-warnings ${program}`));
+  const node = await nodeBinary(version);
+  return JSON.parse(await run(project, `${node} --no-warnings ${program}`));
 }
 
 /** What the compiler says of a program and of our declarations, in a strict project. */

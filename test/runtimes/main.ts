@@ -1,9 +1,10 @@
-import { mkdir, mkdtemp, readFile, rm } from "node:fs/promises";
+import { mkdtemp, readFile, rm } from "node:fs/promises";
 import { availableParallelism, tmpdir } from "node:os";
 import { join } from "node:path";
 import { Glob } from "bun";
 import type { Outcome } from "./bun-test.ts";
 import { LEFT_OUT, type LeftOut } from "./left-out.ts";
+import { nodeBinary } from "./node-binary.ts";
 
 /*
  * Runs the tests of the codec, the hub and the HTTP contract in other runtimes: `bun run test:runtimes [node@22 node@24
@@ -27,13 +28,7 @@ async function commandOf(runtime: string): Promise<string[]> {
     const flags = ["--allow-all", "--no-check", "--node-modules-dir=manual", "--v8-flags=--expose-gc"];
     return ["deno", "run", "--quiet", ...flags, `--import-map=${join(ROOT, HERE)}/imports.json`];
   }
-  const folder = join(tmpdir(), "sse-runtimes", runtime);
-  await mkdir(folder, { recursive: true });
-  // The binaries that the package has for each version; npm knows whether the newest is there already.
-  const npm = ["npm", "install", "--silent", "--no-audit", "--no-fund", "--prefix", folder, runtime];
-  if ((await Bun.spawn(npm, { stdout: "ignore" }).exited) !== 0)
-    throw new Error(`${runtime} cannot be installed`);
-  const node = join(folder, "node_modules/.bin/node");
+  const node = await nodeBinary(runtime.slice("node@".length));
   return [node, "--no-warnings", "--expose-gc", "--import", join(ROOT, HERE, "register.mjs")];
 }
 

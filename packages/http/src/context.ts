@@ -25,11 +25,11 @@ export interface DenoInfo {
 }
 
 /** What a server hands to a handler besides the request. Others are not known, and tell nothing. */
-export type ServerContext = RequestContext | BunServer | DenoInfo | object | null | undefined;
+export type ServerContext = RequestContext | BunServer | DenoInfo | {} | null | undefined;
 
 /** What the server's own words say. */
 export function contextOf(request: Request, given: ServerContext): RequestContext {
-  if (given === null || given === undefined) return UNKNOWN;
+  if (typeof given !== "object" || given === null) return UNKNOWN;
   if ("requestIP" in given) return new BunContext(request, given);
   if ("remoteAddr" in given) return { address: given.remoteAddr.hostname };
   return given;

@@ -76,3 +76,11 @@ test("an answer says that it differs by origin, whoever asks, where any is liste
     "X-User",
   );
 });
+
+test("what a server hands over is looked at only where it is known", async () => {
+  const hub = createHub();
+  stops.push(() => hub.close());
+  const handler = createHandler({ hub });
+  for (const context of [undefined, null, {}, "text", 1, true, Symbol()])
+    expect((await handler(new Request("http://localhost/healthz"), context)).status).toBe(200);
+});

@@ -12,7 +12,7 @@ type NodeResponse = ServerResponse | Http2ServerResponse;
 export type NodeListener = (
   request: NodeRequest,
   response: NodeResponse,
-  next?: (error?: unknown) => void,
+  next?: (error?: Error) => void,
 ) => void;
 
 /** A {@link Handler}, or what `events` makes, or any function of a request that has a `Response` for it. */
@@ -23,8 +23,9 @@ interface Answers {
 
 /**
  * Makes a listener of a handler: `createServer(toNodeListener(createHandler({ hub })))`, `app.use(toNodeListener(...))` in Express,
- * `listener(ctx.req, ctx.res)` with `ctx.respond = false` in Koa, `listener(request.raw, reply.raw)` after `reply.hijack()` in
- * Fastify. HTTP/1.1 and HTTP/2.
+ * `listener(ctx.req, ctx.res)` with `ctx.respond = false` in Koa; in Fastify
+ * `app.addHook("onRequest", (request, reply, next) => listener(request.raw, reply.raw, next))`, which comes before Fastify
+ * reads the body. HTTP/1.1 and HTTP/2.
  *
  * Streams go straight to the response. Where there is a `next`, paths that are not the handler's are passed on. A body that
  * `express.json()` has read is taken as it was parsed.
@@ -33,7 +34,7 @@ export function toNodeListener(handler: Answers): NodeListener {
   return (request, response, next) => {
     if (next !== undefined && handler.has?.(pathOf(request)) === false) return next();
     answer(handler, request, response).catch((error: unknown) => {
-      if (next !== undefined && !response.headersSent) next(error);
+      if (next !== undefined && !response.headersSent) next(error as Error);
       else {
         console.error(error);
         response.destroy();

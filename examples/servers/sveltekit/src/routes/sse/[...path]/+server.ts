@@ -1,0 +1,8 @@
+import { createAuthorize, createHandler, readTokens } from "@sse/http";
+import { createHub } from "@sse/hub";
+
+const hub = createHub();
+const authorize = createAuthorize({ tokens: readTokens(process.env.SSE_TOKENS ?? "[]") });
+const handler = createHandler({ hub, authorize, basePath: "/sse" });
+
+export const fallback = ({ request }: { request: Request }) => handler(request);
