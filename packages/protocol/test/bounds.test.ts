@@ -1,4 +1,5 @@
 import { describe, expect, setDefaultTimeout, test } from "bun:test";
+import { setTimeout as sleep } from "node:timers/promises";
 import { createDecoder, EventTooLargeError } from "../src/index.ts";
 import { utf8 } from "./harness.ts";
 
@@ -135,7 +136,7 @@ describe("endless input is held within bounds", () => {
 
   test.each(["data: x\n", "data: é\n", "data: ", "event: "])(
     "%p without end is refused at the limit, and let go",
-    (start) => {
+    async (start) => {
       const before = memory();
       const limit = 8 * MIB;
       const decoder = createDecoder({ onEvent: () => {}, maxEventBytes: limit });
@@ -147,6 +148,8 @@ describe("endless input is held within bounds", () => {
       }).toThrow(EventTooLargeError);
       expect(fed).toBeGreaterThanOrEqual(limit - 2 * MIB);
       expect(fed).toBeLessThan(8 * limit);
+      // What an engine has optimized can hold a value for as long as the function runs, and a little longer.
+      for (let turn = 0; turn < 100 && memory() - before >= 4 * MIB; turn++) await sleep(10);
       expect(memory() - before).toBeLessThan(4 * MIB);
       expect(() => decoder.feed("")).toThrow(EventTooLargeError);
     },
