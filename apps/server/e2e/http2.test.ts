@@ -60,6 +60,19 @@ describe.skipIf(openssl === null)(openssl === null ? "TLS (no openssl found)" : 
     return promise;
   }
 
+  test("a path is the whole path, whatever the host", async () => {
+    await using server = await ServerProcess.start(...flags);
+    const statusOf = async (path: string, host: string): Promise<number> =>
+      (await fetch(`${server.url}${path}`, { headers: { host }, tls: { rejectUnauthorized: false } })).status;
+    const { host } = new URL(server.url);
+    const index = await (await fetch(server.url, { tls: { rejectUnauthorized: false } })).text();
+    const asset = /"(\/assets\/[^"]+)"/.exec(index)![1]!;
+    for (const path of [asset, "/stats", "/benchmarks", "/healthz"])
+      expect([path, await statusOf(path, host)]).toEqual([path, 200]);
+    for (const name of [host, "abc", "abcd"]) expect(await statusOf("/abc/stats", name)).toBe(404);
+    for (const name of ["a", "ab"]) expect(await statusOf("/a/stats", name)).toBe(400);
+  });
+
   test.skipIf(CHROMIUM === null)("30 EventSources of one page are all open, and the page works", async () => {
     await using server = await ServerProcess.start(...flags);
     expect(server.url).toStartWith("https:");

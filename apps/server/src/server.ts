@@ -47,6 +47,7 @@ export async function startServer(config: Config, logger: Logger): Promise<Runni
   const metrics = new Metrics();
   const { authorize, tickets } = await createAuth(config, logger, metrics);
   const tls = tlsOptions(config);
+  const isTls = tls.tls !== undefined;
   const log = await openLog(config, logger);
   const durations = new MaximumDurations(metrics.observer);
   const overload = new OverloadWatch(config, logger);
@@ -61,9 +62,10 @@ export async function startServer(config: Config, logger: Logger): Promise<Runni
   const stats = statsStream(admission, { authorize, bodies, origins, durations });
   const app = new Elysia({
     serve: { development: false, reusePort: false },
-    // Else a host of three letters would have the first segment of a path passed over.
-    handler: { standardHostname: false },
+    // Elysia looks for the path from character 7 on, where that of https has a slash, or from character 11 on.
+    handler: { standardHostname: isTls },
   })
+    .onRequest(isTls ? [requireLongHost] : [])
     // Each field by its name: Elysia reads the text, and prepares all there is for a handler that takes the whole context.
     .onError(({ code, error, path }) =>
       code === "NOT_FOUND" ? problem(404, `there is nothing at ${path}`) : answer({ error }),
@@ -108,9 +110,19 @@ export async function startServer(config: Config, logger: Logger): Promise<Runni
   };
   const { hostname, port } = server;
   const name = hostname === "127.0.0.1" || hostname === "0.0.0.0" ? "localhost" : hostname;
-  const scheme = tls.tls === undefined ? "http" : "https";
+  const scheme = isTls ? "https" : "http";
   return { hub, app, url: `${scheme}://${name?.includes(":") ? `[${name}]` : name}:${port}`, stop };
 }
+
+/** Over TLS, Elysia would pass over the first segment of a path where the host has one or two letters. */
+function requireLongHost({ request: { url } }: { request: Request }): Response | undefined {
+  return url.indexOf("/", "https://".length) < STANDARD_PATH
+    ? problem(400, "the host of a request over TLS has three letters at the least")
+    : undefined;
+}
+
+/** Where Elysia looks for the path: after a host that is no shorter than this. */
+const STANDARD_PATH = 11;
 
 /** Cross-origin requests from the origins listed; without any, nothing is said, and browsers refuse them. */
 function allowOrigins({ corsOrigins: origins, corsHeaders, authCookie }: Config) {

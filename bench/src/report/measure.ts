@@ -9,7 +9,7 @@ import { formatFiles, resultFile } from "./files.ts";
 
 /** Whom a scenario of the report compares, unless told otherwise: those that its question is about. */
 const PEERS: Readonly<Record<string, readonly string[]>> = {
-  fanout: ["hub", "hub-sqlite", "floor", "floor-tick", "go", "sketch"],
+  fanout: ["hub", "hub-sqlite", "hub-node", "hub-deno", "better-sse", "floor", "floor-tick", "go", "sketch"],
   latency: ["hub", "floor", "go"],
   publish: ["hub", "hub-sqlite", "bare"],
   topics: ["hub", "nchan", "floor-topics"],
