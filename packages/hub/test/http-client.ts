@@ -1,4 +1,5 @@
-import { connect as connectTcp, type Socket } from "node:net";
+import { connect, type Socket } from "node:net";
+import { connect as connectTls } from "node:tls";
 import type { SinkClient } from "../src/testing/sink-contract.ts";
 
 /** A client of HTTP/1.1 that shows what came in which packet, and leaves in every way there is. */
@@ -26,11 +27,15 @@ export class HttpClient implements SinkClient {
     });
   }
 
-  static async connect(port: number, method = "GET", path = "/"): Promise<HttpClient> {
-    const socket = connectTcp({ port, host: "127.0.0.1", noDelay: true, allowHalfOpen: true });
+  /** @param to a port, over TCP or TLS; or the path of a pipe */
+  static async connect(to: number | string, method = "GET", path = "/", isTls = false): Promise<HttpClient> {
+    const place = typeof to === "string" ? { path: to } : { port: to, host: "127.0.0.1", noDelay: true };
+    const socket = isTls
+      ? connectTls({ ...place, rejectUnauthorized: false })
+      : connect({ ...place, allowHalfOpen: true });
     const client = new HttpClient(socket);
     await new Promise<void>((resolve, reject) => {
-      socket.once("connect", resolve).once("error", reject);
+      socket.once(isTls ? "secureConnect" : "connect", resolve).once("error", reject);
     });
     socket.write(`${method} ${path} HTTP/1.1\r\nhost: x\r\n\r\n`);
     return client;

@@ -1,4 +1,6 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "bun:test";
+import { execFileSync } from "node:child_process";
+import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import {
   type ClientHttp2Session,
@@ -8,7 +10,10 @@ import {
   type Http2ServerRequest,
   type Http2ServerResponse,
 } from "node:http2";
+import { createServer as createTlsServer, type Server as TlsServer } from "node:https";
 import type { AddressInfo } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { HttpClient } from "../../test/http-client.ts";
 import { until } from "../../test/until.ts";
 import {
@@ -20,7 +25,7 @@ import {
   type Stream,
 } from "../index.ts";
 import type { Attachable, Sink } from "./sink.ts";
-import { type SinkClient, sinkContract } from "../testing/sink-contract.ts";
+import { RecordedOpening, type SinkClient, sinkContract } from "../testing/sink-contract.ts";
 
 const encoder = new TextEncoder();
 /** Whose turn it is to be attached. */
@@ -100,6 +105,86 @@ describe("HTTP/1.1", () => {
     const client = await HttpClient.connect(port());
     await until(() => client.text() === "hello");
     expect(written).toEqual(["hello"]);
+    client.leave();
+  });
+
+  describe("a middleware that changes things when the head is written", () => {
+    const hooks: [string, (response: ServerResponse, written: string[]) => void][] = [
+      [
+        "has put a `write` of its own in place",
+        (response, written) => {
+          const write = response.write.bind(response);
+          response.write = (bytes) => {
+            written.push(Buffer.from(bytes).toString());
+            return write(bytes);
+          };
+        },
+      ],
+      ["has set chunks", (response) => void response.setHeader("transfer-encoding", "chunked")],
+    ];
+    test.each(hooks)("%s", async (what, hook) => {
+      const written: string[] = [];
+      const opening = new RecordedOpening();
+      next = (response) => {
+        const its = response as ServerResponse;
+        const writeHead = its.writeHead.bind(its);
+        its.writeHead = (status: number) => {
+          hook(its, written);
+          return writeHead(status);
+        };
+        attachResponse(opening, response);
+      };
+      const client = await HttpClient.connect(port());
+      await until(() => client.text() === "hello ");
+      await opening.sink!.write(encoder.encode("two"));
+      await until(() => client.text() === "hello two");
+      expect(written.includes("two")).toBe(what.includes("write"));
+      client.leave();
+    });
+
+    test("throws: the opening is cancelled, or its sink has thrown", async () => {
+      const opening = new RecordedOpening();
+      let isAsked = false;
+      next = (response) => {
+        (response as ServerResponse).writeHead = () => {
+          throw new Error("no head");
+        };
+        try {
+          attachResponse(opening, response);
+        } catch {
+          response.destroy();
+        }
+        isAsked = true;
+      };
+      await HttpClient.connect(port());
+      await until(() => isAsked);
+      expect(["attach", "cancel"]).toContain(opening.log[0]!);
+    });
+  });
+
+  test("a head that was written and not sent goes out before the first bytes", async () => {
+    next = (response) => {
+      (response as ServerResponse).writeHead(200, { "content-type": "text/event-stream" });
+      attachResponse({ attach: () => ({ gone() {} }), cancel: () => expect.unreachable() }, response);
+    };
+    const client = await HttpClient.connect(port());
+    await until(() => client.all.startsWith("HTTP/1.1 200 OK"));
+    client.leave();
+  });
+
+  test("what is cut while its end is being sent is closed", async () => {
+    const opening = new RecordedOpening();
+    let isClosed = false;
+    next = (response) => {
+      attachResponse(opening, response);
+      const { socket } = response as ServerResponse;
+      socket!.on("end", () => process.nextTick(() => opening.sink!.abort()));
+      socket!.on("close", () => (isClosed = true));
+    };
+    const client = await HttpClient.connect(port());
+    await until(() => client.text() === "hello ");
+    client.socket.end();
+    await until(() => isClosed);
     client.leave();
   });
 
@@ -202,6 +287,48 @@ describe("HTTP/1.1", () => {
     }
   });
 });
+
+describe("HTTP/1.1 over what cannot be reset", () => {
+  const folder = mkdtempSync(join(tmpdir(), "sse-sink-"));
+  const pipe = join(folder, "pipe");
+  const overPipe = createServer(answer);
+  let overTls: TlsServer;
+  beforeAll(async () => {
+    await new Promise<void>((resolve) => void overPipe.listen(pipe, resolve));
+    overTls = createTlsServer(makeCertificate(folder), answer);
+    await listen(overTls);
+  });
+  afterAll(() => {
+    for (const server of [overPipe, overTls]) {
+      server.close();
+      server.closeAllConnections();
+    }
+    rmSync(folder, { recursive: true });
+  });
+
+  sinkContract("attachResponse, HTTP/1.1 over a pipe", {
+    connect: async (opening) => {
+      attach(opening);
+      return await HttpClient.connect(pipe);
+    },
+  });
+  sinkContract("attachResponse, HTTP/1.1 over TLS", {
+    connect: async (opening) => {
+      attach(opening);
+      return await HttpClient.connect((overTls.address() as AddressInfo).port, "GET", "/", true);
+    },
+  });
+});
+
+/** A certificate that nobody else has signed, and its key. Needs `openssl`. */
+function makeCertificate(folder: string): { cert: Buffer; key: Buffer } {
+  const [cert, key] = [join(folder, "cert.pem"), join(folder, "key.pem")];
+  const command =
+    "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2 -subj /CN=localhost";
+  const [program, ...args] = command.split(" ");
+  execFileSync(program!, [...args, "-keyout", key, "-out", cert], { stdio: "ignore" });
+  return { cert: readFileSync(cert), key: readFileSync(key) };
+}
 
 describe("HTTP/2", () => {
   const server = createHttp2Server(answer);

@@ -7,9 +7,9 @@ import type { Attachable, Reader, Sink } from "./sink.ts";
  *
  * A reader that is behind has the response keep one frame beyond its `writableHighWaterMark`.
  *
- * In Node, the body of an HTTP/1.1 response whose head has not been sent is not in chunks: the end of the connection ends it
- * (RFC 9112, 6.3), and frames go to the socket as they are, past what an `OutgoingMessage` does for each write. Where a middleware
- * has put a `write` of its own in place, that is called.
+ * In Node, the body of an HTTP/1.1 response over TCP whose head has not been sent is not in chunks: the end of the connection ends
+ * it (RFC 9112, 6.3), and frames go to the socket as they are, past what an `OutgoingMessage` does for each write. Where a
+ * middleware has put a `write` of its own in place, that is called.
  */
 export function attachResponse(opening: Attachable, response: NodeResponse): void {
   if (isDestroyed(response) || response.writableEnded) opening.cancel();
@@ -63,7 +63,9 @@ export interface NodeSocket {
   write(bytes: Uint8Array): boolean;
   /** As that of a response. */
   on(event: "drain", listener: () => void): unknown;
-  /** Resets the connection once what was written has been sent. Throws where a connection cannot be reset. */
+  /** How many bytes wait to be sent. */
+  readonly writableLength: number;
+  /** Resets the connection, and drops what waits to be sent. Throws where a connection cannot be reset. */
   resetAndDestroy(): unknown;
 }
 
@@ -71,26 +73,31 @@ class ResponseSink implements Sink {
   /** Null once the stream has ended, from whichever side. */
   #response: NodeResponse | null;
   /** Not null: where frames go, past the response. */
-  readonly #socket: NodeSocket | null;
+  #socket: NodeSocket | null = null;
   #reader: Reader | null = null;
   /** Lets the stream go on that waits for the reader. */
   #goOn: (() => void) | null = null;
 
   constructor(response: NodeResponse) {
     this.#response = response;
-    this.#socket = socketOf(response);
     // Of the response and not of the request, whose "close" comes when its body was read.
     response.on("close", () => this.#closed());
-    (this.#socket ?? response).on("drain", () => this.#drained());
     response.on("error", ignore); // "close" follows
   }
 
   attach(opening: Attachable): void {
-    const socket = this.#socket;
-    if (socket === null) return this.#attach(opening);
+    const response = this.#response!;
+    const socket = socketOf(response);
+    if (socket === null) {
+      this.#attach(opening);
+      // Where the first bytes are late, the client can know already that they will come.
+      this.#response?.flushHeaders?.();
+      return;
+    }
     socket.cork(); // the head and the first frame are one packet
-    this.#sendHead();
     try {
+      sendHead(response, opening);
+      if (isBare(response)) this.#socket = socket; // a middleware can have changed that when the head was written
       this.#attach(opening);
     } finally {
       socket.uncork();
@@ -98,15 +105,9 @@ class ResponseSink implements Sink {
   }
 
   #attach(opening: Attachable): void {
+    (this.#socket ?? this.#response!).on("drain", () => this.#drained());
     const reader = opening.attach(this);
-    if (this.#response === null) return;
-    this.#reader = reader; // "close" never comes within a call
-    this.#sendHead(); // where the first bytes are late, the client can know already that they will come
-  }
-
-  #sendHead(): void {
-    const response = this.#response!;
-    if (!response.headersSent) response.flushHeaders?.();
+    if (this.#response !== null) this.#reader = reader; // "close" never comes within a call
   }
 
   /** Node sends what is written in one turn together. */
@@ -136,17 +137,11 @@ class ResponseSink implements Sink {
     // Otherwise the body would end as if it were complete.
     if (response?.stream !== undefined) response.stream.close(INTERNAL_ERROR);
     else if (response !== null) {
-      this.#reset();
+      const socket = this.#socket;
+      // So the end of the connection does not end the body (RFC 9112, 8). While its end is being sent, libuv refuses to
+      // reset a socket, and Node never closes one that was refused that.
+      if (socket !== null && (socket.writable || socket.writableLength > 0)) socket.resetAndDestroy();
       response.destroy();
-    }
-  }
-
-  /** Has the end of the connection be a reset (RFC 9112, 8). */
-  #reset(): void {
-    try {
-      this.#socket?.resetAndDestroy();
-    } catch {
-      // There is no such thing over TLS, or a pipe.
     }
   }
 
@@ -175,13 +170,34 @@ const isNode = !("Bun" in globalThis) && !("Deno" in globalThis) && "process" in
 /** The socket, if the body can go to it as it is: sees to it that the response's head says so. */
 function socketOf(response: NodeResponse): NodeSocket | null {
   if (!isNode || response.stream !== undefined || response.headersSent) return null;
-  const { ServerResponse } = process.getBuiltinModule("node:http");
   const { socket } = response;
-  if (!socket?.writable || response.write !== ServerResponse.prototype.write) return null;
-  if (response.hasHeader!("transfer-encoding") || response.hasHeader!("content-length")) return null;
+  if (!socket?.writable || !canBeReset(socket) || !isBare(response)) return null;
   response.setHeader!("connection", "close");
   response.removeHeader!("transfer-encoding"); // none, where Node would put its own
   return socket;
+}
+
+/** True over TCP, and not over TLS or a pipe, where a body that is cut would look whole if it were not in chunks. */
+function canBeReset(socket: NodeSocket): boolean {
+  const { Socket } = process.getBuiltinModule("node:net");
+  return socket instanceof Socket && !("encrypted" in socket) && socket.remoteFamily !== undefined;
+}
+
+/** Whether nobody wants to see what is written, and it goes over the wire as it is. */
+function isBare(response: NodeResponse): boolean {
+  const { ServerResponse } = process.getBuiltinModule("node:http");
+  if (response.write !== ServerResponse.prototype.write) return false;
+  return !response.hasHeader!("transfer-encoding") && !response.hasHeader!("content-length");
+}
+
+/** What a middleware does when the head is written can throw. */
+function sendHead(response: NodeResponse, opening: Attachable): void {
+  try {
+    response.flushHeaders!();
+  } catch (error) {
+    opening.cancel();
+    throw error;
+  }
 }
 
 /** The last frame as a Buffer, which a socket makes of all else at each write. */
