@@ -61,17 +61,18 @@ async function typeErrors(
   project: string,
   program: string,
   moduleResolution: string,
-  types: string,
+  types: readonly string[],
+  target = "ESNext",
 ): Promise<string[]> {
   const compilerOptions = {
     strict: true,
     exactOptionalPropertyTypes: true,
     noEmit: true,
     skipLibCheck: false,
-    target: "ESNext",
+    target,
     module: moduleResolution === "bundler" ? "Preserve" : "NodeNext",
     moduleResolution,
-    types: [types],
+    types,
   };
   const path = join(folder, project);
   await Bun.write(join(path, "package.json"), await moduleManifest(path));
@@ -112,7 +113,7 @@ describe.each([
   test("has types, for a strict project", async () => {
     await run(project, `${manager} ${start.split(" ")[1]} @types/express@5.0.6 @types/node@22.20.7`);
     for (const resolution of ["nodenext", "bundler"])
-      expect(await typeErrors(project, "express.ts", resolution, "node")).toEqual([]);
+      expect(await typeErrors(project, "express.ts", resolution, ["node"])).toEqual([]);
   });
 });
 
@@ -174,7 +175,12 @@ describe("in Bun", () => {
   });
 
   test.each(["nodenext", "bundler"])("it is type-checked with moduleResolution %s", async (resolution) => {
-    expect(await typeErrors("in-bun", "consumer.ts", resolution, "bun-types")).toEqual([]);
+    expect(await typeErrors("in-bun", "consumer.ts", resolution, ["bun-types"])).toEqual([]);
+  });
+
+  test("only what is made for Node or Bun needs their types", async () => {
+    await addProgram("in-bun", "web.ts");
+    expect(await typeErrors("in-bun", "web.ts", "nodenext", [], "ES2022")).toEqual([]);
   });
 
   // Those of the client need a server of theirs.
