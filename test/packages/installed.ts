@@ -16,7 +16,8 @@ import { ROOT, snippetsOf } from "../snippets.ts";
 setDefaultTimeout(300_000); // only what hangs takes so long
 
 const PNPM = "npx --yes pnpm@12.21.0";
-const commands = snippetsOf(await Bun.file(join(ROOT, "README.md")).text(), "sh")
+const README = await Bun.file(join(ROOT, "README.md")).text();
+const commands = snippetsOf(README, "sh")
   .find((each) => each.includes("pnpm add"))!
   .trimEnd()
   .split("\n");
@@ -101,6 +102,8 @@ describe.each([
   const project = manager.split("@")[0]!.split(" ").at(-1)!;
   beforeAll(async () => {
     await emptyProject(project);
+    // As the README says of a folder that is not empty. Without it Node takes the program for CommonJS.
+    if (manager === "npm") await run(project, `npm init -y && ${/`(npm pkg set [^`]+)`/.exec(README)![1]}`);
     const line = commands.find((each) => each.startsWith(start))!;
     await run(project, manager === PNPM ? line.replace("pnpm", PNPM) : line);
     await addProgram(project, "express.ts");
