@@ -16,7 +16,8 @@ import { ROOT, snippetsOf } from "../snippets.ts";
 setDefaultTimeout(300_000); // only what hangs takes so long
 
 const PNPM = "npx --yes pnpm@12.21.0";
-const commands = snippetsOf(await Bun.file(join(ROOT, "README.md")).text(), "sh")
+const README = await Bun.file(join(ROOT, "README.md")).text();
+const commands = snippetsOf(README, "sh")
   .find((each) => each.includes("pnpm add"))!
   .trimEnd()
   .split("\n");
@@ -61,17 +62,18 @@ async function typeErrors(
   project: string,
   program: string,
   moduleResolution: string,
-  types: string,
+  types: readonly string[],
+  target = "ESNext",
 ): Promise<string[]> {
   const compilerOptions = {
     strict: true,
     exactOptionalPropertyTypes: true,
     noEmit: true,
     skipLibCheck: false,
-    target: "ESNext",
+    target,
     module: moduleResolution === "bundler" ? "Preserve" : "NodeNext",
     moduleResolution,
-    types: [types],
+    types,
   };
   const path = join(folder, project);
   await Bun.write(join(path, "package.json"), await moduleManifest(path));
@@ -100,6 +102,8 @@ describe.each([
   const project = manager.split("@")[0]!.split(" ").at(-1)!;
   beforeAll(async () => {
     await emptyProject(project);
+    // As the README says of a folder that is not empty. Without it Node takes the program for CommonJS.
+    if (manager === "npm") await run(project, `npm init -y && ${/`(npm pkg set [^`]+)`/.exec(README)![1]}`);
     const line = commands.find((each) => each.startsWith(start))!;
     await run(project, manager === PNPM ? line.replace("pnpm", PNPM) : line);
     await addProgram(project, "express.ts");
@@ -112,7 +116,7 @@ describe.each([
   test("has types, for a strict project", async () => {
     await run(project, `${manager} ${start.split(" ")[1]} @types/express@5.0.6 @types/node@22.20.7`);
     for (const resolution of ["nodenext", "bundler"])
-      expect(await typeErrors(project, "express.ts", resolution, "node")).toEqual([]);
+      expect(await typeErrors(project, "express.ts", resolution, ["node"])).toEqual([]);
   });
 });
 
@@ -174,7 +178,12 @@ describe("in Bun", () => {
   });
 
   test.each(["nodenext", "bundler"])("it is type-checked with moduleResolution %s", async (resolution) => {
-    expect(await typeErrors("in-bun", "consumer.ts", resolution, "bun-types")).toEqual([]);
+    expect(await typeErrors("in-bun", "consumer.ts", resolution, ["bun-types"])).toEqual([]);
+  });
+
+  test("only what is made for Node or Bun needs their types", async () => {
+    await addProgram("in-bun", "web.ts");
+    expect(await typeErrors("in-bun", "web.ts", "nodenext", [], "ES2022")).toEqual([]);
   });
 
   // Those of the client need a server of theirs.

@@ -1,3 +1,6 @@
+/// <reference lib="esnext.disposable" preserve="true" />
+// For users whose `lib` ends before it: the declarations name Symbol.asyncDispose.
+
 import type { DataFrom, TopicMap, TopicOf } from "@sse/protocol";
 import type { ControlCallbacks } from "./control.ts";
 import { absolute } from "./event-source.ts";

@@ -206,6 +206,18 @@ test("streams go over HTTP/2", async () => {
   await new Promise((resolve) => server.close(resolve));
 });
 
+test("a server that is closed has ended when the hub has closed its streams", async () => {
+  const hub = makeHub();
+  const server = createServer(toNodeListener(createHandler({ hub })));
+  await new Promise<void>((resolve) => void server.listen(0, "127.0.0.1", resolve));
+  const answer = await fetch(`http://127.0.0.1:${(server.address() as AddressInfo).port}/events`);
+  const closed = new Promise((resolve) => server.close(resolve));
+  expect(hub.stats().streams).toBe(1);
+  await hub.close();
+  expect(await answer.text()).toContain("event: sse:closing\n");
+  await closed;
+});
+
 test.each(["GET", "HEAD", "PUT", "POST"])(
   "a %s over HTTP/2 whose body does not end is over once it is answered",
   async (method) => {

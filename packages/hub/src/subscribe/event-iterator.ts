@@ -1,3 +1,6 @@
+/// <reference lib="esnext.disposable" preserve="true" />
+// For users whose `lib` ends before it: the declarations name Symbol.asyncDispose.
+
 import { createDecoder } from "@sse/protocol";
 import type { CloseReason } from "../control-events.ts";
 import type { Stream } from "../deliver/stream.ts";

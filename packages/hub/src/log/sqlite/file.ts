@@ -1,6 +1,6 @@
 import { statSync } from "node:fs";
 import { dirname } from "node:path";
-import { DatabaseSync, type SQLInputValue } from "node:sqlite";
+import { DatabaseSync } from "node:sqlite";
 import { HubError } from "../../errors.ts";
 import type { Sliced } from "../time-sliced-queue.ts";
 import type { Disk } from "./disk.ts";
@@ -221,9 +221,12 @@ export class SqliteFile {
 
 /** As `node:sqlite` has it, with an array for each row. */
 export interface Statement {
-  all(...parameters: SQLInputValue[]): unknown[][];
-  run(...parameters: SQLInputValue[]): unknown;
+  all(...parameters: Value[]): unknown[][];
+  run(...parameters: Value[]): unknown;
 }
+
+/** Not the type of `node:sqlite`: declarations that name it need `@types/node`. */
+type Value = null | number | bigint | string | Uint8Array;
 
 /**
  * What an acknowledged event survives:
