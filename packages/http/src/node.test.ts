@@ -151,6 +151,28 @@ test("a client that leaves amid its body publishes nothing, and harms nobody", a
   expect(hub.stats().published).toBe(0);
 });
 
+test("a request's signal tells of a client that leaves before the answer, and of no other", async () => {
+  const told: string[] = [];
+  let closed = 0;
+  const listener = toNodeListener(async ({ url, signal }) => {
+    const { pathname } = new URL(url);
+    signal.addEventListener("abort", () => told.push(pathname));
+    if (pathname === "/slow") await until(() => told.length > 0);
+    return new Response("answer");
+  });
+  const url = await listen((request, response) => {
+    listener(request, response);
+    response.on("close", () => closed++);
+  });
+  expect(await (await fetch(`${url}/quick`)).text()).toBe("answer");
+  const slow = askHttp(`${url}/slow`).on("error", () => {});
+  slow.end();
+  await sleep(50);
+  slow.destroy();
+  await until(() => closed === 2);
+  expect(told).toEqual(["/slow"]);
+});
+
 test("a body over the limit is answered before all of it is there, and its connection closed", async () => {
   const { port, stop } = await serveNode(createHandler({ hub: makeHub() }));
   stops.push(stop);

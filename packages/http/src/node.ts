@@ -62,13 +62,13 @@ async function answer(handler: Answers, request: NodeRequest, response: NodeResp
   writeHead(request, response, answered);
   if (opening !== undefined && its === answered) {
     response.setTimeout(0); // heartbeats may be further apart than a server lets a connection be idle
-    attachResponse(opening, response);
-    response.off("close", abort); // who leaves is told to the stream, and nothing is kept of the request
+    attachResponse(opening, response); // who leaves is told to the stream
   } else {
     response.end(new Uint8Array(await answered.arrayBuffer()));
     // A stream that has no body to write has no "finish", and the response has its own only once the client has ended, too.
     if ("stream" in response && isBodyOpen(request)) response.stream.close();
   }
+  response.off("close", abort); // an answer that was given is not aborted, and nothing is kept of the request
 }
 
 /** Header fields that a connection has, which HTTP/2 has none of (RFC 9113, 8.2.2). */

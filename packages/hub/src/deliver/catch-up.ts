@@ -14,6 +14,8 @@ export class CatchUp {
   readonly #host: CatchUpHost;
   #queue: Stream[] = [];
   #memo: Memo | null = null;
+  /** In slices, since the last turn. */
+  #sentBytes = 0;
 
   constructor(settings: HubSettings, host: CatchUpHost) {
     this.#settings = settings;
@@ -31,13 +33,19 @@ export class CatchUp {
     this.#queue.push(stream);
   }
 
-  /** One turn's work: a slice for each of as many streams. */
+  /** One turn's work: a slice for each of as many streams, or of fewer where slices are larger than a frame. */
   run(slices: number): void {
-    for (const stream of this.#queue.splice(0, slices)) {
+    const streams = this.#queue.splice(0, slices);
+    const maxBytes = slices * this.#settings.maxFrameBytes;
+    let next = 0;
+    for (; next < streams.length && this.#sentBytes < maxBytes; next++) {
+      const stream = streams[next]!;
       stream.queued = false;
       // One question of a stream is under way at a time: the answer to it goes on.
       if (stream.state === "catching-up" && stream.awaited === null) this.#read(stream);
     }
+    this.#queue.unshift(...streams.slice(next));
+    this.#sentBytes = 0;
     if (!this.hasWork) this.#memo = null;
   }
 
@@ -136,6 +144,7 @@ export class CatchUp {
         this.#host.close(stream, "slow");
         return;
       }
+      this.#sentBytes += bytes.byteLength;
       this.#host.counters.gaps.lag += lags;
       if (!stream.write(bytes, events, cursor)) return;
     }
