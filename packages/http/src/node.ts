@@ -62,11 +62,12 @@ async function answer(handler: Answers, request: NodeRequest, response: NodeResp
   writeHead(request, response, answered);
   if (opening !== undefined && its === answered) {
     response.setTimeout(0); // heartbeats may be further apart than a server lets a connection be idle
+    if ("stream" in response && isBodyOpen(request))
+      response.stream.on("finish", () => response.stream.close());
     attachResponse(opening, response); // who leaves is told to the stream
   } else {
     response.end(new Uint8Array(await answered.arrayBuffer()));
-    // A stream that has no body to write has no "finish", and the response has its own only once the client has ended, too.
-    if ("stream" in response && isBodyOpen(request)) response.stream.close();
+    if ("stream" in response && isBodyOpen(request)) discardBody(request, response);
   }
   response.off("close", abort); // an answer that was given is not aborted, and nothing is kept of the request
 }
@@ -79,10 +80,18 @@ function writeHead(request: NodeRequest, response: NodeResponse, { status, heade
   response.statusCode = status;
   for (const [name, value] of headers)
     if (!isHttp2 || name !== OF_CONNECTION) response.setHeader(name, value);
-  if (!isBodyOpen(request)) return;
-  // The rest of it is not waited for.
-  if ("stream" in response) response.stream.on("finish", () => response.stream.close());
-  else response.setHeader(OF_CONNECTION, "close");
+  // The rest of a body is not waited for.
+  if (!isHttp2 && isBodyOpen(request)) response.setHeader(OF_CONNECTION, "close");
+}
+
+/** How long the rest of a body over HTTP/2 is read and dropped once its request is answered, in milliseconds. */
+const LINGER = 1000;
+
+/** Clients can take a stream that is reset at once for one that was not answered, though it was (RFC 9113, 8.1). */
+function discardBody(request: NodeRequest, { stream }: Http2ServerResponse): void {
+  const timer = setTimeout(() => stream.close(), LINGER);
+  stream.on("close", () => clearTimeout(timer));
+  request.removeAllListeners("readable").resume();
 }
 
 /** Whether some of the body may be yet to come, whatever the method. */
