@@ -21,9 +21,16 @@ export function missing(kind: BrokerKind): string {
   return isInstalled(PROGRAMS[kind]) ? "" : ` (skipped: ${PROGRAMS[kind]} is not installed)`;
 }
 
+/** Ports that were given out, the newest last: who has one need not listen on it yet. */
+const given = new Set<number>();
+const MOST_GIVEN = 300;
+
 export async function freePort(): Promise<number> {
   for (;;) {
     const port = FIRST_PORT + Math.floor(((SLICE + Math.random()) * PORTS) / SLICES);
+    if (given.has(port)) continue;
+    given.add(port);
+    if (given.size > MOST_GIVEN) given.delete(given.values().next().value!);
     const isFree = await new Promise<boolean>((resolve) => {
       const server = createServer();
       server.once("error", () => resolve(false));
@@ -31,6 +38,10 @@ export async function freePort(): Promise<number> {
     });
     if (isFree) return port;
   }
+}
+
+function hasEnded({ exitCode, signalCode }: ChildProcess): boolean {
+  return exitCode !== null || signalCode !== null;
 }
 
 /** A real broker of its own, with its data in a folder of its own, that can be killed, stopped, started again and wiped. */
@@ -72,7 +83,7 @@ export class BrokerProcess implements AsyncDisposable {
     const more = this.#more.filter((flag) => flag !== "--no-jetstream");
     this.#process = spawn(PROGRAMS[this.kind], [...own, ...more], { stdio: "ignore" });
     for (let tries = 0; !(await this.#answers()); tries++) {
-      if (tries > 4800) throw new Error(`${PROGRAMS[this.kind]} did not start`);
+      if (tries > 4800 || hasEnded(this.#process)) throw new Error(`${PROGRAMS[this.kind]} did not start`);
       await sleep(25);
     }
   }
@@ -98,7 +109,7 @@ export class BrokerProcess implements AsyncDisposable {
   /** Without a chance to say goodbye. */
   async kill(): Promise<void> {
     const child = this.#process!;
-    if (child.exitCode !== null || child.signalCode !== null) return;
+    if (hasEnded(child)) return;
     const exited = once(child, "exit");
     child.kill("SIGKILL");
     await exited;
