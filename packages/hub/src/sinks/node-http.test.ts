@@ -11,7 +11,7 @@ import {
   type Http2ServerResponse,
 } from "node:http2";
 import { createServer as createTlsServer, type Server as TlsServer } from "node:https";
-import type { AddressInfo } from "node:net";
+import { type AddressInfo, connect as connectTcp } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { HttpClient } from "../../test/http-client.ts";
@@ -172,6 +172,55 @@ describe("HTTP/1.1", () => {
     client.leave();
   });
 
+  test("streams that follow each other on a connection leave nothing behind on it", async () => {
+    const opening = new RecordedOpening();
+    let listeners: number[] = [];
+    next = (response) => {
+      attachResponse(opening, response);
+      listeners = (response as ServerResponse)
+        .socket!.eventNames()
+        .map((name) => (response as ServerResponse).socket!.listenerCount(name));
+      opening.sink!.close();
+    };
+    const client = await HttpClient.connect(port());
+    const ends = (): number => client.all.split("\r\n0\r\n\r\n").length - 1;
+    await until(() => ends() === 1);
+    const first = listeners;
+    for (let streams = 2; streams < 5; streams++) {
+      client.socket.write("GET / HTTP/1.1\r\nhost: x\r\n\r\n");
+      await until(() => ends() === streams);
+    }
+    expect(listeners).toEqual(first);
+    expect(client.all.match(/hello /g)).toHaveLength(4);
+    client.leave();
+  });
+
+  test("a client of HTTP/1.0 is sent no chunks", async () => {
+    const opening = new RecordedOpening();
+    attach(opening);
+    const socket = connectTcp(port(), "127.0.0.1");
+    let all = "";
+    socket.on("data", (bytes) => (all += bytes.toString()));
+    socket.write("GET / HTTP/1.0\r\n\r\n");
+    await until(() => all.endsWith("\r\n\r\nhello "));
+    await opening.sink!.write(encoder.encode("two"));
+    opening.sink!.close();
+    await until(() => all.endsWith("\r\n\r\nhello two"));
+    socket.destroy();
+  });
+
+  test("a stream whose connection the server cuts does not look whole", async () => {
+    const alone = createServer(answer);
+    await listen(alone);
+    attach(new RecordedOpening());
+    const client = await HttpClient.connect((alone.address() as AddressInfo).port);
+    await until(() => client.text() === "hello ");
+    alone.close();
+    alone.closeAllConnections();
+    await until(() => client.ended() !== null);
+    expect(client.ended()).toBe("aborted");
+  });
+
   test("what is cut while its end is being sent is closed", async () => {
     const opening = new RecordedOpening();
     let isClosed = false;
@@ -288,7 +337,7 @@ describe("HTTP/1.1", () => {
   });
 });
 
-describe("HTTP/1.1 over what cannot be reset", () => {
+describe("HTTP/1.1, but not over TCP", () => {
   const folder = mkdtempSync(join(tmpdir(), "sse-sink-"));
   const pipe = join(folder, "pipe");
   const overPipe = createServer(answer);

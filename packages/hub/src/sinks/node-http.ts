@@ -7,9 +7,9 @@ import type { Attachable, Reader, Sink } from "./sink.ts";
  *
  * A reader that is behind has the response keep one frame beyond its `writableHighWaterMark`.
  *
- * In Node, the body of an HTTP/1.1 response over TCP whose head has not been sent is not in chunks: the end of the connection ends
- * it (RFC 9112, 6.3), and frames go to the socket as they are, past what an `OutgoingMessage` does for each write. Where a
- * middleware has put a `write` of its own in place, that is called.
+ * In Node, frames go over HTTP/1.1 to the socket, past what an `OutgoingMessage` does for each write: a frame becomes a chunk
+ * (RFC 9112, 7.1) once for all streams. Where the head was sent before, or a middleware has put a `write` of its own in place,
+ * the response is written to.
  */
 export function attachResponse(opening: Attachable, response: NodeResponse): void {
   if (isDestroyed(response) || response.writableEnded) opening.cancel();
@@ -43,12 +43,8 @@ export interface NodeResponse {
   on(event: "close" | "drain" | "error", listener: () => void): unknown;
   /** HTTP/1: null while it waits for the response before it. */
   readonly socket?: NodeSocket | null;
-  /** Of both; the types of HTTP/2 have more of them. */
-  hasHeader?(name: string): boolean;
-  /** See {@link hasHeader}. */
-  setHeader?(name: string, value: string): unknown;
-  /** See {@link hasHeader}. */
-  removeHeader?(name: string): void;
+  /** HTTP/1: the head has been made, and says that the body comes in chunks. */
+  readonly chunkedEncoding?: boolean;
 }
 
 /** What is used of a `Socket`. */
@@ -61,12 +57,8 @@ export interface NodeSocket {
   uncork(): void;
   /** As that of a response. */
   write(bytes: Uint8Array): boolean;
-  /** As that of a response. */
-  on(event: "drain", listener: () => void): unknown;
-  /** How many bytes wait to be sent. */
-  readonly writableLength: number;
-  /** Resets the connection, and drops what waits to be sent. Throws where a connection cannot be reset. */
-  resetAndDestroy(): unknown;
+  /** As every emitter's. */
+  once(event: "drain", listener: () => void): unknown;
 }
 
 class ResponseSink implements Sink {
@@ -97,7 +89,8 @@ class ResponseSink implements Sink {
     socket.cork(); // the head and the first frame are one packet
     try {
       sendHead(response, opening);
-      if (isBare(response)) this.#socket = socket; // a middleware can have changed that when the head was written
+      // A middleware can have changed that when the head was made, or the client not know of chunks.
+      if (isPlain(response) && response.chunkedEncoding === true) this.#socket = socket;
       this.#attach(opening);
     } finally {
       socket.uncork();
@@ -105,7 +98,7 @@ class ResponseSink implements Sink {
   }
 
   #attach(opening: Attachable): void {
-    (this.#socket ?? this.#response!).on("drain", () => this.#drained());
+    if (this.#socket === null) this.#response!.on("drain", () => this.#drained());
     const reader = opening.attach(this);
     if (this.#response !== null) this.#reader = reader; // "close" never comes within a call
   }
@@ -119,9 +112,10 @@ class ResponseSink implements Sink {
       this.#forget(); // "close" is yet to come, for nobody
       return 0;
     }
-    if (socket === null ? response.write(frame) : socket.write(bufferOf(frame))) return frame.byteLength;
+    if (socket === null ? response.write(frame) : socket.write(chunkOf(frame))) return frame.byteLength;
     return new Promise<void>((resolve) => {
       this.#goOn = resolve;
+      socket?.once("drain", () => this.#drained()); // it can outlive the response
     });
   }
 
@@ -136,13 +130,7 @@ class ResponseSink implements Sink {
     this.#forget();
     // Otherwise the body would end as if it were complete.
     if (response?.stream !== undefined) response.stream.close(INTERNAL_ERROR);
-    else if (response !== null) {
-      const socket = this.#socket;
-      // So the end of the connection does not end the body (RFC 9112, 8). While its end is being sent, libuv refuses to
-      // reset a socket, and Node never closes one that was refused that.
-      if (socket !== null && (socket.writable || socket.writableLength > 0)) socket.resetAndDestroy();
-      response.destroy();
-    }
+    else response?.destroy();
   }
 
   #closed(): void {
@@ -167,27 +155,16 @@ class ResponseSink implements Sink {
 /** Node's own, and neither Bun's nor Deno's imitation, whose sockets are none. */
 const isNode = !("Bun" in globalThis) && !("Deno" in globalThis) && "process" in globalThis;
 
-/** The socket, if the body can go to it as it is: sees to it that the response's head says so. */
+/** The socket, if frames may be able to go to it, which the head shows. */
 function socketOf(response: NodeResponse): NodeSocket | null {
   if (!isNode || response.stream !== undefined || response.headersSent) return null;
   const { socket } = response;
-  if (!socket?.writable || !canBeReset(socket) || !isBare(response)) return null;
-  response.setHeader!("connection", "close");
-  response.removeHeader!("transfer-encoding"); // none, where Node would put its own
-  return socket;
+  return socket?.writable === true && isPlain(response) ? socket : null;
 }
 
-/** True over TCP, and not over TLS or a pipe, where a body that is cut would look whole if it were not in chunks. */
-function canBeReset(socket: NodeSocket): boolean {
-  const { Socket } = process.getBuiltinModule("node:net");
-  return socket instanceof Socket && !("encrypted" in socket) && socket.remoteFamily !== undefined;
-}
-
-/** Whether nobody wants to see what is written, and it goes over the wire as it is. */
-function isBare(response: NodeResponse): boolean {
-  const { ServerResponse } = process.getBuiltinModule("node:http");
-  if (response.write !== ServerResponse.prototype.write) return false;
-  return !response.hasHeader!("transfer-encoding") && !response.hasHeader!("content-length");
+/** Whether nobody wants to see what is written. */
+function isPlain(response: NodeResponse): boolean {
+  return response.write === process.getBuiltinModule("node:http").ServerResponse.prototype.write;
 }
 
 /** What a middleware does when the head is written can throw. */
@@ -200,18 +177,21 @@ function sendHead(response: NodeResponse, opening: Attachable): void {
   }
 }
 
-/** The last frame as a Buffer, which a socket makes of all else at each write. */
+/** The last frame, and the chunk that it is. */
 let lastFrame: Uint8Array | null = null;
 /** See {@link lastFrame}. */
-let lastBuffer: Uint8Array | null = null;
+let lastChunk: Uint8Array | null = null;
 
-function bufferOf(frame: Uint8Array): Uint8Array {
+/** Made once for all streams that are sent the frame one after the other. */
+function chunkOf(frame: Uint8Array): Uint8Array {
   if (frame !== lastFrame) {
     lastFrame = frame;
-    lastBuffer = Buffer.from(frame.buffer, frame.byteOffset, frame.byteLength);
+    lastChunk = Buffer.concat([Buffer.from(`${frame.byteLength.toString(16)}\r\n`), frame, LINE_END]);
   }
-  return lastBuffer!;
+  return lastChunk!;
 }
+
+const LINE_END = new Uint8Array([13, 10]);
 
 function isDestroyed({ destroyed, stream }: NodeResponse): boolean {
   return destroyed ?? stream?.destroyed ?? true;
