@@ -7,6 +7,8 @@ export interface LeftOut {
   /** The runtimes by the beginning of their names; default: all. */
   readonly runtime?: string;
   readonly reason: string;
+  /** True: it fails now and then. Default: always, and who leaves it out in vain is told so. */
+  readonly mayPass?: boolean;
 }
 
 export const LEFT_OUT: readonly LeftOut[] = [
@@ -24,7 +26,8 @@ export const LEFT_OUT: readonly LeftOut[] = [
     file: "packages/hub/src/sinks/node-http.test.ts",
     test: `HTTP/1.1, but not over TCP > sink contract: attachResponse, HTTP/1.1 over TLS > ${name}`,
     runtime: "deno",
-    reason: "the test's client over TLS does not pause there",
+    reason: "the test's client over TLS does not always pause there",
+    mayPass: true,
   })),
   { file: "packages/hub/src/leak.test.ts", reason: "counts objects in the heap of JavaScriptCore" },
   { file: "packages/hub/src/sinks/bun-direct.test.ts", reason: "a stream that only Bun has" },
