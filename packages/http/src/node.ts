@@ -66,7 +66,7 @@ async function answer(handler: Answers, request: NodeRequest, response: NodeResp
   } else {
     response.end(new Uint8Array(await answered.arrayBuffer()));
     // A stream that has no body to write has no "finish", and the response has its own only once the client has ended, too.
-    if ("stream" in response && isBodyOpen(request)) response.stream.close();
+    if ("stream" in response && isBodyOpen(request)) closeSoon(request, response);
   }
   response.off("close", abort); // an answer that was given is not aborted, and nothing is kept of the request
 }
@@ -81,9 +81,22 @@ function writeHead(request: NodeRequest, response: NodeResponse, { status, heade
     if (!isHttp2 || name !== OF_CONNECTION) response.setHeader(name, value);
   if (!isBodyOpen(request)) return;
   // The rest of it is not waited for.
-  if ("stream" in response) response.stream.on("finish", () => response.stream.close());
+  if ("stream" in response) response.stream.on("finish", () => closeSoon(request, response));
   else response.setHeader(OF_CONNECTION, "close");
 }
+
+/**
+ * Closes a stream of HTTP/2 whose client does not, once it has been answered. Clients in wide use take a stream that is closed amid
+ * their body for a failure, and drop the answer, which they must not (RFC 9113, 8.1): they are given the time to end it.
+ */
+function closeSoon(request: NodeRequest, { stream }: Http2ServerResponse): void {
+  request.resume();
+  const timer = setTimeout(() => stream.close(), BODY_TIME);
+  stream.on("close", () => clearTimeout(timer));
+}
+
+/** In milliseconds: how long a body that nobody reads may go on after the answer. */
+const BODY_TIME = 1000;
 
 /** Whether some of the body may be yet to come, whatever the method. */
 function isBodyOpen(request: NodeRequest): boolean {
