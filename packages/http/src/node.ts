@@ -62,12 +62,11 @@ async function answer(handler: Answers, request: NodeRequest, response: NodeResp
   writeHead(request, response, answered);
   if (opening !== undefined && its === answered) {
     response.setTimeout(0); // heartbeats may be further apart than a server lets a connection be idle
-    if ("stream" in response && isBodyOpen(request))
-      response.stream.on("finish", () => response.stream.close());
     attachResponse(opening, response); // who leaves is told to the stream
   } else {
     response.end(new Uint8Array(await answered.arrayBuffer()));
-    if ("stream" in response && isBodyOpen(request)) discardBody(request, response);
+    // A stream that has no body to write has no "finish", and the response has its own only once the client has ended, too.
+    if ("stream" in response && isBodyOpen(request)) closeSoon(request, response);
   }
   response.off("close", abort); // an answer that was given is not aborted, and nothing is kept of the request
 }
@@ -80,19 +79,24 @@ function writeHead(request: NodeRequest, response: NodeResponse, { status, heade
   response.statusCode = status;
   for (const [name, value] of headers)
     if (!isHttp2 || name !== OF_CONNECTION) response.setHeader(name, value);
-  // The rest of a body is not waited for.
-  if (!isHttp2 && isBodyOpen(request)) response.setHeader(OF_CONNECTION, "close");
+  if (!isBodyOpen(request)) return;
+  // The rest of it is not waited for.
+  if ("stream" in response) response.stream.on("finish", () => closeSoon(request, response));
+  else response.setHeader(OF_CONNECTION, "close");
 }
 
-/** How long the rest of a body over HTTP/2 is read and dropped once its request is answered, in milliseconds. */
-const LINGER = 1000;
-
-/** Clients can take a stream that is reset at once for one that was not answered, though it was (RFC 9113, 8.1). */
-function discardBody(request: NodeRequest, { stream }: Http2ServerResponse): void {
-  const timer = setTimeout(() => stream.close(), LINGER);
+/**
+ * Closes a stream of HTTP/2 whose client does not, once it has been answered. Clients in wide use take a stream that is closed amid
+ * their body for a failure, and drop the answer, which they must not (RFC 9113, 8.1): they are given the time to end it.
+ */
+function closeSoon(request: NodeRequest, { stream }: Http2ServerResponse): void {
+  request.resume();
+  const timer = setTimeout(() => stream.close(), BODY_TIME);
   stream.on("close", () => clearTimeout(timer));
-  request.removeAllListeners("readable").resume();
 }
+
+/** In milliseconds: how long a body that nobody reads may go on after the answer. */
+const BODY_TIME = 1000;
 
 /** Whether some of the body may be yet to come, whatever the method. */
 function isBodyOpen(request: NodeRequest): boolean {

@@ -361,12 +361,14 @@ describe("HTTP/1.1, but not over TCP", () => {
       return await HttpClient.connect(pipe);
     },
   });
-  sinkContract("attachResponse, HTTP/1.1 over TLS", {
-    connect: async (opening) => {
-      attach(opening);
-      return await HttpClient.connect((overTls.address() as AddressInfo).port, "GET", "/", true);
-    },
-  });
+  // A client over TLS does not pause in Deno.
+  if (!("Deno" in globalThis))
+    sinkContract("attachResponse, HTTP/1.1 over TLS", {
+      connect: async (opening) => {
+        attach(opening);
+        return await HttpClient.connect((overTls.address() as AddressInfo).port, "GET", "/", true);
+      },
+    });
 });
 
 /** A certificate that nobody else has signed, and its key. Needs `openssl`. */
