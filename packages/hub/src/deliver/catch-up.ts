@@ -12,8 +12,10 @@ import type { Encoding } from "./encoding.ts";
 export class CatchUp {
   readonly #settings: HubSettings;
   readonly #host: CatchUpHost;
-  #queue: Stream[] = [];
+  readonly #queue: Stream[] = [];
   #memo: Memo | null = null;
+  /** Slices that this turn has left. */
+  #left = 0;
 
   constructor(settings: HubSettings, host: CatchUpHost) {
     this.#settings = settings;
@@ -31,13 +33,19 @@ export class CatchUp {
     this.#queue.push(stream);
   }
 
-  /** One turn's work: a slice for each of as many streams. */
+  /** One turn's work: a slice for each of as many streams, or of fewer, where slices are larger than a frame. */
   run(slices: number): void {
-    for (const stream of this.#queue.splice(0, slices)) {
+    this.#left = slices;
+    const due = this.#queue.length; // those who go on have their next turn
+    let at = 0;
+    while (at < due && this.#left > 0) {
+      const stream = this.#queue[at++]!;
+      this.#left--;
       stream.queued = false;
       // One question of a stream is under way at a time: the answer to it goes on.
       if (stream.state === "catching-up" && stream.awaited === null) this.#read(stream);
     }
+    this.#queue.splice(0, at);
     if (!this.hasWork) this.#memo = null;
   }
 
@@ -137,6 +145,8 @@ export class CatchUp {
         return;
       }
       this.#host.counters.gaps.lag += lags;
+      // An event of a megabyte, in an envelope six of them, is a slice that takes milliseconds.
+      this.#left -= Math.floor(bytes.byteLength / this.#settings.maxFrameBytes);
       if (!stream.write(bytes, events, cursor)) return;
     }
     this.goOn(stream);
