@@ -34,7 +34,8 @@ export function parseMessage(
 ): NewEvent[] {
   const topic = parseTopic(topicText);
   const type = name("event", message.event);
-  if (type.startsWith("sse:")) {
+  if (type.trimStart().startsWith("sse:")) {
+    // Decoders in wide use trim values.
     throw new HubError(
       "bad-event",
       `event ${JSON.stringify(type)}: types that begin with "sse:" are the hub's own`,
