@@ -1,6 +1,8 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
+import { once } from "node:events";
+import { connect } from "node:net";
 import { join } from "node:path";
 import { ServerProcess } from "./server-process.ts";
 import { until } from "./sse-client.ts";
@@ -63,7 +65,10 @@ const BOMBS: Record<string, Bomb> = {
   "lines of one brace": { body: "{\n".repeat(LIMIT / 2), ...lines, status: 400 },
   nesting: { body: dataOf("[".repeat(2 * MIB)), status: 400 },
   "nesting in each event": { body: numbered(() => dataOf(DEEP), "[", "]", 200), status: 200 },
-  "names of their own": { body: dataOf(numbered((at) => `{"a${at}":1}`, "[", "]", 90_000)), status: 413 },
+  "names of their own": {
+    body: dataOf(numbered((at) => `{"a${at}":1}`, "[", "]", 90_000)),
+    status: 413,
+  },
   "names of numbers": {
     body: dataOf(numbered((at) => `"${(at * 7919) % 4_000_000_007}":1`, "{", "}", 70_000)),
     status: 413,
@@ -123,8 +128,16 @@ const BOMBS: Record<string, Bomb> = {
   "unknown fields": { body: numbered((at) => `"f${at}":1`, "{", "}", 16_000), status: 400 },
   "a long topic": { body: `{"topic":"${"a/".repeat(2 * MIB - 100)}","data":1}`, status: 400 },
   "a message": { body: `{"message":${fill("{}")}}`, path: "/send-event", status: 413 },
-  "topics to drain": { body: `{"topics":${fill('"a"', "[", "]", 65_000)}}`, path: "/drain", status: 200 },
-  "patterns to drain": { body: `{"topics":${fill('"a/*"', "[", "]", 65_000)}}`, path: "/drain", status: 200 },
+  "topics to drain": {
+    body: `{"topics":${fill('"a"', "[", "]", 65_000)}}`,
+    path: "/drain",
+    status: 200,
+  },
+  "patterns to drain": {
+    body: `{"topics":${fill('"a/*"', "[", "]", 65_000)}}`,
+    path: "/drain",
+    status: 200,
+  },
   "more to drain": { body: fill("{}"), path: "/drain", status: 413 },
   "a probe": { body: fill("{}"), path: "/stats/probe", status: 413 },
   parameters: {
@@ -139,13 +152,19 @@ const BOMBS: Record<string, Bomb> = {
     path: `/publish?topic=t${"&zzzzzz".repeat(1800)}`,
     status: 200,
   },
-  "media types": { body: dataOf("1"), headers: { "content-type": "a;b,".repeat(3000) }, status: 415 },
+  "media types": {
+    body: dataOf("1"),
+    headers: { "content-type": "a;b,".repeat(3000) },
+    status: 415,
+  },
   cookies: { body: dataOf("1"), headers: { cookie: "a=b; ".repeat(2500) }, status: 200 },
 };
 
 /** Streams: what they ask for. */
 const QUERIES: Record<string, { query: string; headers?: Record<string, string> }> = {
-  "128 selectors": { query: numbered((at) => `topic=s/${at}/*`, "?", "", 128).replaceAll(",", "&") },
+  "128 selectors": {
+    query: numbered((at) => `topic=s/${at}/*`, "?", "", 128).replaceAll(",", "&"),
+  },
   "long patterns": {
     query: numbered((at) => `topic=${"*/".repeat(120)}${at}`, "?", "", 40).replaceAll(",", "&"),
   },
@@ -253,6 +272,30 @@ describe.skipIf(!isLinux)(
       expect(answer.status).toBe(200);
       return answer;
     };
+    test("long texts of line ends that end together", async () => {
+      const text = "\n".repeat(140_000);
+      const head =
+        `POST /publish?topic=t HTTP/1.1\r\nhost: localhost\r\nauthorization: ${authorization}\r\n` +
+        `content-type: text/plain\r\nconnection: close\r\ncontent-length: ${text.length}\r\n\r\n`;
+      const longest = await gapBeside(async () => {
+        const senders = await Promise.all(
+          Array.from({ length: 200 }, async () => {
+            const socket = connect(server.port, "127.0.0.1");
+            let answer = "";
+            socket.on("data", (bytes: Buffer) => (answer += bytes.toString()));
+            await new Promise((sent) => socket.write(head + text.slice(1), sent));
+            return {
+              end: () => socket.write("\n"),
+              closed: once(socket, "close").then(() => answer),
+            };
+          }),
+        );
+        for (const { end } of senders) end();
+        const answers = await Promise.all(senders.map(({ closed }) => closed));
+        expect(answers.map((answer) => answer.slice(0, 12))).toEqual(answers.map(() => "HTTP/1.1 413"));
+      });
+      expect(longest).toBeLessThan(50);
+    });
     const deep = (at: number): string => `${"a/".repeat(250)}${at}`;
 
     test("topics of hundreds of segments, for streams that ask for patterns of hundreds", async () => {

@@ -272,7 +272,7 @@ export const DRAIN: DocumentDecoration = {
   },
   responses: {
     200: json("It has begun.", { streams: { type: "integer", description: "How many they are." } }),
-    ...problems(400, 401, 403, 408, 413, 503),
+    ...problems(400, 401, 403, 408, 413, 429, 503),
   },
 };
 

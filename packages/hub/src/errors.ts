@@ -17,6 +17,7 @@ export class HubError extends Error {
  * - `log-failed`: the log could not keep the events, for the reason in the message. Nothing of them was published.
  * - `log-unanswered`: the log did not answer in time. The events may have been published: publish again, with the same ids.
  * - `too-many-streams`, and with what of: a limit of streams is reached, and this one was not opened.
+ * - `too-many-drains`: as many as may be are at work already; none was begun.
  * - `closed`: the hub is closing or closed; try another node, or this one when it is back.
  */
 export type HubErrorCode =
@@ -31,4 +32,5 @@ export type HubErrorCode =
   | "too-many-streams-of-address"
   | "too-many-streams-of-principal"
   | "too-many-streams-of-topic"
+  | "too-many-drains"
   | "closed";

@@ -155,6 +155,7 @@ describe("publishing", () => {
   test.each([
     [{ data: "x", event: "a\nb" }, "event must not hold"],
     [{ data: "x", event: "sse:end" }, "the hub's own"],
+    [{ data: "x", event: " \t\ufeffsse:end" }, "the hub's own"],
     [{ data: "x", id: "a\rb" }, "id must not hold"],
     [{ data: "x", id: "a\0b" }, "id must not hold"],
     [{ data: "x", key: "x".repeat(1025) }, "key is longer"],
@@ -792,6 +793,23 @@ describe("closing", () => {
     await hub.close();
     expect(closed.length).toBe(40);
     expect(clock.timers).toBe(0);
+  });
+
+  test("only so many take their time at once, and there is room again when they are done", async () => {
+    const { hub, clock, closed } = setUp();
+    for (let at = 0; at < 40; at++) connect(hub);
+    connect(hub.namespace(new MemoryLog({ clock })));
+    await clock.settle();
+    for (let at = 0; at < 16; at++) expect(hub.drain({ within: 3_600_000 })).toBe(41);
+    const timers = clock.timers;
+    expect(() => hub.drain({ within: 1 })).toThrow("16 drains are at work");
+    expect(clock.timers).toBe(timers);
+    expect(hub.drain({ within: 0 })).toBe(41); // keeps nothing
+    await clock.settle();
+    expect(closed.length).toBe(41);
+    await clock.advance(200_000);
+    connect(hub);
+    expect(hub.drain({ within: 1 })).toBe(1);
   });
 
   test.each([

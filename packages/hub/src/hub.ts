@@ -274,13 +274,18 @@ class EventHub {
    * @param options.topics those that ask for one of these selectors, by the same word; default: every stream, of namespaces too
    * @param options.within milliseconds until the last of them is closed; default 5,000; 0 is at once
    * @returns how many streams these are
-   * @throws HubError `bad-selector` or `bad-request`
+   * @throws HubError `bad-selector` or `bad-request`; `too-many-drains` while 16 others take their time
    */
   drain({ topics, within = 5000 }: { topics?: readonly string[]; within?: number } = {}): number {
     if (!Number.isInteger(within) || within < 0 || within > LONGEST_CLOSING) {
       const most = `at most ${LONGEST_CLOSING}`;
       throw new HubError("bad-request", `within must be a whole number of milliseconds, ${most}`);
     }
+    if (within > 0 && [this, ...this.#namespaces].some((hub) => hub.#drain.atWork >= MAX_DRAINS))
+      throw new HubError(
+        "too-many-drains",
+        `${MAX_DRAINS} drains are at work; begin another when one is done`,
+      );
     const wanted = topics === undefined ? null : new Set(new SelectorSet(topics).words);
     const chosen = this.#streams.all.filter(
       ({ cohort }) => wanted === null || cohort.selectors.words.some((word) => wanted.has(word)),
@@ -324,5 +329,7 @@ export function createHub<Topics extends TopicMap = object>(options: HubOptions 
   return new EventHub(options) as Hub<Topics>;
 }
 
+/** Each keeps a list of its streams, for an hour, where that is wanted: without a bound, requests of 20 bytes would fill the memory. */
+const MAX_DRAINS = 16;
 /** An hour: nobody waits longer for streams to be closed. */
 const LONGEST_CLOSING = 3_600_000;

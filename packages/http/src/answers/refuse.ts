@@ -18,6 +18,7 @@ const STATUS_OF: Record<HubErrorCode, ProblemStatus> = {
   "too-many-streams-of-topic": 503,
   "too-many-streams-of-address": 429,
   "too-many-streams-of-principal": 429,
+  "too-many-drains": 429,
   closed: 503,
 };
 

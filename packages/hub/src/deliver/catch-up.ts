@@ -12,10 +12,10 @@ import type { Encoding } from "./encoding.ts";
 export class CatchUp {
   readonly #settings: HubSettings;
   readonly #host: CatchUpHost;
-  #queue: Stream[] = [];
+  readonly #queue: Stream[] = [];
   #memo: Memo | null = null;
-  /** In slices, since the last turn. */
-  #sentBytes = 0;
+  /** Slices that this turn has left. */
+  #left = 0;
 
   constructor(settings: HubSettings, host: CatchUpHost) {
     this.#settings = settings;
@@ -33,19 +33,19 @@ export class CatchUp {
     this.#queue.push(stream);
   }
 
-  /** One turn's work: a slice for each of as many streams, or of fewer where slices are larger than a frame. */
+  /** One turn's work: a slice for each of as many streams, or of fewer, where slices are larger than a frame. */
   run(slices: number): void {
-    const streams = this.#queue.splice(0, slices);
-    const maxBytes = slices * this.#settings.maxFrameBytes;
-    let next = 0;
-    for (; next < streams.length && this.#sentBytes < maxBytes; next++) {
-      const stream = streams[next]!;
+    this.#left = slices;
+    const due = this.#queue.length; // those who go on have their next turn
+    let at = 0;
+    while (at < due && this.#left > 0) {
+      const stream = this.#queue[at++]!;
+      this.#left--;
       stream.queued = false;
       // One question of a stream is under way at a time: the answer to it goes on.
       if (stream.state === "catching-up" && stream.awaited === null) this.#read(stream);
     }
-    this.#queue.unshift(...streams.slice(next));
-    this.#sentBytes = 0;
+    this.#queue.splice(0, at);
     if (!this.hasWork) this.#memo = null;
   }
 
@@ -144,8 +144,9 @@ export class CatchUp {
         this.#host.close(stream, "slow");
         return;
       }
-      this.#sentBytes += bytes.byteLength;
       this.#host.counters.gaps.lag += lags;
+      // An event of a megabyte, in an envelope six of them, is a slice that takes milliseconds.
+      this.#left -= Math.floor(bytes.byteLength / this.#settings.maxFrameBytes);
       if (!stream.write(bytes, events, cursor)) return;
     }
     this.goOn(stream);

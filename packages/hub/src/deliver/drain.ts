@@ -6,6 +6,8 @@ import type { Stream } from "./stream.ts";
 export class Drain {
   readonly #streams: OpenStreams;
   readonly #clock: Clock;
+  /** How many take their time: each keeps the streams that are left to it. */
+  atWork = 0;
   /** Stop the timers that are at work. */
   readonly #timers = new Set<() => void>();
 
@@ -21,10 +23,12 @@ export class Drain {
    * @param within milliseconds; 0 is at once, in as few turns of the event loop as they take
    */
   async close(streams: Stream[], within: number): Promise<void> {
+    const takesTime = within > 0 && streams.length > 0;
+    if (takesTime) this.atWork++;
     await Promise.resolve(); // not within a write to one of them: nobody could say which id its client has by then
     const parts = Math.max(CLOSING_PARTS, Math.ceil(streams.length / CLOSING_PART));
     const part = Math.ceil(streams.length / parts);
-    if (within > 0 && streams.length > 0) {
+    if (takesTime) {
       await new Promise<void>((resolve) => {
         const stop = this.#clock.every(within / parts, () => {
           this.#closeSome(streams, part);
@@ -35,6 +39,7 @@ export class Drain {
         });
         this.#timers.add(stop);
       });
+      this.atWork--;
     }
     for (;;) {
       this.#closeSome(streams, Math.ceil(turnStepsOf(this.#clock) / CLOSING_STEPS));

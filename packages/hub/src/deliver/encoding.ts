@@ -13,6 +13,7 @@ export class Encoding {
   readonly #comments: boolean;
   /** The last event that was encoded: the router hands each one to all cohorts before the next. */
   #last: { readonly entry: StoredEvent; readonly encoded: StoredEvent } | null = null;
+  #bytes = 0;
 
   constructor(envelope: boolean, comments: boolean) {
     this.key = ` ${envelope}-${comments} `;
@@ -22,8 +23,18 @@ export class Encoding {
 
   /** The event as streams get it, made once for all cohorts that are handed it one after the other. */
   encode(entry: StoredEvent): StoredEvent {
-    if (this.#last?.entry !== entry) this.#last = { entry, encoded: this.#encode(entry) };
+    if (this.#last?.entry !== entry) {
+      this.#last = { entry, encoded: this.#encode(entry) };
+      this.#bytes += this.#last.encoded.bytes;
+    }
     return this.#last.encoded;
+  }
+
+  /** What {@link encode} has made since this was asked last, in bytes: megabytes of text to escape take milliseconds. */
+  takeBytes(): number {
+    const bytes = this.#bytes;
+    this.#bytes = 0;
+    return bytes;
   }
 
   /** Lets go of the last event. */

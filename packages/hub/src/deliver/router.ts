@@ -94,7 +94,9 @@ export class Router {
     let left = this.#left;
     for (; next < found.length && left > 0; left -= MATCH_STEPS) {
       const cohort = found[next++]!;
-      if (!cohort.take(entry, maxPendingBytes, since) || cohort.queued) continue;
+      const hasTaken = cohort.take(entry, maxPendingBytes, since);
+      if (cohort.encoding !== null) left -= cohort.encoding.takeBytes() >>> ENCODING_SHIFT;
+      if (!hasTaken || cohort.queued) continue;
       cohort.queued = true;
       this.#queue(cohort);
     }
@@ -118,3 +120,5 @@ const PENDING_FRAMES = 16;
 const MAX_WAITING_BYTES = 32 * 1024 * 1024;
 /** What an event that waits costs beyond its bytes. */
 const ENTRY_BYTES = 256;
+/** Bytes that are encoded count for a step for every 2 to this power of them. */
+const ENCODING_SHIFT = 3;

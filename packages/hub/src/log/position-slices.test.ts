@@ -100,3 +100,22 @@ describe.each([
     expect(order).toEqual(["short", "long"]);
   });
 });
+
+test("events of long topics are looked up in more turns than those of short ones", async () => {
+  const turnsOf = async (length: number): Promise<number> => {
+    const clock = new ManualClock({ turnSteps: 1000 });
+    const log = new MemoryLog({ clock });
+    for (let at = 0; at < 2000; at++) log.append([newEvent(`t/${"a".repeat(length)}`, "1")]);
+    const position = log.position({
+      selectors: new SelectorSet(["t/*"]),
+      lastEventId: "",
+      replay: 2000,
+      counted: false,
+    });
+    let turns = 0;
+    while (clock.turn()) turns++;
+    expect(await position).toMatchObject({ cursor: 0 });
+    return turns;
+  };
+  expect(await turnsOf(960)).toBeGreaterThan(8 * (await turnsOf(1)));
+});

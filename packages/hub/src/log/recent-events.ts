@@ -315,7 +315,7 @@ export class RecentEvents {
       const { topic, seq } = this.#at(place);
       if (seq > upTo) break;
       if (selectors.matches(topic)) events++;
-      if (!this.#slices.spend(selectors.cost)) continue;
+      if (!this.#slices.spend(selectors.cost + lengthCost(topic))) continue;
       yield;
       place = Math.max(place, this.#start - 1);
     }
@@ -338,7 +338,7 @@ export class RecentEvents {
         known?.set(topic, isSelected);
       }
       if (isSelected && --count === 0) return seq - 1;
-      if (this.#slices.spend(isLooked ? selectors.cost : 1)) yield;
+      if (this.#slices.spend((isLooked ? selectors.cost : 1) + lengthCost(topic))) yield;
     }
     return null;
   }
@@ -395,6 +395,11 @@ interface Elsewhere<Other> {
   isEmpty: () => boolean;
   /** Answers instead. @param after the cursor that was asked for, where that is known */
   position: (after: Cursor | null) => MaybePromise<Other>;
+}
+
+/** To look a topic up, or to match it, is to compare its text: a step for every 64 characters. */
+function lengthCost(topic: Topic): number {
+  return topic.length >>> 6;
 }
 
 /** Whether topics have to be matched one by one to find what is selected. */
