@@ -31,9 +31,9 @@ export function launchChromium(): Promise<Browser> {
   return chromium.launch({ executablePath: CHROMIUM!, args: FLAGS });
 }
 
-/** What a browser says by itself of a server that is away: no fault of the page. */
+/** What a browser says by itself of a server that is away, or about to go: no fault of the page. */
 const AWAY =
-  /^Failed to load resource: net::ERR_(CONNECTION_REFUSED|EMPTY_RESPONSE|CONNECTION_RESET|INCOMPLETE_CHUNKED_ENCODING)/;
+  /^Failed to load resource: (the server responded with a status of 503|net::ERR_(CONNECTION_REFUSED|EMPTY_RESPONSE|CONNECTION_RESET|INCOMPLETE_CHUNKED_ENCODING))/;
 
 export type FeedName = "demos" | "board" | "stats" | "job";
 
