@@ -45,14 +45,20 @@ describe.skipIf(reason !== "")(`ends of topics in NATS${reason}`, () => {
   };
   const endsOf = (log: EventLog, ...topics: string[]) =>
     Promise.all(topics.map((topic) => endOf(log, topic)));
-  const append = async (log: BrokerLog, topic: string, end = false): Promise<number> => {
+  /** @param others nodes that are to have read it, too, before more comes: what they read too late is evicted */
+  const append = async (
+    log: BrokerLog,
+    topic: string,
+    end = false,
+    others: readonly BrokerLog[] = [],
+  ): Promise<number> => {
     const [id] = await log.append([newEvent(topic, "x", { end })]);
-    await shown(log, id!);
+    await Promise.all([log, ...others].map((each) => shown(each, id!)));
     return numberOf(id!);
   };
   /** Evicts everything, at last. */
-  const fill = async (log: BrokerLog): Promise<void> => {
-    for (let at = 0; at < 6; at++) await append(log, "other");
+  const fill = async (log: BrokerLog, others?: readonly BrokerLog[]): Promise<void> => {
+    for (let at = 0; at < 6; at++) await append(log, "other", false, others);
     await log.checked();
   };
   /** What is saved; null without a stream for it. */
@@ -118,9 +124,9 @@ describe.skipIf(reason !== "")(`ends of topics in NATS${reason}`, () => {
 
   test("are saved by one of the nodes, and by another one when that is gone", async () => {
     const nodes = await Promise.all([open("nodes"), open("nodes"), open("nodes")]);
-    const end = await append(nodes[0], "a", true);
-    for (const node of nodes) {
-      await fill(node);
+    const end = await append(nodes[0], "a", true, nodes);
+    for (const [at, node] of nodes.entries()) {
+      await fill(node, nodes.slice(at));
       await until(() => isSaved(node, "nodes"));
       await node.close();
     }
