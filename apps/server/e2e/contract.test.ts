@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { connect } from "node:net";
+import { expectProblem } from "./expect-problem.ts";
 import { ServerProcess } from "./server-process.ts";
 import { publish, SseClient, until } from "./sse-client.ts";
 
@@ -289,14 +290,6 @@ describe("GET /events", () => {
     expect(again.status).toBe(204);
   });
 });
-
-async function expectProblem(response: Response, status: number, detail: string): Promise<void> {
-  expect(response.status).toBe(status);
-  expect(response.headers.get("content-type")).toBe("application/problem+json");
-  const body = (await response.json()) as { status: number; title: string; detail: string };
-  expect(body).toMatchObject({ status, title: expect.any(String) });
-  expect(body.detail).toContain(detail);
-}
 
 describe("POST /publish", () => {
   const post = (

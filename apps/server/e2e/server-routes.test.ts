@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import { expectProblem } from "./expect-problem.ts";
 import { ServerProcess } from "./server-process.ts";
 import { publish, SseClient, until } from "./sse-client.ts";
 
@@ -15,14 +16,6 @@ afterAll(() => server[Symbol.asyncDispose]());
 
 const events = (topic: string, query = ""): string =>
   `${url}/events?topic=${encodeURIComponent(topic)}${query}`;
-
-async function expectProblem(response: Response, status: number, detail: string): Promise<void> {
-  expect(response.status).toBe(status);
-  expect(response.headers.get("content-type")).toBe("application/problem+json");
-  const body = (await response.json()) as { status: number; title: string; detail: string };
-  expect(body).toMatchObject({ status, title: expect.any(String) });
-  expect(body.detail).toContain(detail);
-}
 
 test.each([
   ["GET", "/send-event", "POST, OPTIONS"],
